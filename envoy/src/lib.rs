@@ -1,0 +1,11 @@
+//! Everything needed to run SeqRoute in a real Envoy, for the demo and for tests.
+//!
+//! - [`launcher`] starts a real Envoy from the `envoy.yaml` that operators copy, with only addresses and
+//!   paths changed. A test that passes here therefore speaks about the shipped file.
+//! - [`mock_llm`] plays the models: honest token usage, and every way in which an upstream can let a
+//!   gateway down.
+//!
+//! Nothing in this crate runs in production.
+
+pub mod launcher;
+pub mod mock_llm;

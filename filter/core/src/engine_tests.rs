@@ -1,0 +1,185 @@
+//! Tests of whole turns on a store in memory.
+
+use super::*;
+use crate::config::tests::example;
+use crate::ledger::store::MemoryStore;
+use serde_json::{Value, json};
+
+fn engine(change: impl FnOnce(&mut Value)) -> Engine {
+    let mut value = example();
+    change(&mut value);
+    Engine::configure(value.to_string().as_bytes()).unwrap()
+}
+
+fn head(engine: &Engine) -> RequestHead {
+    RequestHead {
+        path: "/v1/chat/completions".to_owned(),
+        session: Some(SessionId([7; 16])),
+        budget: engine.config().default_budget(),
+        lambda: 0.0,
+        body_bytes: Some(400),
+    }
+}
+
+fn body() -> BodyFacts {
+    BodyFacts { requested_model: Some("auto".to_owned()), max_output_tokens: Some(100), stream: false }
+}
+
+struct World {
+    engine: Engine,
+    store: MemoryStore,
+    counts: Counts,
+}
+
+impl World {
+    fn new(change: impl FnOnce(&mut Value)) -> World {
+        World { engine: engine(change), store: MemoryStore::default(), counts: Counts::default() }
+    }
+
+    fn admit(&mut self) -> Admission {
+        let head = head(&self.engine);
+        self.engine.admit(&self.store, &head, Some(&body()), Some(400), 1000, &mut self.counts)
+    }
+
+    fn route(&mut self) -> Turn {
+        match self.admit() {
+            Admission::Route(turn) => *turn,
+            Admission::Refuse(_, reply) => panic!("{reply:?}"),
+        }
+    }
+
+    fn end(&mut self, turn: Turn, answer: Answer) -> DecisionRecord {
+        self.engine.conclude(&self.store, turn, &answer, 2000, &mut self.counts)
+    }
+
+    fn session(&self) -> SessionView {
+        let table = SessionTable::new(&self.store, &self.engine.config().ledger);
+        table.view(SessionId([7; 16]), 2000).unwrap().unwrap_or_default()
+    }
+}
+
+fn usage(input_tokens: u64, output_tokens: u64) -> Option<Usage> {
+    Some(Usage { input_tokens, output_tokens, ..Usage::default() })
+}
+
+#[test]
+fn an_answer_with_usage_is_charged_at_its_true_cost() {
+    let mut world = World::new(|_| {});
+    let turn = world.route();
+    assert_eq!(turn.record().chosen.as_deref(), Some("large"));
+    let record = world.end(turn, Answer { status: Some(200), usage: usage(90, 20), ..Answer::default() });
+    assert_eq!(record.outcome, "settled");
+    assert_eq!(record.charged_nano_usd, NanoUsd(90 * 3000 + 20 * 15000));
+    assert_eq!(world.session().spent, record.charged_nano_usd);
+    assert_eq!((world.session().turns, world.session().last_model), (1, Some(1)));
+}
+
+#[test]
+fn a_failed_answer_is_refunded_even_with_usage() {
+    for status in [None, Some(400), Some(429), Some(500), Some(503)] {
+        let mut world = World::new(|_| {});
+        let turn = world.route();
+        let record = world.end(turn, Answer { status, usage: usage(90, 20), ..Answer::default() });
+        assert_eq!(record.outcome, "refunded", "{status:?}");
+        assert_eq!((world.session().spent, world.session().outstanding), (NanoUsd::ZERO, NanoUsd::ZERO));
+    }
+}
+
+#[test]
+fn an_answer_without_usage_is_charged_by_estimate() {
+    let mut world = World::new(|_| {});
+    let turn = world.route();
+    let record = world.end(turn, Answer { status: Some(200), usage: None, guessed_output_tokens: 12 });
+    assert_eq!(record.outcome, "estimated");
+    assert_eq!(record.usage, usage(100, 12));
+    assert_eq!(world.counts.get(Counter::UsageEstimated), 1);
+}
+
+#[test]
+fn the_myopic_strategy_falls_to_the_cheaper_model_and_then_refuses() {
+    let mut world = World::new(|v| v["budget"]["default_usd"] = json!("0.003"));
+    // 134 tokens × 3 USD + 100 × 15 USD per million = 0.001902 USD reserved for the large model.
+    let first = world.route();
+    let second = world.route();
+    assert_eq!(
+        (first.record().chosen.as_deref(), second.record().chosen.as_deref()),
+        (Some("large"), Some("small"))
+    );
+    world.end(first, Answer { status: Some(200), usage: usage(134, 189), ..Answer::default() });
+    world.end(second, Answer { status: Some(200), usage: usage(2000, 0), ..Answer::default() });
+    let Admission::Refuse(turn, reply) = world.admit() else { panic!("the session has no money left") };
+    assert_eq!((reply.status, turn.record().reason.as_str()), (429, "session_budget_exceeded"));
+    assert_eq!(world.counts.get(Counter::Exhausted), 1);
+}
+
+#[test]
+fn many_turns_at_once_cannot_reserve_more_than_the_budget() {
+    let mut world = World::new(|_| {});
+    let turns: Vec<Turn> = (0..64)
+        .filter_map(|_| match world.admit() {
+            Admission::Route(turn) => Some(*turn),
+            Admission::Refuse(..) => None,
+        })
+        .collect();
+    let reserved: u64 = turns.iter().map(|turn| turn.record().reserved_nano_usd.0).sum();
+    assert!(reserved <= 10_000_000 && turns.len() > 5, "{reserved} by {}", turns.len());
+}
+
+#[test]
+fn an_unknown_model_is_refused_or_routed() {
+    for (on_error, refused) in [("reject", true), ("use_default", false)] {
+        let mut world = World::new(|v| v["on_error"] = json!({"unknown_model": on_error}));
+        let head = head(&world.engine);
+        let body = BodyFacts { requested_model: Some("gpt-9".repeat(40)), ..body() };
+        let admission = world.engine.admit(&world.store, &head, Some(&body), Some(400), 0, &mut world.counts);
+        assert_eq!(matches!(admission, Admission::Refuse(_, reply) if reply.status == 400), refused);
+        assert_eq!(world.counts.get(Counter::UnknownModel), 1);
+    }
+}
+
+#[test]
+fn a_request_without_a_session_gets_one_turn_of_the_default_budget() {
+    let mut world = World::new(|_| {});
+    let head = RequestHead { session: None, ..head(&world.engine) };
+    let admission = world.engine.admit(&world.store, &head, Some(&body()), Some(400), 0, &mut world.counts);
+    let Admission::Route(turn) = admission else { panic!("refused") };
+    let record = world.end(*turn, Answer { status: Some(200), usage: usage(1, 1), ..Answer::default() });
+    assert_eq!((record.session, world.counts.get(Counter::GrantedNanoUsd)), (None, 0));
+}
+
+#[test]
+fn a_body_that_is_no_object_is_refused_without_a_charge() {
+    let mut world = World::new(|_| {});
+    let head = head(&world.engine);
+    let refused = world.engine.refuse_invalid_body(&head, 0, &mut world.counts);
+    assert!(matches!(refused, Some(Admission::Refuse(_, reply)) if reply.status == 400));
+    assert_eq!(world.session(), SessionView::default());
+}
+
+#[test]
+fn a_prompt_that_fits_no_context_is_not_called_exhaustion() {
+    let mut world = World::new(|v| v["budget"]["default_usd"] = json!("1000"));
+    let head = head(&world.engine);
+    let admission = world.engine.admit(&world.store, &head, None, Some(4_000_000), 0, &mut world.counts);
+    assert!(matches!(admission, Admission::Refuse(_, reply) if reply.reason == "context_length_exceeded"));
+    assert_eq!(world.counts.get(Counter::Exhausted), 0);
+}
+
+#[test]
+fn a_record_survives_its_own_json() {
+    let mut world = World::new(|_| {});
+    let turn = world.route();
+    let record = world.end(turn, Answer { status: Some(200), usage: usage(90, 20), ..Answer::default() });
+    let json = serde_json::to_string(&record).unwrap();
+    assert_eq!(serde_json::from_str::<DecisionRecord>(&json).unwrap(), record);
+    assert!(!json.contains('\n'));
+}
+
+#[test]
+fn a_policy_that_is_no_base64_is_refused_in_one_line() {
+    let mut value = example();
+    value["strategy"] = json!("policy");
+    value["policy_b64"] = json!("%%%");
+    let error = Engine::configure(value.to_string().as_bytes()).unwrap_err().to_string();
+    assert!(error.starts_with("policy archive: `policy_b64` is no base64"), "{error}");
+}

@@ -1,0 +1,113 @@
+//! One running host call: the guest's memory and the state behind it.
+
+use wasmtime::Caller;
+
+use crate::state::VmState;
+
+/// Status codes of the ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    NotFound = 1,
+    BadArgument = 2,
+    InvalidMemoryAccess = 6,
+    Empty = 7,
+    CasMismatch = 8,
+    Unimplemented = 12,
+}
+
+/// A pointer and length outside the guest's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutOfBounds;
+
+/// How a host call ends when it does not end well.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    /// The guest gets this number.
+    Code(u32),
+    /// The guest traps.
+    Trap(wasmtime::Error),
+}
+
+impl From<Status> for Fail {
+    fn from(status: Status) -> Self {
+        Fail::Code(status as u32)
+    }
+}
+
+impl From<OutOfBounds> for Fail {
+    fn from(_: OutOfBounds) -> Self {
+        Status::InvalidMemoryAccess.into()
+    }
+}
+
+/// The result of a host function's body.
+pub(crate) type Outcome = Result<(), Fail>;
+
+/// A running host call.
+pub(crate) struct Call<'a> {
+    caller: Caller<'a, VmState>,
+}
+
+impl Call<'_> {
+    /// Runs the body of host function `name` and turns its outcome into what the guest gets.
+    pub(crate) fn run(
+        mut caller: Caller<'_, VmState>,
+        name: &'static str,
+        body: impl FnOnce(&mut Call<'_>) -> Outcome,
+    ) -> wasmtime::Result<u32> {
+        if caller.data_mut().enter_hostcall(name) {
+            return Err(wasmtime::Error::msg(format!("injected trap in {name}")));
+        }
+        match body(&mut Call { caller }) {
+            Ok(()) => Ok(0),
+            Err(Fail::Code(code)) => Ok(code),
+            Err(Fail::Trap(trap)) => Err(trap),
+        }
+    }
+
+    pub(crate) fn state(&self) -> &VmState {
+        self.caller.data()
+    }
+
+    pub(crate) fn state_mut(&mut self) -> &mut VmState {
+        self.caller.data_mut()
+    }
+
+    /// Copies bytes out of the guest.
+    pub(crate) fn read(&self, at: u32, len: u32) -> Result<Vec<u8>, OutOfBounds> {
+        let memory = self.state().memory.ok_or(OutOfBounds)?;
+        let end = (at as usize).checked_add(len as usize).ok_or(OutOfBounds)?;
+        memory.data(&self.caller).get(at as usize..end).map(<[u8]>::to_vec).ok_or(OutOfBounds)
+    }
+
+    /// Copies bytes into the guest.
+    pub(crate) fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        let memory = self.state().memory.ok_or(OutOfBounds)?;
+        memory.write(&mut self.caller, at as usize, bytes).map_err(|_| OutOfBounds)
+    }
+
+    pub(crate) fn write_u32(&mut self, at: u32, value: u32) -> Result<(), OutOfBounds> {
+        self.write(at, &value.to_le_bytes())
+    }
+
+    pub(crate) fn write_u64(&mut self, at: u32, value: u64) -> Result<(), OutOfBounds> {
+        self.write(at, &value.to_le_bytes())
+    }
+
+    /// Hands `value` to the guest in memory of the guest's own allocator. An empty value is a null pointer,
+    /// which is how the Rust SDK tells "no bytes" from "some".
+    pub(crate) fn hand_over(&mut self, value: &[u8], at_pointer: u32, at_len: u32) -> Outcome {
+        let mut pointer = 0;
+        if !value.is_empty() {
+            let allocate = self.state().allocate.clone().ok_or(OutOfBounds)?;
+            pointer = allocate.call(&mut self.caller, value.len() as u32).map_err(Fail::Trap)?;
+            if pointer == 0 {
+                return Err(OutOfBounds.into());
+            }
+            self.write(pointer, value)?;
+        }
+        self.write_u32(at_pointer, pointer)?;
+        self.write_u32(at_len, value.len() as u32)?;
+        Ok(())
+    }
+}

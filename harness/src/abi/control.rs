@@ -1,0 +1,96 @@
+//! Continuing, closing and answering streams.
+//!
+//! The effects come after the callback, as in Envoy: here they are only queued.
+
+use wasmtime::Linker;
+
+use super::{Call, Outcome, Status, hostcall};
+use crate::headers::HeaderMap;
+use crate::local_reply::{LocalResponse, ReplyOrigin};
+use crate::state::{Deferred, VmState};
+use crate::step::StreamType;
+use crate::stream_state::Direction;
+use crate::sync::lock;
+
+/// The largest gRPC status; the SDKs pass -1 for "none".
+const MAX_GRPC_STATUS: u32 = 16;
+
+fn continue_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
+    let direction = match kind {
+        StreamType::Request => Direction::Request,
+        StreamType::Response => Direction::Response,
+        StreamType::Downstream => return Ok(()),
+        StreamType::Upstream => return Err(Status::Unimplemented.into()),
+    };
+    let state = call.state_mut();
+    let context = state.active();
+    if let Some(stream) = state.stream(context) {
+        let mut stream = lock(&stream);
+        stream.continued.push(kind);
+        // Envoy forgets the request's maps whichever direction is continued.
+        stream.request.shut();
+        drop(stream);
+        state.deferred.push(Deferred::Continue { stream: context, direction });
+    }
+    Ok(())
+}
+
+fn close_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
+    let state = call.state_mut();
+    let context = state.active();
+    if let Some(stream) = state.stream(context) {
+        lock(&stream).closed.push(kind);
+        if matches!(kind, StreamType::Request | StreamType::Response) {
+            state.deferred.push(Deferred::Reset { stream: context });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
+    hostcall!(linker, "env", "proxy_continue_stream", |call, kind: u32| {
+        continue_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)
+    });
+    hostcall!(linker, "env", "proxy_close_stream", |call, kind: u32| {
+        close_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)
+    });
+    // The two names of ABI 0.1.0.
+    hostcall!(linker, "env", "proxy_continue_request", |call| { continue_stream(call, StreamType::Request) });
+    hostcall!(linker, "env", "proxy_continue_response", |call| {
+        continue_stream(call, StreamType::Response)
+    });
+    hostcall!(
+        linker,
+        "env",
+        "proxy_send_local_response",
+        |call,
+         status: u32,
+         details: u32,
+         details_len: u32,
+         body: u32,
+         body_len: u32,
+         headers: u32,
+         headers_len: u32,
+         grpc_status: u32| {
+            let details = call.read(details, details_len)?;
+            let body = call.read(body, body_len)?;
+            let headers = HeaderMap::decode(&call.read(headers, headers_len)?).unwrap_or_default();
+            let reply = LocalResponse {
+                status,
+                details: String::from_utf8_lossy(&details).replace(char::is_whitespace, "_"),
+                headers,
+                body,
+                grpc_status: (grpc_status <= MAX_GRPC_STATUS).then_some(grpc_status),
+                origin: ReplyOrigin::Plugin,
+            };
+            let state = call.state_mut();
+            let context = state.active();
+            if state.stream(context).is_some() {
+                state.deferred.push(Deferred::Reply { stream: context, reply });
+            }
+            state.stop_iteration = true;
+            Ok(())
+        }
+    );
+    Ok(())
+}

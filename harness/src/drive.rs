@@ -1,0 +1,252 @@
+//! Driving streams: one event in, callbacks, and the effects the plugin asked for.
+//!
+//! 1. The event enters its side of the stream.
+//! 2. The callback runs, and its return value settles the side.
+//! 3. Deferred effects run: a local reply travels through the response callbacks, a continued stream delivers
+//!    what was withheld, a closed one is reset. They may call the plugin again, and so queue further effects.
+//!
+//! If the plugin traps in any of these, the stream is answered with 503, or reset when the answer had begun.
+
+use crate::core::{Place, VmCore};
+use crate::error::Error;
+use crate::headers::HeaderMap;
+use crate::local_reply::LocalResponse;
+use crate::options::{FailurePolicy, FinishOrder};
+use crate::side::Verdict;
+use crate::state::Deferred;
+use crate::step::Action;
+use crate::stream_state::{Direction, Progress, SharedStream};
+use crate::sync::lock;
+
+/// Something that arrives on one side of a stream.
+pub(crate) enum Event<'a> {
+    Headers(HeaderMap, bool),
+    Body(&'a [u8], bool),
+    Trailers(HeaderMap),
+}
+
+/// A stream as the VM sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) context: u32,
+    pub(crate) stream: &'a SharedStream,
+}
+
+impl VmCore {
+    /// Delivers an event and everything that follows from it.
+    pub(crate) fn deliver(
+        &mut self,
+        target: Target<'_>,
+        direction: Direction,
+        event: Event<'_>,
+    ) -> Result<Action, Error> {
+        let action = match event {
+            Event::Headers(map, end) => self.headers(target, direction, map, end),
+            Event::Body(chunk, end) => self.body(target, direction, chunk, end),
+            Event::Trailers(map) => self.trailers(target, direction, map),
+        };
+        let outcome = action.and_then(|action| self.run_deferred().map(|()| action));
+        if outcome.is_err() {
+            self.after_trap(target, direction);
+        }
+        outcome
+    }
+
+    fn headers(
+        &mut self,
+        target: Target<'_>,
+        direction: Direction,
+        map: HeaderMap,
+        end: bool,
+    ) -> Result<Action, Error> {
+        let count = lock(target.stream).side(direction).begin_headers(map, end);
+        let arguments = [target.context, count as u32, u32::from(end)];
+        let returned = self.call(target.context, direction.headers_callback(), &arguments)?.unwrap_or(0);
+        let verdict = match returned {
+            _ if self.stopped() => Verdict::HoldAll,
+            0 => Verdict::Continue,
+            1 if self.options.allow_on_headers_stop_iteration => Verdict::Pause,
+            _ => Verdict::HoldAll,
+        };
+        lock(target.stream).side(direction).end_headers(verdict);
+        Ok(action(returned))
+    }
+
+    fn body(
+        &mut self,
+        target: Target<'_>,
+        direction: Direction,
+        chunk: &[u8],
+        end: bool,
+    ) -> Result<Action, Error> {
+        if lock(target.stream).side(direction).held() {
+            lock(target.stream).side(direction).withhold_body(chunk, end);
+            return Ok(Action::Pause);
+        }
+        if lock(target.stream).side(direction).buffered_with(chunk.len()) > self.options.buffer_limit_bytes {
+            self.reply(target, too_large(direction))?;
+            return Ok(Action::Pause);
+        }
+        let visible = lock(target.stream).side(direction).begin_body(chunk, end);
+        let arguments = [target.context, visible as u32, u32::from(end)];
+        let returned = self.call(target.context, direction.body_callback(), &arguments)?.unwrap_or(0);
+        let verdict = match returned {
+            _ if self.stopped() => Verdict::HoldAll,
+            0 => Verdict::Continue,
+            _ => Verdict::Pause,
+        };
+        let buffered = lock(target.stream).side(direction).end_body(verdict);
+        if verdict == Verdict::Pause && buffered > self.options.buffer_limit_bytes {
+            self.reply(target, too_large(direction))?;
+        }
+        Ok(action(returned))
+    }
+
+    fn trailers(
+        &mut self,
+        target: Target<'_>,
+        direction: Direction,
+        map: HeaderMap,
+    ) -> Result<Action, Error> {
+        if lock(target.stream).side(direction).held() {
+            lock(target.stream).side(direction).withhold_trailers(map);
+            return Ok(Action::Pause);
+        }
+        let count = lock(target.stream).side(direction).begin_trailers(map);
+        let arguments = [target.context, count as u32];
+        let returned = self.call(target.context, direction.trailers_callback(), &arguments)?.unwrap_or(0);
+        let verdict = match returned {
+            _ if self.stopped() => Verdict::HoldAll,
+            0 => Verdict::Continue,
+            _ => Verdict::Pause,
+        };
+        lock(target.stream).side(direction).end_trailers(verdict);
+        Ok(action(returned))
+    }
+
+    /// Whether the callback that just returned sent a local reply.
+    fn stopped(&mut self) -> bool {
+        std::mem::take(&mut self.instance.state_mut().stop_iteration)
+    }
+
+    /// Carries out what callbacks asked for, until nothing is left.
+    pub(crate) fn run_deferred(&mut self) -> Result<(), Error> {
+        loop {
+            let state = self.instance.state_mut();
+            if state.deferred.is_empty() {
+                return Ok(());
+            }
+            let effect = state.deferred.remove(0);
+            match effect {
+                Deferred::Reply { stream: context, reply } => {
+                    if let Some(stream) = state.stream(context) {
+                        self.reply(Target { context, stream: &stream }, reply)?;
+                    }
+                }
+                Deferred::Continue { stream: context, direction } => {
+                    if let Some(stream) = state.stream(context) {
+                        self.resume(Target { context, stream: &stream }, direction)?;
+                    }
+                }
+                Deferred::Reset { stream } => {
+                    if let Some(stream) = state.stream(stream) {
+                        lock(&stream).progress = Progress::Reset;
+                    }
+                }
+                Deferred::DeleteRoot { root } => self.delete_context(root)?,
+            }
+        }
+    }
+
+    /// Answers the client. Before any response, the answer travels through the plugin's response callbacks;
+    /// while the response headers are held, it replaces them unseen; after that, only a reset is left.
+    fn reply(&mut self, target: Target<'_>, reply: LocalResponse) -> Result<(), Error> {
+        let (headers, body) = (reply.response_headers(), reply.body.clone());
+        {
+            let mut stream = lock(target.stream);
+            if stream.progress == Progress::Reset {
+                return Ok(());
+            }
+            if stream.response.started() {
+                stream.reply_directly(reply);
+                return Ok(());
+            }
+            stream.progress = Progress::Replied;
+            stream.local_response = Some(reply);
+        }
+        let end = body.is_empty();
+        self.headers(target, Direction::Response, headers, end)?;
+        if !end {
+            self.body(target, Direction::Response, &body, true)?;
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, target: Target<'_>, direction: Direction) -> Result<(), Error> {
+        let withheld = {
+            let mut stream = lock(target.stream);
+            // A request that was answered is not sent on any more.
+            let over = stream.progress == Progress::Reset
+                || (stream.progress == Progress::Replied && direction == Direction::Request);
+            if over || !stream.side(direction).paused() {
+                return Ok(());
+            }
+            stream.side(direction).resume()
+        };
+        if !withheld.data.is_empty() || withheld.end {
+            self.body(target, direction, &withheld.data, withheld.end)?;
+        }
+        if let Some(trailers) = withheld.trailers {
+            self.trailers(target, direction, trailers)?;
+        }
+        Ok(())
+    }
+
+    fn after_trap(&mut self, target: Target<'_>, direction: Direction) {
+        let mut stream = lock(target.stream);
+        if self.options.failure_policy == FailurePolicy::Open {
+            stream.side(direction).resume();
+        } else {
+            stream.fail();
+        }
+    }
+
+    /// Ends a stream's context.
+    pub(crate) fn finish(&mut self, place: Place, stream: &SharedStream) -> Result<(), Error> {
+        let context = place.context;
+        let outcome = match self.options.finish_order {
+            FinishOrder::Envoy => self.log_context(context, stream).and_then(|()| self.done(context)),
+            FinishOrder::Specification => self.done(context).and_then(|()| self.log_context(context, stream)),
+        };
+        outcome.and_then(|()| self.delete_context(context)).and_then(|()| self.run_deferred())
+    }
+
+    fn log_context(&mut self, context: u32, stream: &SharedStream) -> Result<(), Error> {
+        lock(stream).in_log = true;
+        let outcome = self.call(context, "proxy_on_log", &[context]);
+        lock(stream).in_log = false;
+        outcome.map(drop)
+    }
+
+    /// For a stream the answer of `proxy_on_done` changes nothing in Envoy, so it is dropped.
+    fn done(&mut self, context: u32) -> Result<(), Error> {
+        self.call(context, "proxy_on_done", &[context]).map(drop)
+    }
+
+    pub(crate) fn delete_context(&mut self, context: u32) -> Result<(), Error> {
+        let outcome = self.call(context, "proxy_on_delete", &[context]).map(drop);
+        self.instance.state_mut().contexts.remove(&context);
+        outcome
+    }
+}
+
+fn action(returned: u32) -> Action {
+    if returned == 0 { Action::Continue } else { Action::Pause }
+}
+
+fn too_large(direction: Direction) -> LocalResponse {
+    match direction {
+        Direction::Request => LocalResponse::of_host(413, "request_payload_too_large"),
+        Direction::Response => LocalResponse::of_host(500, "response_payload_too_large"),
+    }
+}

@@ -1,0 +1,268 @@
+//! Header maps and their wire format.
+//!
+//! Names are case-insensitive and kept in lower case, as Envoy does. A name may occur several times, in
+//! order. Values are bytes: a client may send any byte but NUL, CR and LF, and a plugin has to survive it.
+//!
+//! The wire format is little-endian: the number of pairs, then for each pair the length of name and value,
+//! then each name and value followed by a NUL byte. Decoding is as strict as cpp-host's: a wrong length or
+//! terminator, a rest, more than [`MAX_PAIRS`] pairs or [`MAX_BYTES`] bytes give nothing at all, never a
+//! part.
+
+/// Most pairs a plugin may hand over in one map.
+const MAX_PAIRS: usize = 1024;
+/// Most bytes a plugin may hand over in one map.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// An ordered, case-insensitive, multi-valued map of HTTP fields.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HeaderMap {
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl HeaderMap {
+    /// A map without entries.
+    pub fn new() -> Self {
+        HeaderMap::default()
+    }
+
+    /// The first value of `name`.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let name = name.as_ref();
+        self.entries.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+    }
+
+    /// The first value of `name` as text, with bytes that are not UTF-8 replaced.
+    pub fn get_str(&self, name: impl AsRef<[u8]>) -> Option<String> {
+        self.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Every value of `name`, in order.
+    pub fn get_all(&self, name: impl AsRef<[u8]>) -> Vec<&[u8]> {
+        let name = name.as_ref();
+        self.entries
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
+            .collect()
+    }
+
+    /// Appends one entry, keeping those of the same name.
+    pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.entries.push((name.as_ref().to_ascii_lowercase(), value.as_ref().to_vec()));
+    }
+
+    /// Replaces every entry of `name` by one, in the place of the first; appends when there is none.
+    pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        let Some(first) = self.entries.iter().position(|(key, _)| key.eq_ignore_ascii_case(name)) else {
+            return self.add(name, value);
+        };
+        self.entries[first].1 = value.as_ref().to_vec();
+        let mut index = 0;
+        self.entries.retain(|(key, _)| {
+            index += 1;
+            index - 1 <= first || !key.eq_ignore_ascii_case(name)
+        });
+    }
+
+    /// Removes every entry of `name`.
+    pub fn remove(&mut self, name: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        self.entries.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+    }
+
+    /// Number of entries, counting repeated names.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+
+    /// Bytes of all names and values, which is what Envoy calls the size of a header map.
+    pub fn byte_size(&self) -> usize {
+        self.entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+
+    /// The wire format of the map; no bytes at all for an empty map.
+    pub fn encode(&self) -> Vec<u8> {
+        if self.entries.is_empty() {
+            return Vec::new();
+        }
+        let mut out = Vec::with_capacity(4 + self.byte_size() + 10 * self.entries.len());
+        out.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        for (key, value) in &self.entries {
+            out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+            out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        }
+        for (key, value) in &self.entries {
+            out.extend_from_slice(key);
+            out.push(0);
+            out.extend_from_slice(value);
+            out.push(0);
+        }
+        out
+    }
+
+    /// Reads the wire format, or nothing when it is not exact.
+    pub fn decode(wire: &[u8]) -> Option<Self> {
+        // The two spellings of an empty map that the ABI allows.
+        if wire.is_empty() || wire == [0] {
+            return Some(HeaderMap::new());
+        }
+        if wire.len() > MAX_BYTES {
+            return None;
+        }
+        let (count, mut lengths) = split_u32(wire)?;
+        let count = count as usize;
+        if count > MAX_PAIRS || lengths.len() < 8 * count {
+            return None;
+        }
+        let mut bytes = &lengths[8 * count..];
+        let mut map = HeaderMap::new();
+        for _ in 0..count {
+            let (key_len, rest) = split_u32(lengths)?;
+            let (value_len, rest) = split_u32(rest)?;
+            lengths = rest;
+            let (key, rest) = split_terminated(bytes, key_len as usize)?;
+            let (value, rest) = split_terminated(rest, value_len as usize)?;
+            bytes = rest;
+            map.add(key, value);
+        }
+        bytes.is_empty().then_some(map)
+    }
+}
+
+fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*head), rest))
+}
+
+fn split_terminated(bytes: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = bytes.split_at_checked(len)?;
+    let (terminator, rest) = rest.split_first()?;
+    (*terminator == 0).then_some((head, rest))
+}
+
+impl std::fmt::Debug for HeaderMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines =
+            self.iter().map(|(key, value)| format!("{}: {}", key.escape_ascii(), value.escape_ascii()));
+        f.debug_list().entries(lines).finish()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for HeaderMap {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut map = HeaderMap::new();
+        for (key, value) in pairs {
+            map.add(key, value);
+        }
+        map
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> From<&[(K, V)]> for HeaderMap {
+    fn from(pairs: &[(K, V)]) -> Self {
+        pairs.iter().map(|(key, value)| (key, value)).collect()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>, const N: usize> From<&[(K, V); N]> for HeaderMap {
+    fn from(pairs: &[(K, V); N]) -> Self {
+        pairs.as_slice().into()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> From<&Vec<(K, V)>> for HeaderMap {
+    fn from(pairs: &Vec<(K, V)>) -> Self {
+        pairs.as_slice().into()
+    }
+}
+
+impl From<&HeaderMap> for HeaderMap {
+    fn from(map: &HeaderMap) -> Self {
+        map.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_ignore_case_and_keep_every_value() {
+        let mut map = HeaderMap::from(&[("X-A", "1"), ("b", "2"), ("x-a", "3")]);
+        assert_eq!(map.get("x-A"), Some(&b"1"[..]));
+        assert_eq!(map.get_all("X-a"), [b"1", b"3"]);
+        map.set("X-a", "9");
+        assert_eq!(map, HeaderMap::from(&[("x-a", "9"), ("b", "2")]));
+        map.remove("B");
+        assert_eq!((map.len(), map.get("b")), (1, None));
+    }
+
+    #[test]
+    fn setting_an_absent_name_appends_it() {
+        let mut map = HeaderMap::from(&[("a", "1")]);
+        map.set("b", b"\xff\xfe");
+        assert_eq!(map.get("b"), Some(&b"\xff\xfe"[..]));
+    }
+
+    #[test]
+    fn the_wire_format_is_the_one_of_the_specification() {
+        let map = HeaderMap::from(&[("a", "1"), ("b", "22")]);
+        let wire = b"\x02\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0a\x001\0b\x0022\0";
+        assert_eq!(map.encode(), wire);
+        assert_eq!(HeaderMap::decode(wire), Some(map));
+    }
+
+    #[test]
+    fn empty_maps_have_two_spellings() {
+        assert_eq!(HeaderMap::new().encode(), b"");
+        assert_eq!(HeaderMap::decode(b""), Some(HeaderMap::new()));
+        assert_eq!(HeaderMap::decode(b"\0"), Some(HeaderMap::new()));
+        assert_eq!(HeaderMap::decode(b"\0\0\0\0"), Some(HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_damaged_map_is_refused_as_a_whole() {
+        let wire = HeaderMap::from(&[("a", "1"), ("b", "22")]).encode();
+        for cut in 1..wire.len() {
+            assert_eq!(HeaderMap::decode(&wire[..cut]), None, "cut at {cut}");
+        }
+        let longer = [wire.as_slice(), b"x"].concat();
+        assert_eq!(HeaderMap::decode(&longer), None);
+        let mut unterminated = wire;
+        *unterminated.last_mut().unwrap() = b'x';
+        assert_eq!(HeaderMap::decode(&unterminated), None);
+        assert_eq!(HeaderMap::decode(&u32::MAX.to_le_bytes()), None);
+    }
+
+    #[test]
+    fn debug_output_is_readable_whatever_the_bytes() {
+        let map = HeaderMap::from(&[(&b"a"[..], &b"x\xff"[..])]);
+        assert_eq!(format!("{map:?}"), r#"["a: x\\xff"]"#);
+    }
+
+    proptest! {
+        #[test]
+        fn every_map_survives_the_wire(pairs in prop::collection::vec(
+            ("[a-z0-9:-]{1,12}", prop::collection::vec(any::<u8>(), 0..20)), 1..12)) {
+            let map: HeaderMap = pairs.into_iter().collect();
+            prop_assert_eq!(HeaderMap::decode(&map.encode()), Some(map));
+        }
+
+        #[test]
+        fn no_bytes_make_decoding_panic(wire in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = HeaderMap::decode(&wire);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Counters, gauges and histograms, under Envoy's rules.
+//!
+//! Values belong to the host and are found by name, so a metric survives a reload and is summed over VMs, as
+//! in Envoy's stats. The numbers a plugin uses are per VM life and carry the type in their two lowest bits.
+//! Defining a name again gives another number for the same value.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use crate::abi::Status;
+use crate::sync::lock;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Kind {
+    Counter = 0,
+    Gauge = 1,
+    Histogram = 2,
+}
+
+impl Kind {
+    fn from_abi(number: u32) -> Option<Self> {
+        [Kind::Counter, Kind::Gauge, Kind::Histogram].into_iter().find(|kind| *kind as u32 == number)
+    }
+}
+
+/// The metrics of one host; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    values: Arc<Mutex<Values>>,
+}
+
+#[derive(Debug, Default)]
+struct Values {
+    numbers: BTreeMap<(Kind, Vec<u8>), u64>,
+    histograms: BTreeMap<Vec<u8>, Vec<u64>>,
+}
+
+impl Metrics {
+    /// The value of a counter, or nothing if no plugin defined it.
+    pub fn counter(&self, name: &str) -> Option<u64> {
+        self.number(Kind::Counter, name)
+    }
+
+    /// The value of a gauge, or nothing if no plugin defined it.
+    pub fn gauge(&self, name: &str) -> Option<u64> {
+        self.number(Kind::Gauge, name)
+    }
+
+    /// The values recorded in a histogram, or nothing if no plugin defined it.
+    pub fn histogram(&self, name: &str) -> Option<Vec<u64>> {
+        lock(&self.values).histograms.get(name.as_bytes()).cloned()
+    }
+
+    /// The names of all metrics of all types, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let values = lock(&self.values);
+        let numbers = values.numbers.keys().map(|(_, name)| name);
+        let mut names: Vec<_> = numbers
+            .chain(values.histograms.keys())
+            .map(|name| String::from_utf8_lossy(name).into())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn number(&self, kind: Kind, name: &str) -> Option<u64> {
+        lock(&self.values).numbers.get(&(kind, name.as_bytes().to_vec())).copied()
+    }
+}
+
+/// One VM's numbers for the metrics of its host.
+#[derive(Debug)]
+pub(crate) struct MetricTable {
+    metrics: Metrics,
+    by_id: HashMap<u32, (Kind, Vec<u8>)>,
+    defined: u32,
+}
+
+impl MetricTable {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        MetricTable { metrics, by_id: HashMap::new(), defined: 0 }
+    }
+
+    pub(crate) fn define(&mut self, kind: u32, name: &[u8]) -> Result<u32, Status> {
+        let kind = Kind::from_abi(kind).ok_or(Status::BadArgument)?;
+        self.defined += 1;
+        let id = self.defined << 2 | kind as u32;
+        let mut values = lock(&self.metrics.values);
+        match kind {
+            Kind::Histogram => {
+                values.histograms.entry(name.to_vec()).or_default();
+            }
+            _ => {
+                values.numbers.entry((kind, name.to_vec())).or_default();
+            }
+        }
+        self.by_id.insert(id, (kind, name.to_vec()));
+        Ok(id)
+    }
+
+    pub(crate) fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
+        self.update(id, |kind, number| match kind {
+            // Envoy refuses zero as well.
+            Kind::Counter if delta > 0 => Ok(number.saturating_add_signed(delta)),
+            Kind::Gauge => Ok(number.saturating_add_signed(delta)),
+            _ => Err(Status::BadArgument),
+        })
+    }
+
+    pub(crate) fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
+        if let Some((Kind::Histogram, name)) = self.by_id.get(&id) {
+            lock(&self.metrics.values).histograms.entry(name.clone()).or_default().push(value);
+            return Ok(());
+        }
+        self.update(id, |kind, number| match kind {
+            // Envoy adds the value to a counter instead of setting it.
+            Kind::Counter => Ok(number.saturating_add(value)),
+            _ => Ok(value),
+        })
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Result<u64, Status> {
+        match self.by_id.get(&id) {
+            None => Err(Status::NotFound),
+            Some((Kind::Histogram, _)) => Err(Status::BadArgument),
+            Some(key) => Ok(lock(&self.metrics.values).numbers.get(key).copied().unwrap_or_default()),
+        }
+    }
+
+    fn update(
+        &mut self,
+        id: u32,
+        change: impl FnOnce(Kind, u64) -> Result<u64, Status>,
+    ) -> Result<(), Status> {
+        let key = self.by_id.get(&id).ok_or(Status::NotFound)?;
+        let mut values = lock(&self.metrics.values);
+        let number = values.numbers.get(key).copied().unwrap_or_default();
+        let changed = change(key.0, number)?;
+        values.numbers.insert(key.clone(), changed);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNTER: u32 = 0;
+    const GAUGE: u32 = 1;
+    const HISTOGRAM: u32 = 2;
+
+    #[test]
+    fn counters_only_rise_and_recording_adds() {
+        let metrics = Metrics::default();
+        let mut table = MetricTable::new(metrics.clone());
+        let id = table.define(COUNTER, b"c").unwrap();
+        table.increment(id, 2).unwrap();
+        table.record(id, 3).unwrap();
+        assert_eq!(table.increment(id, 0), Err(Status::BadArgument));
+        assert_eq!(table.increment(id, -1), Err(Status::BadArgument));
+        assert_eq!((table.get(id), metrics.counter("c")), (Ok(5), Some(5)));
+    }
+
+    #[test]
+    fn gauges_are_set_and_move_both_ways() {
+        let metrics = Metrics::default();
+        let mut table = MetricTable::new(metrics.clone());
+        let id = table.define(GAUGE, b"g").unwrap();
+        table.record(id, 10).unwrap();
+        table.increment(id, -4).unwrap();
+        assert_eq!(metrics.gauge("g"), Some(6));
+    }
+
+    #[test]
+    fn histograms_keep_what_was_recorded() {
+        let metrics = Metrics::default();
+        let mut table = MetricTable::new(metrics.clone());
+        let id = table.define(HISTOGRAM, b"h").unwrap();
+        table.record(id, 4).unwrap();
+        table.record(id, 9).unwrap();
+        assert_eq!(metrics.histogram("h"), Some(vec![4, 9]));
+        assert_eq!(table.increment(id, 1), Err(Status::BadArgument));
+        assert_eq!(table.get(id), Err(Status::BadArgument));
+    }
+
+    #[test]
+    fn a_name_defined_twice_is_one_value_and_unknown_numbers_are_not_found() {
+        let metrics = Metrics::default();
+        let mut first = MetricTable::new(metrics.clone());
+        let mut second = MetricTable::new(metrics.clone());
+        let (a, b) = (first.define(COUNTER, b"c").unwrap(), second.define(COUNTER, b"c").unwrap());
+        first.increment(a, 1).unwrap();
+        second.increment(b, 1).unwrap();
+        assert_eq!(metrics.counter("c"), Some(2));
+        assert_eq!(first.define(3, b"x"), Err(Status::BadArgument));
+        assert_eq!(first.record(999, 1), Err(Status::NotFound));
+        assert_eq!(metrics.names(), ["c"]);
+    }
+}

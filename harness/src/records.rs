@@ -1,0 +1,48 @@
+//! What a VM leaves behind for the test to read: log lines and counts of host calls.
+//!
+//! Kept outside the VM's memory, so it survives a crash and a reload.
+
+use std::collections::BTreeMap;
+
+/// Levels of a plugin's log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    /// Most detailed.
+    Trace = 0,
+    /// For developers.
+    Debug = 1,
+    /// Normal operation.
+    Info = 2,
+    /// Something to look at.
+    Warn = 3,
+    /// Something failed.
+    Error = 4,
+    /// The plugin is about to stop working.
+    Critical = 5,
+}
+
+impl LogLevel {
+    pub(crate) fn from_abi(number: u32) -> Option<Self> {
+        use LogLevel::*;
+        [Trace, Debug, Info, Warn, Error, Critical].into_iter().find(|level| *level as u32 == number)
+    }
+}
+
+/// One line a plugin logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its level; standard output is `Info`, standard error is `Error`.
+    pub level: LogLevel,
+    /// The text, with bytes that are not UTF-8 replaced.
+    pub text: String,
+    /// The context that was active; 0 while the module was starting.
+    pub context: u32,
+}
+
+/// Everything recorded about one VM over all its lives.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) hostcalls: BTreeMap<&'static str, u64>,
+    pub(crate) foreign_calls: BTreeMap<String, u64>,
+}

@@ -1,0 +1,222 @@
+//! What host functions see: the store data of one life of one VM.
+//!
+//! It knows the contexts, which of them is active, and what has to happen after the running callback. Envoy
+//! defers the effects of `proxy_send_local_response`, `proxy_continue_stream` and `proxy_close_stream` until
+//! the callback has returned, so they are queued here and carried out by `drive`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use wasmtime::{Memory, StoreLimits, TypedFunc};
+
+use crate::callouts::{HttpCall, HttpCallResponse};
+use crate::host::HostShared;
+use crate::local_reply::LocalResponse;
+use crate::metrics::MetricTable;
+use crate::module::AbiVersion;
+use crate::options::VmOptions;
+use crate::queues::Registrant;
+use crate::random::Random;
+use crate::records::{LogLevel, LogLine, Records};
+use crate::shared_data::SharedData;
+use crate::stream_state::{Direction, SharedStream};
+use crate::sync::lock;
+
+/// A context the guest knows by number.
+pub(crate) enum Context {
+    Root(RootContext),
+    Stream { root: u32, stream: SharedStream },
+}
+
+/// A plugin context.
+#[derive(Default)]
+pub(crate) struct RootContext {
+    pub(crate) root_id: String,
+    pub(crate) tick: Option<Tick>,
+    /// `proxy_on_done` returned false; the plugin will call `proxy_done`.
+    pub(crate) pending_done: bool,
+}
+
+/// A timer.
+#[derive(Clone, Copy)]
+pub(crate) struct Tick {
+    pub(crate) period_ns: u64,
+    pub(crate) due_ns: u64,
+}
+
+/// Something to do once the running callback has returned.
+pub(crate) enum Deferred {
+    Reply { stream: u32, reply: LocalResponse },
+    Continue { stream: u32, direction: Direction },
+    Reset { stream: u32 },
+    DeleteRoot { root: u32 },
+}
+
+/// A planned crash inside a host function.
+pub(crate) struct HostcallTrap {
+    pub(crate) name: String,
+    pub(crate) after: u32,
+}
+
+/// The store data of one life of one VM.
+pub(crate) struct VmState {
+    pub(crate) host: Arc<HostShared>,
+    pub(crate) options: Arc<VmOptions>,
+    pub(crate) abi: AbiVersion,
+    pub(crate) shared: SharedData,
+    pub(crate) records: Arc<Mutex<Records>>,
+    pub(crate) metrics: MetricTable,
+    pub(crate) random: Random,
+    pub(crate) serial: u64,
+    pub(crate) generation: u64,
+
+    pub(crate) memory: Option<Memory>,
+    pub(crate) allocate: Option<TypedFunc<u32, u32>>,
+    pub(crate) limits: StoreLimits,
+
+    pub(crate) contexts: HashMap<u32, Context>,
+    last_context: u32,
+    /// The context of the running callback.
+    pub(crate) current: u32,
+    /// Set by `proxy_set_effective_context`; 0 is none.
+    pub(crate) effective: u32,
+
+    /// Plugin configuration; there only while a plugin is being started or configured.
+    pub(crate) configuration: Option<Arc<[u8]>>,
+    pub(crate) deferred: Vec<Deferred>,
+    /// A local reply was sent in the running callback.
+    pub(crate) stop_iteration: bool,
+
+    pub(crate) calls: BTreeMap<u32, HttpCall>,
+    pub(crate) last_token: u32,
+    /// The HTTP call answer that is being delivered.
+    pub(crate) answer: Option<HttpCallResponse>,
+    pub(crate) status: (u32, String),
+    pub(crate) hostcall_trap: Option<HostcallTrap>,
+}
+
+/// What a new life of a VM is made from.
+pub(crate) struct Birth {
+    pub(crate) host: Arc<HostShared>,
+    pub(crate) options: Arc<VmOptions>,
+    pub(crate) abi: AbiVersion,
+    pub(crate) shared: SharedData,
+    pub(crate) records: Arc<Mutex<Records>>,
+    pub(crate) serial: u64,
+    pub(crate) generation: u64,
+}
+
+impl VmState {
+    pub(crate) fn new(birth: Birth) -> Self {
+        let Birth { host, options, abi, shared, records, serial, generation } = birth;
+        // A reloaded VM must not repeat the random bytes of its former life.
+        let random = Random::new(host.options.seed, serial.wrapping_shl(32) ^ generation);
+        let limits = wasmtime::StoreLimitsBuilder::new().memory_size(options.memory_limit_bytes).build();
+        VmState {
+            metrics: MetricTable::new(host.metrics.clone()),
+            host,
+            options,
+            abi,
+            shared,
+            records,
+            random,
+            serial,
+            generation,
+            memory: None,
+            allocate: None,
+            limits,
+            contexts: HashMap::new(),
+            last_context: 0,
+            current: 0,
+            effective: 0,
+            configuration: None,
+            deferred: Vec::new(),
+            stop_iteration: false,
+            calls: BTreeMap::new(),
+            last_token: 0,
+            answer: None,
+            status: (0, String::new()),
+            hostcall_trap: None,
+        }
+    }
+
+    /// Adds a context and returns its number.
+    pub(crate) fn add_context(&mut self, context: Context) -> u32 {
+        self.last_context += 1;
+        self.contexts.insert(self.last_context, context);
+        self.last_context
+    }
+
+    /// The context that host functions act on.
+    pub(crate) fn active(&self) -> u32 {
+        if self.effective != 0 && self.contexts.contains_key(&self.effective) {
+            self.effective
+        } else {
+            self.current
+        }
+    }
+
+    /// The stream of the active context, if it is a stream context.
+    pub(crate) fn active_stream(&self) -> Option<SharedStream> {
+        self.stream(self.active())
+    }
+
+    /// The stream of a context.
+    pub(crate) fn stream(&self, context: u32) -> Option<SharedStream> {
+        match self.contexts.get(&context)? {
+            Context::Stream { stream, .. } => Some(Arc::clone(stream)),
+            Context::Root(_) => None,
+        }
+    }
+
+    /// The root context of the active context; 0 while the module starts.
+    pub(crate) fn active_root(&self) -> u32 {
+        match self.contexts.get(&self.active()) {
+            Some(Context::Stream { root, .. }) => *root,
+            Some(Context::Root(_)) => self.active(),
+            None => 0,
+        }
+    }
+
+    /// The plugin context with number `root`.
+    pub(crate) fn root_mut(&mut self, root: u32) -> Option<&mut RootContext> {
+        match self.contexts.get_mut(&root)? {
+            Context::Root(context) => Some(context),
+            Context::Stream { .. } => None,
+        }
+    }
+
+    /// The root id of the active plugin.
+    pub(crate) fn active_root_id(&self) -> String {
+        match self.contexts.get(&self.active_root()) {
+            Some(Context::Root(context)) => context.root_id.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// Who is told about items of a queue registered now.
+    pub(crate) fn registrant(&self) -> Registrant {
+        Registrant { vm_serial: self.serial, generation: self.generation, root: self.active_root() }
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, text: &[u8]) {
+        let text = String::from_utf8_lossy(text).into_owned();
+        lock(&self.records).logs.push(LogLine { level, text, context: self.active() });
+    }
+
+    /// Counts a host call, and says whether the planned crash happens in it.
+    pub(crate) fn enter_hostcall(&mut self, name: &'static str) -> bool {
+        *lock(&self.records).hostcalls.entry(name).or_default() += 1;
+        match &mut self.hostcall_trap {
+            Some(trap) if trap.name == name && trap.after == 0 => {
+                self.hostcall_trap = None;
+                true
+            }
+            Some(trap) if trap.name == name => {
+                trap.after -= 1;
+                false
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The test's handle on a VM.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::callouts::{HttpCall, HttpCallResponse};
+use crate::core::VmCore;
+use crate::error::{ConfigureError, Error};
+use crate::host::HostShared;
+use crate::module::Module;
+use crate::options::VmOptions;
+use crate::plugin::Plugin;
+use crate::records::{LogLevel, LogLine, Records};
+use crate::state::Context;
+use crate::sync::lock;
+
+/// What `proxy_get_status` says while a failed HTTP call is reported, as in Envoy.
+const BROKEN_CONNECTION: u32 = 11;
+
+/// One VM: what Envoy runs per worker thread. Clones are the same VM; its calls take turns.
+#[derive(Clone)]
+pub struct Vm {
+    shared: Arc<VmShared>,
+}
+
+/// What plugins and streams keep of their VM.
+pub(crate) struct VmShared {
+    pub(crate) host: Arc<HostShared>,
+    pub(crate) core: Mutex<VmCore>,
+    records: Arc<Mutex<Records>>,
+}
+
+impl Vm {
+    pub(crate) fn start(host: Arc<HostShared>, module: Module, options: VmOptions) -> Result<Self, Error> {
+        let shared_data = host.shared_data(&options.vm_id);
+        let core = VmCore::start(Arc::clone(&host), module, options, shared_data)?;
+        let records = Arc::clone(&core.records);
+        Ok(Vm { shared: Arc::new(VmShared { host, core: Mutex::new(core), records }) })
+    }
+
+    /// Starts and configures a plugin in this VM. A failed VM is reloaded first if its policy allows;
+    /// otherwise the plugin is refused (in Envoy it would get a VM of its own).
+    pub fn plugin(&self, root_id: &str, configuration: impl AsRef<[u8]>) -> Result<Plugin, ConfigureError> {
+        let index = lock(&self.shared.core).add_plugin(root_id, configuration.as_ref())?;
+        Ok(Plugin::new(Arc::clone(&self.shared), index))
+    }
+
+    /// Calls `proxy_on_tick` once for every plugin whose timer is due by the host's clock, and returns how
+    /// many were. A timer that was due several times fires once; the next period starts now. A failed VM has
+    /// no ticks.
+    pub fn tick(&self) -> Result<usize, Error> {
+        let mut core = lock(&self.shared.core);
+        if core.failure.is_some() {
+            return Ok(0);
+        }
+        let now = core.host.clock.monotonic_ns();
+        let state = core.instance.state_mut();
+        let mut due = Vec::new();
+        for (id, context) in &mut state.contexts {
+            let Context::Root(root) = context else {
+                continue;
+            };
+            let Some(tick) = root.tick.as_mut().filter(|tick| tick.due_ns <= now) else {
+                continue;
+            };
+            tick.due_ns = now.saturating_add(tick.period_ns);
+            due.push(*id);
+        }
+        due.sort_unstable();
+        for root in &due {
+            core.call(*root, "proxy_on_tick", &[*root])?;
+            core.run_deferred()?;
+        }
+        Ok(due.len())
+    }
+
+    /// Tells this VM's plugins of items that were put into their queues, and returns how many notices there
+    /// were. Notices for a life of the VM that is over are dropped.
+    pub fn run_queue_events(&self) -> Result<usize, Error> {
+        let mut core = lock(&self.shared.core);
+        let mut told = 0;
+        if core.failure.is_some() {
+            return Ok(told);
+        }
+        while let Some(event) = core.host.queues.next_event(core.serial) {
+            let root = event.owner.root;
+            if event.owner.generation != core.generation || core.instance.state_mut().root_mut(root).is_none()
+            {
+                continue;
+            }
+            core.call(root, "proxy_on_queue_ready", &[root, event.token])?;
+            core.run_deferred()?;
+            told += 1;
+        }
+        Ok(told)
+    }
+
+    /// HTTP calls that wait for an answer, oldest first.
+    pub fn pending_http_calls(&self) -> Vec<HttpCall> {
+        lock(&self.shared.core).instance.state().calls.values().cloned().collect()
+    }
+
+    /// Answers an HTTP call.
+    pub fn answer_http_call(&self, token: u32, response: HttpCallResponse) -> Result<(), Error> {
+        let sizes = [response.headers.len(), response.body.len(), response.trailers.len()];
+        self.end_http_call(token, Some(response), sizes)
+    }
+
+    /// Ends an HTTP call without an answer, as a reset connection does.
+    pub fn fail_http_call(&self, token: u32) -> Result<(), Error> {
+        self.end_http_call(token, None, [0; 3])
+    }
+
+    fn end_http_call(
+        &self,
+        token: u32,
+        response: Option<HttpCallResponse>,
+        sizes: [usize; 3],
+    ) -> Result<(), Error> {
+        let mut core = lock(&self.shared.core);
+        let state = core.instance.state_mut();
+        let call = state.calls.remove(&token).ok_or(Error::UnknownToken(token))?;
+        if response.is_none() {
+            state.status = (BROKEN_CONNECTION, "reset".to_owned());
+        }
+        state.answer = response;
+        let [headers, body, trailers] = sizes.map(|size| size as u32);
+        let arguments = [call.root, token, headers, body, trailers];
+        let outcome = core.call(call.root, "proxy_on_http_call_response", &arguments);
+        let state = core.instance.state_mut();
+        state.answer = None;
+        // The code stays and the text goes, as in Envoy.
+        state.status.1.clear();
+        outcome?;
+        core.run_deferred()
+    }
+
+    /// Makes the VM crash instead of running its next callback. The first callback of a new stream is
+    /// `proxy_on_context_create`, which [`crate::Stream::request_headers`] calls.
+    pub fn inject_trap_on_next_call(&self) {
+        lock(&self.shared.core).inject_trap_on_next_call();
+    }
+
+    /// Makes the VM crash when it calls host function `name`, after `after` such calls went well. The
+    /// crashing call itself has no effect. This is how a test kills a plugin between two writes.
+    pub fn inject_trap_on_hostcall(&self, name: &str, after: u32) {
+        lock(&self.shared.core).inject_trap_on_hostcall(name, after);
+    }
+
+    /// The trap that failed the VM, until a stream reloads it.
+    pub fn failure(&self) -> Option<String> {
+        lock(&self.shared.core).failure.clone()
+    }
+
+    /// How many times the VM was reloaded.
+    pub fn reloads(&self) -> u64 {
+        lock(&self.shared.core).generation
+    }
+
+    /// All lines the plugins logged, over all lives.
+    pub fn logs(&self) -> Vec<LogLine> {
+        lock(&self.shared.records).logs.clone()
+    }
+
+    /// Whether a line at `level` or above contains `text`.
+    pub fn logged(&self, level: LogLevel, text: &str) -> bool {
+        lock(&self.shared.records).logs.iter().any(|line| line.level >= level && line.text.contains(text))
+    }
+
+    /// Forgets the lines logged so far, for tests that run long.
+    pub fn clear_logs(&self) {
+        lock(&self.shared.records).logs.clear();
+    }
+
+    /// How often each host function was called, over all lives.
+    pub fn hostcalls(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.shared.records).hostcalls.clone()
+    }
+
+    /// How often a foreign function was called, known or not.
+    pub fn foreign_calls(&self, name: &str) -> u64 {
+        lock(&self.shared.records).foreign_calls.get(name).copied().unwrap_or_default()
+    }
+
+    /// Linear memory the module has now; it never shrinks within a life.
+    pub fn memory_bytes(&self) -> usize {
+        lock(&self.shared.core).instance.memory_bytes()
+    }
+}
