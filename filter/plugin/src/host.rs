@@ -1,0 +1,106 @@
+//! The host's services in the core's terms: shared data, counters, clock, headers, replies.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::time::UNIX_EPOCH;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{Bytes, MapType, MetricType, Status};
+use seqroute_core::counters::{Counter, Counts};
+use seqroute_core::ledger::store::{SharedStore, StoreError, Swap, Versioned};
+use seqroute_core::local_reply::LocalReply;
+use seqroute_core::request::Headers;
+
+/// Shared data of all workers.
+pub struct SharedData;
+
+impl SharedStore for SharedData {
+    fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
+        match hostcalls::get_shared_data(key).map_err(failed)? {
+            (None, None) => Ok(None),
+            // A value of no bytes: the key is there, and its number must be used.
+            (value, number) => Ok(Some((value.unwrap_or_default(), number.unwrap_or_default()))),
+        }
+    }
+
+    fn compare_and_swap(&self, key: &str, value: &[u8], number: u32) -> Result<Swap, StoreError> {
+        match hostcalls::set_shared_data(key, Some(value), Some(number)) {
+            Ok(()) => Ok(Swap::Done),
+            Err(Status::CasMismatch) => Ok(Swap::Conflict),
+            Err(status) => Err(failed(status)),
+        }
+    }
+}
+
+fn failed(status: Status) -> StoreError {
+    StoreError(format!("{status:?}"))
+}
+
+/// Ids of the counters at the host.
+pub struct Metrics {
+    ids: Vec<(Counter, u32)>,
+}
+
+thread_local! {
+    // A VM is one thread. Counters are defined once in its life, not once per configuration.
+    static METRICS: OnceCell<Rc<Metrics>> = const { OnceCell::new() };
+}
+
+impl Metrics {
+    /// The VM's counters.
+    pub fn of_this_vm() -> Rc<Metrics> {
+        METRICS.with(|metrics| {
+            let define = |counter: &Counter| {
+                let name = format!("seqroute.{}", counter.name());
+                let id = hostcalls::define_metric(MetricType::Counter, &name).ok()?;
+                Some((*counter, id))
+            };
+            let new = || Rc::new(Metrics { ids: Counter::ALL.iter().filter_map(define).collect() });
+            metrics.get_or_init(new).clone()
+        })
+    }
+
+    /// Adds what was collected.
+    pub fn add(&self, counts: &Counts) {
+        for (counter, amount) in counts.iter() {
+            if let Some((_, id)) = self.ids.iter().find(|(known, _)| *known == counter) {
+                let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+                // A counter that cannot be increased is no reason to fail a request.
+                let _ = hostcalls::increment_metric(*id, amount);
+            }
+        }
+    }
+}
+
+/// Now, in ms since the epoch.
+pub fn now_ms() -> u64 {
+    let now = hostcalls::get_current_time().ok();
+    let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
+}
+
+/// The headers of a message, read with one host call.
+pub struct HeaderList {
+    /// Names as Envoy sends them (lower case) and values of any bytes.
+    pub pairs: Vec<(String, Bytes)>,
+}
+
+impl HeaderList {
+    /// Reads all headers of the message that is just being handled.
+    pub fn read(map: MapType) -> HeaderList {
+        HeaderList { pairs: hostcalls::get_map_bytes(map).unwrap_or_default() }
+    }
+}
+
+impl Headers for HeaderList {
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        let found = self.pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.clone())
+    }
+}
+
+/// Sends a response of our own.
+pub fn send(reply: &LocalReply) {
+    let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let _ = hostcalls::send_http_response(reply.status, headers, Some(reply.body.as_bytes()));
+}

@@ -1,0 +1,52 @@
+//! The root context: one configuration of the plugin in one VM.
+//!
+//! Envoy calls `on_configure` in a throw-away VM first and then once per worker, so it must have no effect outside
+//! this context. A configuration that cannot serve is refused with one line; the former one keeps serving.
+
+use std::rc::Rc;
+
+use log::{error, info};
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType};
+use seqroute_core::config::MAX_CONFIG_BYTES;
+use seqroute_core::engine::Engine;
+
+use crate::host::Metrics;
+use crate::stream::Stream;
+
+/// The plugin under one configuration.
+#[derive(Default)]
+pub struct Root {
+    engine: Option<Rc<Engine>>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let size = size.min(MAX_CONFIG_BYTES.saturating_add(1));
+        let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
+        match Engine::configure(&json.unwrap_or_default()) {
+            Ok(engine) => {
+                let (version, policy) = (env!("CARGO_PKG_VERSION"), engine.policy_id());
+                info!("seqroute {version}: serving {} models by {policy}", engine.config().models.len());
+                self.engine = Some(Rc::new(engine));
+                true
+            }
+            Err(reason) => {
+                error!("seqroute: refused: {reason}");
+                false
+            }
+        }
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        // The SDK panics on `None`, so a context that was never configured gets streams that pass untouched.
+        Some(Box::new(Stream::new(self.engine.clone(), Metrics::of_this_vm())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}

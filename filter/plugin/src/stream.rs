@@ -1,0 +1,316 @@
+//! One HTTP stream: a request on its way in, an answer on its way out, and the end of both.
+//!
+//! Stages of a request: `New` → (`Reading` the body while the headers are held) → `Routed` or `Refused`, or
+//! `Passing` untouched. Whatever happens, [`on_log`](Context) is Envoy's last word and the only place where a turn
+//! ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
+
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, MapType};
+use seqroute_core::config::{CLUSTER_HEADER, Mode};
+use seqroute_core::counters::Counts;
+use seqroute_core::engine::{Admission, Answer, Engine, Turn};
+use seqroute_core::request::{HeadVerdict, Headers, RequestHead, is_internal};
+use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::scan::request_body::RequestBody;
+use seqroute_core::scan::top_level::Progress;
+
+use crate::host::{self, HeaderList, Metrics, SharedData};
+
+/// A stream of the plugin.
+pub struct Stream {
+    engine: Option<Rc<Engine>>,
+    metrics: Rc<Metrics>,
+    stage: Stage,
+    body: RequestBody,
+    /// `model` members that the content-length sent upstream accounts for; `None` where none was sent.
+    sized_for_models: Option<usize>,
+    turn: Option<Box<Turn>>,
+    status: Option<u32>,
+    answer: Option<AnswerReader>,
+}
+
+enum Stage {
+    New,
+    Reading(Box<RequestHead>),
+    /// The body goes to the chosen model, its name rewritten.
+    Routed,
+    /// The body goes to the chosen model as it is.
+    RoutedUnread,
+    Refused,
+    Passing,
+}
+
+impl Stream {
+    /// A stream that has seen nothing yet.
+    pub fn new(engine: Option<Rc<Engine>>, metrics: Rc<Metrics>) -> Self {
+        Stream {
+            engine,
+            metrics,
+            stage: Stage::New,
+            body: RequestBody::default(),
+            sized_for_models: None,
+            turn: None,
+            status: None,
+            answer: None,
+        }
+    }
+
+    /// Reads the new bytes of the body, which Envoy has collected while the headers are held.
+    fn read_body(
+        &mut self,
+        engine: &Engine,
+        head: Box<RequestHead>,
+        size: usize,
+        end_of_stream: bool,
+    ) -> Action {
+        let seen = usize::try_from(self.body.scanned_bytes()).unwrap_or(usize::MAX);
+        let new = body_bytes(BufferType::HttpRequestBody, seen, size.saturating_sub(seen));
+        self.body.scan(&new);
+        let complete = self.body.progress() == Progress::Complete;
+        let invalid = self.body.progress() == Progress::Invalid || (end_of_stream && !complete);
+        if invalid {
+            return self.decide_on_invalid_body(engine, &head);
+        }
+        let read_enough =
+            engine.config().mode == Mode::Peek && self.body.scanned_bytes() >= engine.config().peek_bytes;
+        if !complete && !read_enough {
+            self.stage = Stage::Reading(head);
+            return Action::Pause;
+        }
+        // Only white space may follow a complete object, so its length is the body's unless a header says better.
+        let length = head.body_bytes.or(complete.then(|| self.body.scanned_bytes()));
+        let facts = self.body.facts();
+        let mut counts = Counts::default();
+        let admission = engine.admit(&SharedData, &head, Some(&facts), length, host::now_ms(), &mut counts);
+        self.metrics.add(&counts);
+        let action = self.carry_out(engine, admission);
+        if matches!(self.stage, Stage::Routed) {
+            self.send_first_piece(engine, head.body_bytes, size, complete);
+        }
+        action
+    }
+
+    fn decide_on_invalid_body(&mut self, engine: &Engine, head: &RequestHead) -> Action {
+        let mut counts = Counts::default();
+        let now_ms = host::now_ms();
+        let refused = engine.refuse_invalid_body(head, now_ms, &mut counts);
+        let admission = refused
+            .unwrap_or_else(|| engine.admit(&SharedData, head, None, head.body_bytes, now_ms, &mut counts));
+        self.metrics.add(&counts);
+        let action = self.carry_out(engine, admission);
+        if matches!(self.stage, Stage::Routed) {
+            self.stage = Stage::RoutedUnread;
+        }
+        action
+    }
+
+    fn carry_out(&mut self, engine: &Engine, admission: Admission) -> Action {
+        match admission {
+            Admission::Route(turn) => {
+                if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
+                    let cluster = Some(model.cluster.as_bytes());
+                    let _ =
+                        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, CLUSTER_HEADER, cluster);
+                    // Envoy clears the route by itself for this ABI version; later versions will not.
+                    let _ = hostcalls::call_foreign_function("clear_route_cache", None);
+                }
+                self.turn = Some(turn);
+                self.stage = Stage::Routed;
+                Action::Continue
+            }
+            Admission::Refuse(turn, reply) => {
+                self.turn = Some(turn);
+                self.stage = Stage::Refused;
+                host::send(&reply);
+                Action::Pause
+            }
+        }
+    }
+
+    /// Rewrites what was held back and makes the content-length right before the headers go.
+    ///
+    /// Where the `model` has not come yet, the final length is unknown and the header is removed: the upstream gets
+    /// the body in chunks. A wrong length would cut the body or, worse, splice it into the next request.
+    fn send_first_piece(
+        &mut self,
+        engine: &Engine,
+        content_length: Option<u64>,
+        size: usize,
+        complete: bool,
+    ) {
+        let held = body_bytes(BufferType::HttpRequestBody, 0, size);
+        let new = self.rewrite(engine, &held);
+        if let Some(length) = content_length {
+            let known = complete || self.body.has_model();
+            let new_size = new.as_ref().map_or(held.len(), Vec::len) as u64;
+            let length = length.saturating_add(new_size).saturating_sub(held.len() as u64).to_string();
+            let value = known.then_some(length.as_bytes());
+            let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, "content-length", value);
+            self.sized_for_models = known.then(|| self.body.model_members());
+        }
+        if let Some(new) = new {
+            let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
+        }
+    }
+
+    /// Rewrites a later piece of the body.
+    fn send_next_piece(&mut self, engine: &Engine, size: usize) {
+        let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
+        self.body.scan(&piece);
+        if self.sized_for_models.is_some_and(|sized| self.body.model_members() > sized) {
+            // Another `model` after the length was fixed: nobody sends that in good faith, and the upstream might
+            // serve the second one.
+            let _ = hostcalls::reset_http_request();
+            return;
+        }
+        if let Some(new) = self.rewrite(engine, &piece) {
+            let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
+        }
+    }
+
+    fn rewrite(&mut self, engine: &Engine, piece: &[u8]) -> Option<Vec<u8>> {
+        let model = self.turn.as_ref().and_then(|turn| turn.model()).and_then(|k| engine.model(k))?;
+        self.body.rewrite(piece, &model.name)
+    }
+
+    fn add_decision_headers(&self, turn: &Turn) {
+        let record = turn.record();
+        let free = record.budget_nano_usd.saturating_sub(record.spent_nano_usd);
+        let free = free.saturating_sub(record.outstanding_nano_usd).saturating_sub(record.reserved_nano_usd);
+        let set = |name: &str, value: &str| {
+            let _ =
+                hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value.as_bytes()));
+        };
+        set("x-seqroute-policy", &record.policy);
+        set("x-seqroute-reason", &record.reason);
+        set("x-seqroute-budget-remaining", &free.to_string());
+        if let Some(model) = &record.chosen {
+            set("x-seqroute-model", model);
+        }
+        if let Some(session) = &record.session {
+            set("x-seqroute-session", session);
+        }
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        let Some(engine) = self.engine.clone() else { return Action::Continue };
+        let headers = HeaderList::read(MapType::HttpRequestHeaders);
+        let mut counts = Counts::default();
+        let verdict = RequestHead::read(engine.config(), &headers, &mut counts);
+        self.metrics.add(&counts);
+        for (name, _) in headers.pairs.iter().filter(|(name, _)| is_internal(name.as_bytes())) {
+            let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, None);
+        }
+        match verdict {
+            HeadVerdict::Bypass => {
+                self.stage = Stage::Passing;
+                Action::Continue
+            }
+            HeadVerdict::Refuse(reply) => {
+                self.stage = Stage::Refused;
+                host::send(&reply);
+                Action::Pause
+            }
+            HeadVerdict::Llm(head) if engine.config().mode == Mode::Headers => {
+                let mut counts = Counts::default();
+                let length = head.body_bytes;
+                let admission = engine.admit(&SharedData, &head, None, length, host::now_ms(), &mut counts);
+                self.metrics.add(&counts);
+                let action = self.carry_out(&engine, admission);
+                if matches!(self.stage, Stage::Routed) {
+                    self.stage = Stage::RoutedUnread;
+                }
+                action
+            }
+            HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head),
+            HeadVerdict::Llm(head) => {
+                self.stage = Stage::Reading(head);
+                Action::Pause
+            }
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let Some(engine) = self.engine.clone() else { return Action::Continue };
+        match std::mem::replace(&mut self.stage, Stage::Passing) {
+            Stage::Reading(head) => self.read_body(&engine, head, size, end_of_stream),
+            Stage::Routed => {
+                self.stage = Stage::Routed;
+                if size > 0 {
+                    self.send_next_piece(&engine, size);
+                }
+                Action::Continue
+            }
+            stage => {
+                let action = if matches!(stage, Stage::Refused) { Action::Pause } else { Action::Continue };
+                self.stage = stage;
+                action
+            }
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        let Some(engine) = self.engine.clone() else { return Action::Continue };
+        match std::mem::replace(&mut self.stage, Stage::Passing) {
+            // A complete object would have been decided on before its trailers.
+            Stage::Reading(head) => self.decide_on_invalid_body(&engine, &head),
+            stage => {
+                self.stage = stage;
+                Action::Continue
+            }
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let Some(turn) = &self.turn {
+            let headers = HeaderList::read(MapType::HttpResponseHeaders);
+            let status = headers.get(":status");
+            self.status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+            self.answer = Some(AnswerReader::new(&headers.get("content-type").unwrap_or_default()));
+            self.add_decision_headers(turn);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _end_of_stream: bool) -> Action {
+        if let Some(answer) = self.answer.as_mut().filter(|_| size > 0) {
+            answer.feed(&body_bytes(BufferType::HttpResponseBody, 0, size));
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        // No turn: the stream passed untouched, or Envoy answered before any filter saw it.
+        let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
+        let bytes_per_token = engine.config().estimate.bytes_per_token;
+        let reader = self.answer.as_mut();
+        let answer = Answer {
+            status: self.status,
+            guessed_output_tokens: reader
+                .as_ref()
+                .map_or(0, |reader| reader.guessed_output_tokens(bytes_per_token)),
+            usage: reader.and_then(AnswerReader::finish),
+        };
+        let mut counts = Counts::default();
+        let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
+        self.metrics.add(&counts);
+        if let Ok(json) = serde_json::to_vec(&record) {
+            let _ = hostcalls::set_property(vec!["seqroute"], Some(&json));
+        }
+    }
+}
+
+/// The bytes of a body; nothing where the host has none.
+fn body_bytes(buffer: BufferType, start: usize, size: usize) -> Vec<u8> {
+    if size == 0 {
+        return Vec::new();
+    }
+    hostcalls::get_buffer(buffer, start, size).ok().flatten().unwrap_or_default()
+}

@@ -1,0 +1,38 @@
+//! Plugin configurations for the tests: three tiers at list-like prices, everything else as a test needs it.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+/// The salt of all test configurations.
+pub const SALT: &str = "salt of the tests";
+
+/// A configuration with the tiers small, medium and large (0.15/0.60, 0.80/3.20, 3/15 USD per million tokens), a
+/// default budget of 0.01 USD and a trusted budget header.
+#[must_use]
+pub fn plugin(strategy: Value) -> Value {
+    let model = |name: &str, input: u64, output: u64| {
+        json!({
+            "name": name, "cluster": name, "expected_output_tokens": 150, "upper_output_tokens": 600,
+            "prices": {"input_pico_usd_per_token": input, "output_pico_usd_per_token": output},
+        })
+    };
+    json!({
+        "version": 1, "salt": SALT, "strategy": strategy,
+        "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true},
+        "lambda": {"trust_header": true},
+        "models": [
+            model("small", 150_000, 600_000),
+            model("medium", 800_000, 3_200_000),
+            model("large", 3_000_000, 15_000_000),
+        ],
+    })
+}
+
+/// The same with a policy archive.
+#[must_use]
+pub fn with_policy(tar: &[u8]) -> Value {
+    let mut value = plugin(json!("policy"));
+    value["policy_b64"] = json!(BASE64_STANDARD.encode(tar));
+    value
+}

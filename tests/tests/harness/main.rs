@@ -1,0 +1,8 @@
+//! The compiled filter in our own host: every step under control, time included.
+
+mod bad_input;
+mod chunks;
+mod configuration;
+mod ledger;
+mod support;
+mod turns;

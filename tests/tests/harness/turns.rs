@@ -1,0 +1,140 @@
+//! One turn after the other: routing, rewriting, settling.
+
+use crate::support::{World, chat};
+use seqroute_core::money::NanoUsd;
+use seqroute_tests::{policies, settings};
+use serde_json::{Value, json};
+
+#[test]
+fn a_turn_is_routed_rewritten_and_charged_at_its_true_cost() {
+    let world = World::new(1, &settings::plugin(json!("best_affordable")));
+    let mut turn = world.request(0, "chat-1", &chat(400, 100));
+    assert_eq!(turn.upstream_header("x-seqroute-cluster").as_deref(), Some("large"));
+    let sent = turn.stream.upstream_request_body();
+    let body: Value = serde_json::from_slice(&sent).unwrap();
+    assert_eq!(body["model"], "large");
+    assert_eq!(turn.upstream_header("content-length"), Some(sent.len().to_string()));
+    turn.answer_json(90, 20);
+    let record = turn.end().unwrap();
+    assert_eq!(record.charged_nano_usd, NanoUsd(90 * 3000 + 20 * 15000));
+    assert_eq!((record.outcome.as_str(), record.prompt_tokens), ("settled", 100));
+    assert_eq!(world.outstanding(), 0);
+}
+
+#[test]
+fn the_client_learns_what_was_decided() {
+    let world = World::new(1, &settings::plugin(json!({"always": "medium"})));
+    let mut turn = world.request(0, "chat-1", &chat(400, 100));
+    turn.answer_json(90, 20);
+    let headers = turn.stream.client_response_headers().unwrap();
+    let header = |name: &str| headers.get_str(name).unwrap_or_default();
+    assert_eq!(header("x-seqroute-model"), "medium");
+    assert_eq!(header("x-seqroute-policy"), "always-medium");
+    assert_eq!(header("x-seqroute-reason"), "strategy");
+    // 0.01 USD − (134 × 0.80 + 100 × 3.20) USD per million tokens
+    assert_eq!(header("x-seqroute-budget-remaining"), "0.0095728");
+    assert_eq!(header("x-seqroute-session").len(), 32);
+    turn.end();
+}
+
+#[test]
+fn a_session_remembers_its_turns() {
+    let world = World::new(2, &settings::plugin(json!("best_affordable")));
+    let first = world.turn(0, "chat-1", &chat(400, 100), 100, 50).unwrap();
+    let second = world.turn(1, "chat-1", &chat(800, 100), 200, 50).unwrap();
+    assert_eq!((first.turn, second.turn), (0, 1));
+    assert_eq!(second.spent_nano_usd, first.charged_nano_usd);
+    assert_eq!(second.session, first.session);
+}
+
+#[test]
+fn the_policy_decides_and_the_record_tells_why() {
+    let tar = policies::arbitrary(1).unwrap();
+    let world = World::new(1, &settings::with_policy(&tar));
+    let record = world.turn(0, "chat-1", &chat(400, 100), 100, 50).unwrap();
+    assert_eq!(record.reason, "policy");
+    assert!(record.policy.starts_with("arbitrary-1@"), "{}", record.policy);
+    assert_eq!((record.features.len(), record.q_quality.len(), record.q_cost.len()), (15, 3, 3));
+    let best = (0..3).max_by(|a, b| record.q_quality[*a].total_cmp(&record.q_quality[*b])).unwrap();
+    assert_eq!(record.chosen.as_deref(), Some(record.models[best].as_str()));
+}
+
+#[test]
+fn a_stream_of_events_is_settled_by_its_usage_event() {
+    let world = World::new(1, &settings::plugin(json!("best_affordable")));
+    let mut turn = world.request(0, "chat-1", &chat(400, 100));
+    turn.answer_headers("200", "text/event-stream");
+    for chunk in [
+        "data: {\"choices\":[{\"delta\":{\"content\":\"h\"}}],\"usage\":null}\n\ndata: {\"choices\":[],\"usa",
+        "ge\":{\"prompt_tokens\":90,\"completion_tokens\":20}}\n\ndata: [DO",
+        "NE]\n\n",
+    ] {
+        turn.stream.response_body(chunk, false).unwrap();
+    }
+    turn.stream.response_body("", true).unwrap();
+    assert_eq!(turn.end().unwrap().charged_nano_usd, NanoUsd(90 * 3000 + 20 * 15000));
+}
+
+#[test]
+fn an_exhausted_session_is_refused_in_the_callers_language() {
+    let world = World::new(1, &settings::plugin(json!("best_affordable")));
+    let headers: [(&str, &[u8]); 2] = [("x-session-id", b"poor"), ("x-seqroute-budget-usd", b"0.00001")];
+    let turn = world.request_with(0, &headers, chat(400, 100).as_bytes());
+    let reply = turn.refused.clone().unwrap();
+    assert_eq!(reply.status, 429);
+    assert_eq!(reply.headers.get_str("x-should-retry").as_deref(), Some("false"));
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(body["error"]["code"], "session_budget_exceeded");
+    let record = turn.end().unwrap();
+    assert_eq!((record.outcome.as_str(), record.charged_nano_usd), ("refused", NanoUsd::ZERO));
+    assert_eq!(world.counter("exhausted"), 1);
+}
+
+#[test]
+fn what_is_no_llm_call_passes_untouched() {
+    let world = World::new(1, &settings::plugin(json!("best_affordable")));
+    let mut stream = world.stream(0);
+    let headers = [(":method", "GET"), (":path", "/healthz"), ("x-seqroute-cluster", "small")];
+    stream.request_headers(&headers, true).unwrap();
+    assert_eq!(stream.upstream_request_headers().unwrap().get_str("x-seqroute-cluster").as_deref(), Some("small"));
+    stream.response_headers(&[(":status", "200")], true).unwrap();
+    stream.finish().unwrap();
+    assert_eq!(stream.filter_state("seqroute"), None);
+    assert_eq!(world.counter("bypassed"), 1);
+}
+
+#[test]
+fn internal_headers_of_a_client_do_not_reach_the_upstream() {
+    let world = World::new(1, &settings::plugin(json!("best_affordable")));
+    let headers: [(&str, &[u8]); 3] =
+        [("x-session-id", b"s"), ("x-seqroute-budget-usd", b"0.5"), ("X-SeqRoute-Lambda", b"0.1")];
+    let turn = world.request_with(0, &headers, chat(400, 100).as_bytes());
+    assert_eq!(turn.upstream_header("x-seqroute-budget-usd"), None);
+    assert_eq!(turn.upstream_header("x-seqroute-lambda"), None);
+    let record = turn.end().unwrap();
+    assert_eq!((record.budget_nano_usd, record.lambda), (NanoUsd(500_000_000), 0.1));
+}
+
+#[test]
+fn headers_mode_decides_without_the_body() {
+    let mut settings = settings::plugin(json!("best_affordable"));
+    settings["mode"] = json!("headers");
+    let world = World::new(1, &settings);
+    let body = chat(400, 100);
+    let mut turn = world.request(0, "chat-1", &body);
+    assert_eq!(turn.upstream_header("x-seqroute-cluster").as_deref(), Some("large"));
+    assert_eq!(turn.stream.upstream_request_body(), body.as_bytes());
+    turn.answer_json(90, 20);
+    assert_eq!(turn.end().unwrap().outcome, "settled");
+}
+
+#[test]
+fn a_request_path_makes_at_most_fifteen_host_calls() {
+    let world = World::new(1, &settings::with_policy(&policies::arbitrary(1).unwrap()));
+    world.turn(0, "chat-1", &chat(400, 100), 100, 50);
+    let before: u64 = world.vms[0].hostcalls().values().sum();
+    let turn = world.request(0, "chat-1", &chat(400, 100));
+    let calls: u64 = world.vms[0].hostcalls().values().sum::<u64>() - before;
+    assert!(calls <= 15, "{calls} host calls: {:?}", world.vms[0].hostcalls());
+    turn.end();
+}
