@@ -96,7 +96,10 @@ fn what_is_no_llm_call_passes_untouched() {
     let mut stream = world.stream(0);
     let headers = [(":method", "GET"), (":path", "/healthz"), ("x-seqroute-cluster", "small")];
     stream.request_headers(&headers, true).unwrap();
-    assert_eq!(stream.upstream_request_headers().unwrap().get_str("x-seqroute-cluster").as_deref(), Some("small"));
+    assert_eq!(
+        stream.upstream_request_headers().unwrap().get_str("x-seqroute-cluster").as_deref(),
+        Some("small")
+    );
     stream.response_headers(&[(":status", "200")], true).unwrap();
     stream.finish().unwrap();
     assert_eq!(stream.filter_state("seqroute"), None);

@@ -1,0 +1,59 @@
+# The commands of this project. Each needs only rustup, Python 3 and a C compiler.
+
+CARGO ?= cargo
+WASM := target/wasm32-wasip1/wasm/seqroute_filter.wasm
+
+.PHONY: demo test check wasm envoy toolchain fmt clippy doc deny policy bench clean
+
+# Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
+demo: wasm envoy
+	$(CARGO) run --release -p seqroute-envoy --bin demo
+
+# Everything: lints, documentation, and all tests, those in real Envoy included.
+test: fmt clippy doc deny wasm envoy
+	$(CARGO) test --release --workspace
+
+# The quick part of `test`: unit tests without the module and without Envoy.
+check: toolchain
+	$(CARGO) test --release --workspace --lib --bins
+
+# Build the filter's module.
+wasm: toolchain
+	$(CARGO) build --profile wasm --target wasm32-wasip1 -p seqroute-filter
+
+# Get Envoy 1.40 into target/envoy (or use $ENVOY_BIN).
+envoy:
+	@sh envoy/get-envoy.sh
+
+# Install the pinned toolchain's wasm target, if it is missing.
+toolchain:
+	@rustup target list --installed | grep -qx wasm32-wasip1 || rustup target add wasm32-wasip1
+
+# Train the shipped default policy again; the same command gives the same bytes.
+policy:
+	$(CARGO) run --release -p seqroute -- train --simulate 4000 --seed 1 --name default --out envoy/policy/default.nnef.tar
+
+# Measure module size, boot time and added latency in real Envoy.
+bench: wasm envoy
+	$(CARGO) run --release -p seqroute-envoy --bin bench
+
+# Formatting, as CI checks it.
+fmt:
+	$(CARGO) fmt --all --check
+
+# Lints for the host and for the module.
+clippy: toolchain
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --profile wasm --target wasm32-wasip1 -p seqroute-filter -- -D warnings
+
+# The documentation, without a warning.
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+# Licences, sources and duplicate versions of all dependencies.
+deny:
+	sh .ci/deny
+
+# Remove everything that was built or fetched.
+clean:
+	$(CARGO) clean

@@ -1,0 +1,10 @@
+//! The compiled filter in a real Envoy.
+
+mod bad_input;
+mod bodies;
+mod concurrency;
+mod hot_update;
+mod outcomes;
+mod parity;
+mod support;
+mod turns;

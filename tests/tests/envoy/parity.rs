@@ -1,0 +1,162 @@
+//! One definition of the state and of the policy's values: trainer, harness and Envoy agree to 1e-5.
+//!
+//! Simulated sessions are played through real Envoy and through the harness by a policy; the trainer then replays
+//! the same sessions with the models that Envoy chose. Requests have exactly four bytes per prompt token, so that all
+//! three see the same sizes.
+
+use crate::support::chat;
+use seqroute::environment::{self, TurnTrace};
+use seqroute::session::Session;
+use seqroute::simulator::{Simulator, tiers};
+use seqroute_core::config::Strategy;
+use seqroute_core::engine::Engine;
+use seqroute_core::money::NanoUsd;
+use seqroute_core::policy::Policy;
+use seqroute_core::record::DecisionRecord;
+use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, VmOptions};
+use seqroute_tests::gateway::Gateway;
+use seqroute_tests::{policies, settings, wasm};
+use serde_json::{Value, json};
+
+const TOLERANCE: f32 = 1e-5;
+const BUDGETS_USD: [&str; 3] = ["0.002", "0.02", "0.2"];
+
+fn plugin_settings(tar: &[u8]) -> Value {
+    let mut settings = settings::with_policy(tar);
+    settings["models"] = json!(tiers());
+    settings
+}
+
+/// Held-out sessions with more than a few turns, all long enough for a request's frame.
+fn sessions() -> Vec<Session> {
+    let simulated = Simulator::new(977).sessions(400);
+    let fits = |session: &Session| {
+        session.turns.len() >= 5 && session.turns.iter().all(|turn| turn.input_tokens >= 30)
+    };
+    let chosen: Vec<Session> = simulated.into_iter().filter(fits).take(4).collect();
+    assert_eq!(chosen.len(), 4, "the simulator gives such sessions");
+    chosen
+}
+
+/// Plays a session by `send`, which takes a request of one turn and returns the model that served it.
+async fn play(
+    session: &Session,
+    mut send: impl AsyncFnMut(usize, u64, &str) -> Option<String>,
+) -> Vec<usize> {
+    let (mut history_tokens, mut actions) = (0, Vec::new());
+    for (number, turn) in session.turns.iter().enumerate() {
+        let prompt_tokens = history_tokens + turn.input_tokens;
+        let body = chat(usize::try_from(prompt_tokens * 4).unwrap(), "");
+        let Some(model) = send(number, prompt_tokens, &body).await else { break };
+        actions.push(tiers().iter().position(|tier| tier.name == model).unwrap());
+        history_tokens = prompt_tokens + turn.outcome(&model).unwrap().output_tokens;
+    }
+    actions
+}
+
+fn assert_same(what: &str, records: &[DecisionRecord], traces: &[TurnTrace]) {
+    let close = |found: &[f32], expected: &[f32]| {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= TOLERANCE)
+    };
+    for (turn, (record, trace)) in records.iter().zip(traces).enumerate() {
+        let values = trace.values.as_ref().unwrap();
+        assert!(
+            close(&record.features, trace.features.as_slice()),
+            "{what}, turn {turn}: {record:?} {trace:?}"
+        );
+        assert!(close(&record.q_quality, &values.quality[..3]), "{what}, turn {turn}: {record:?} {trace:?}");
+        assert!(close(&record.q_cost, &values.cost[..3]), "{what}, turn {turn}: {record:?} {trace:?}");
+        assert_eq!(record.mask, trace.mask.as_slice(), "{what}, turn {turn}");
+        if record.outcome == "settled" {
+            assert_eq!(record.charged_nano_usd, trace.cost, "{what}, turn {turn}");
+        }
+    }
+}
+
+fn trainer(engine: &Engine, session: &Session, budget: &str, actions: &[usize]) -> Vec<TurnTrace> {
+    environment::replay(engine, session, NanoUsd::parse_usd(budget).unwrap(), actions).unwrap()
+}
+
+fn in_harness(
+    plugin: &Plugin,
+    session: &Session,
+    budget: &str,
+    number: usize,
+    prompt: u64,
+    body: &str,
+) -> DecisionRecord {
+    let mut stream = plugin.stream();
+    let length = body.len().to_string();
+    let headers = [
+        (":method", "POST"),
+        (":path", "/v1/chat/completions"),
+        ("x-session-id", &format!("{}-{budget}", session.session)),
+        ("x-seqroute-budget-usd", budget),
+        ("content-length", &length),
+    ];
+    stream.request_headers(&headers, false).unwrap();
+    let step = stream.request_body(body, true).unwrap();
+    if step.local_response.is_none() {
+        stream.response_headers(&[(":status", "200"), ("content-type", "application/json")], false).unwrap();
+        let headers = stream.client_response_headers().unwrap();
+        let model = headers.get_str("x-seqroute-model").unwrap();
+        let output = session.turns[number].outcome(&model).unwrap().output_tokens;
+        let usage = json!({"usage": {"prompt_tokens": prompt, "completion_tokens": output}});
+        stream.response_body(usage.to_string(), true).unwrap();
+    }
+    stream.finish().unwrap();
+    serde_json::from_slice(&stream.filter_state("seqroute").unwrap()).unwrap()
+}
+
+#[test]
+fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
+    let tar = policies::arbitrary(5).unwrap();
+    let engine = environment::engine(&tiers(), Strategy::Policy, Some(Policy::open(&tar).unwrap())).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let gateway = Gateway::start(2, &[("policy", plugin_settings(&tar))]).await.unwrap();
+        let module = Module::from_file(wasm::path().unwrap(), ModuleCache::in_target_dir()).unwrap();
+        let options = VmOptions { allow_on_headers_stop_iteration: true, ..VmOptions::default() };
+        let vm = Host::new(HostOptions::default()).vm(&module, options).unwrap();
+        let plugin = vm.plugin("seqroute", plugin_settings(&tar).to_string()).unwrap();
+        let mut turns = 0;
+        for (session, budget) in
+            sessions().iter().flat_map(|session| BUDGETS_USD.map(|budget| (session, budget)))
+        {
+            let id = format!("{}-{budget}", session.session);
+            let by_envoy = play(session, async |number, prompt, body| {
+                let mut request = gateway
+                    .chat("policy", body.to_owned())
+                    .header("x-session-id", &id)
+                    .header("x-seqroute-budget-usd", budget)
+                    .header("x-mock-prompt-tokens", prompt);
+                for outcome in &session.turns[number].options {
+                    request = request
+                        .header(format!("x-mock-output-tokens-{}", outcome.model), outcome.output_tokens);
+                }
+                let (status, headers, _) = gateway.send(request).await.unwrap();
+                // The next turn must not start before Envoy has logged, and so settled, this one.
+                gateway.records("policy", &id, number + 1).await.unwrap();
+                (status == 200).then(|| headers["x-mock-model"].to_str().unwrap().to_owned())
+            })
+            .await;
+            let mut records = gateway.records("policy", &id, by_envoy.len()).await.unwrap();
+            records.truncate(by_envoy.len());
+            let traces = trainer(&engine, session, budget, &by_envoy);
+            assert_same(&format!("Envoy, {id}"), &records, &traces);
+
+            let mut records = Vec::new();
+            let by_harness = play(session, async |number, prompt, body| {
+                let record = in_harness(&plugin, session, budget, number, prompt, body);
+                records.push(record.clone());
+                record.chosen
+            })
+            .await;
+            assert_eq!(by_harness, by_envoy, "{id}");
+            assert_same(&format!("harness, {id}"), &records, &traces);
+            turns += by_envoy.len();
+        }
+        assert!(turns >= 30, "{turns} turns compared");
+        gateway.envoy.stop().await;
+    });
+}

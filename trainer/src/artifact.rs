@@ -1,0 +1,95 @@
+//! The policy archive: manifest, bytes, and the check that the filter's engine computes what was trained.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use seqroute_core::config::ModelConfig;
+use seqroute_core::features;
+use seqroute_core::money::NanoUsd;
+use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
+use seqroute_core::policy::{Policy, PolicyError, write};
+use serde_json::Value;
+
+use crate::learner::network::{Normalisation, Parameters, QNetwork, numbers};
+
+/// Largest difference of a value between the training engine and the filter's.
+pub const MAX_DIFFERENCE: f32 = 1e-4;
+
+/// What a policy was made from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Its short name.
+    pub name: String,
+    /// Learner, settings and seed.
+    pub learner: Value,
+    /// Smallest and largest budget of the training.
+    pub budget_range_nano_usd: [NanoUsd; 2],
+    /// SHA-256 of the training data.
+    pub data_sha256: String,
+}
+
+/// The bytes of a policy archive.
+///
+/// # Errors
+/// The core refuses the manifest or the shapes.
+pub fn archive(
+    parameters: &Parameters,
+    normalisation: &Normalisation,
+    models: &[ModelConfig],
+    origin: &Origin,
+) -> Result<Vec<u8>, PolicyError> {
+    let names = features::names(models.len());
+    let model = |model: &ModelConfig| TrainedModel {
+        name: model.name.clone(),
+        prices: model.prices,
+        expected_output_tokens: model.expected_output_tokens,
+        upper_output_tokens: model.upper_output_tokens,
+    };
+    let manifest = Manifest {
+        schema_version: SCHEMA_VERSION,
+        name: origin.name.clone(),
+        features_sha256: features::names_sha256(&names),
+        features: names,
+        models: models.iter().map(model).collect(),
+        learner: origin.learner.clone(),
+        budget_range_nano_usd: origin.budget_range_nano_usd,
+        data_sha256: origin.data_sha256.clone(),
+        sha256: String::new(),
+    };
+    write::archive(&parameters.export(normalisation), manifest)
+}
+
+/// Opens the archive as the filter does and compares its values with the training engine's on `states` (rows of raw
+/// features). Returns the largest difference.
+///
+/// # Errors
+/// The archive does not open, or a value differs by more than [`MAX_DIFFERENCE`].
+pub fn self_check(
+    archive: &[u8],
+    parameters: &Parameters,
+    normalisation: &Normalisation,
+    states: &[f32],
+) -> Result<f32, String> {
+    let policy = Policy::open(archive).map_err(|error| error.to_string())?;
+    let (width, models) = (normalisation.mean.len(), policy.manifest().models.len());
+    let mut rows = states.to_vec();
+    normalisation.apply(&mut rows);
+    let count = rows.len() / width.max(1);
+    let device = Device::flex();
+    let rows: Tensor<2> = Tensor::from_data(TensorData::new(rows, [count, width]), &device);
+    let trained = numbers(QNetwork::load(parameters, &device).valid_forward(rows))?;
+    let mut largest = 0f32;
+    for (state, trained) in states.chunks_exact(width).zip(trained.chunks_exact(2 * models)) {
+        let served = policy.values(state).map_err(|error| error.to_string())?;
+        let served = served.quality.iter().take(models).chain(served.cost.iter().take(models));
+        for (served, trained) in served.zip(trained) {
+            let difference = (served - trained).abs();
+            if difference.is_nan() || difference > MAX_DIFFERENCE {
+                return Err(format!(
+                    "self-check: the filter's engine gives {served}, training gave {trained}, expected a \
+                     difference of at most {MAX_DIFFERENCE}"
+                ));
+            }
+            largest = largest.max(difference);
+        }
+    }
+    Ok(largest)
+}

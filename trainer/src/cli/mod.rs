@@ -1,0 +1,80 @@
+//! Arguments and output of the commands; the work itself is in the library.
+//!
+//! Results go to stdout, progress to stderr (and only to a terminal), an error is one line on stderr and status 1.
+
+mod deploy;
+mod evaluate;
+mod inspect;
+mod models;
+mod simulate;
+mod train;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use seqroute_core::policy::Policy;
+
+/// Train, evaluate and deploy SeqRoute policies.
+#[derive(Debug, Parser)]
+#[command(name = "seqroute", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write sessions of the built-in simulator (tiers small, medium, large).
+    Simulate(simulate::Arguments),
+    /// Measure quality and output lengths of the models in a session file.
+    Models(models::Arguments),
+    /// Train a policy and write its archive.
+    Train(train::Arguments),
+    /// Compare a policy with the baselines under several budgets.
+    Evaluate(evaluate::Arguments),
+    /// Show what is in a policy archive.
+    Inspect(inspect::Arguments),
+    /// Put configuration and policy into the ECDS file that Envoy watches.
+    Deploy(deploy::Arguments),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Simulate(arguments) => arguments.run(),
+            Command::Models(arguments) => arguments.run(),
+            Command::Train(arguments) => arguments.run(),
+            Command::Evaluate(arguments) => arguments.run(),
+            Command::Inspect(arguments) => arguments.run(),
+            Command::Deploy(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// A progress bar on stderr; invisible where stderr is no terminal.
+fn bar(length: usize, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64).with_prefix(what);
+    let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {human_pos}/{human_len} {eta} {msg}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+/// Writes an output file whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    seqroute::files::write_atomically(path, bytes)
+        .with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// Opens a policy archive; gives back its bytes too.
+fn open_policy(path: &Path) -> Result<(Vec<u8>, Policy)> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let policy = Policy::open(&bytes).with_context(|| path.display().to_string())?;
+    Ok((bytes, policy))
+}

@@ -1,0 +1,141 @@
+//! From a plugin configuration to the file that Envoy watches.
+//!
+//! The filter's configuration, policy included, is one ECDS resource: Envoy reloads it when the file is replaced. So
+//! whatever is deployed here has been accepted by the code that will serve it ([`Engine::configure`]), and the file
+//! changes by a rename, never in place.
+
+use std::io;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use seqroute_core::engine::Engine;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::session::hex;
+
+/// Digits of the hash in `version_info`.
+const VERSION_DIGITS: usize = 16;
+
+/// The plugin configuration with the policy in it, checked as the filter checks it.
+///
+/// `config` is the configuration's JSON text; `policy` the archive's bytes, for the strategy `policy`.
+///
+/// # Errors
+/// One line: what the filter would say.
+pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, String> {
+    let mut value: Value =
+        serde_json::from_str(config).map_err(|error| format!("plugin configuration: {error}"))?;
+    if let Some(policy) = policy {
+        let Some(fields) = value.as_object_mut() else {
+            return Err("plugin configuration: found no JSON object".to_owned());
+        };
+        if fields.contains_key("policy_b64") {
+            let expected = "none beside a policy file";
+            return Err(format!(
+                "plugin configuration, field `policy_b64`: found a policy, expected {expected}"
+            ));
+        }
+        fields.insert("policy_b64".to_owned(), BASE64_STANDARD.encode(policy).into());
+    }
+    let text = value.to_string();
+    Engine::configure(text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// The version of a plugin configuration: the beginning of its SHA-256, policy included.
+#[must_use]
+pub fn version(plugin_config_json: &str) -> String {
+    hex(&Sha256::digest(plugin_config_json.as_bytes())).chars().take(VERSION_DIGITS).collect()
+}
+
+/// The ECDS resource of the filter: Envoy's `Wasm` filter with this module and configuration.
+#[must_use]
+pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &str, version: &str) -> Value {
+    json!({
+        "version_info": version,
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": name,
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": {
+                    "name": "seqroute",
+                    "root_id": "seqroute",
+                    "allow_on_headers_stop_iteration": true,
+                    "failure_policy": "FAIL_RELOAD",
+                    "reload_config": {"backoff": {"base_interval": "0.02s", "max_interval": "1s"}},
+                    "vm_config": {
+                        "vm_id": vm_id,
+                        "runtime": "envoy.wasm.runtime.v8",
+                        "code": {"local": {"filename": wasm_path}},
+                    },
+                    "configuration": {
+                        "@type": "type.googleapis.com/google.protobuf.StringValue",
+                        "value": plugin_config_json,
+                    },
+                },
+            },
+        }],
+    })
+}
+
+/// Replaces the file at `path` by a resource, by a rename in its directory.
+///
+/// # Errors
+/// The directory is not writable; the old file is then untouched.
+pub fn write_atomically(path: &Path, value: &Value) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    crate::files::write_atomically(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::tiers;
+
+    fn config(change: impl FnOnce(&mut Value)) -> String {
+        let mut value = json!({
+            "version": 1, "salt": "a secret of tests", "strategy": "best_affordable",
+            "budget": {"default_usd": "0.05"}, "models": tiers(),
+        });
+        change(&mut value);
+        value.to_string()
+    }
+
+    #[test]
+    fn the_resource_carries_the_configuration_that_was_checked() {
+        let text = plugin_config(&config(|_| {}), None).unwrap();
+        let resource = resource("seqroute", "vm", "/etc/filter.wasm", &text, &version(&text));
+        let inner = &resource["resources"][0]["typed_config"]["config"];
+        assert_eq!(inner["configuration"]["value"], text);
+        assert_eq!(inner["vm_config"]["code"]["local"]["filename"], "/etc/filter.wasm");
+        assert_eq!(inner["vm_config"]["vm_id"], "vm");
+        assert_eq!(resource["version_info"].as_str().unwrap().len(), 16);
+    }
+
+    #[test]
+    fn what_the_filter_refuses_is_refused_here_in_one_line() {
+        let cases = [
+            (config(|v| v["salt"] = json!("short")), None, "`salt`"),
+            (config(|v| v["strategy"] = json!("policy")), None, "`policy_b64`: found nothing"),
+            (config(|v| v["strategy"] = json!("policy")), Some(&b"no archive"[..]), "policy archive"),
+            (config(|v| v["policy_b64"] = json!("AA==")), Some(&b"x"[..]), "`policy_b64`: found a policy"),
+            ("{".to_owned(), None, "plugin configuration: "),
+            ("[]".to_owned(), Some(&b"x"[..]), "no JSON object"),
+        ];
+        for (config, policy, expected) in cases {
+            let error = plugin_config(&config, policy).unwrap_err();
+            assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_version_follows_the_configuration() {
+        let (one, other) = (config(|_| {}), config(|v| v["lambda"] = json!({"value": 1.0})));
+        assert_eq!(version(&one), version(&one));
+        assert_ne!(version(&one), version(&other));
+    }
+}

@@ -1,0 +1,247 @@
+//! A session replayed under a budget, with the ledger's own arithmetic.
+//!
+//! Budgets are bookkeeping: the same answers under another budget cost the same, so a replay is exact, not a model.
+//! The prompt of turn t is the sum of the earlier messages and of the answers *actually chosen*, plus its own
+//! message. A turn is decided by [`Engine::decide`], costs [`Prices::cost`] of its true usage, and is booked by
+//! [`SessionView::settle`]: whoever trains, evaluates or tests goes through [`Episode`].
+//!
+//! A session is **bankrupt** when a turn comes that its policy does not serve: for a policy that may take any allowed
+//! model, when the mask allows none. It ends there, and its remaining turns count as quality 0.
+//!
+//! [`Prices::cost`]: seqroute_core::money::Prices::cost
+
+use seqroute_core::MAX_MODELS;
+use seqroute_core::config::{ModelConfig, Strategy};
+use seqroute_core::decide::QValues;
+use seqroute_core::engine::{Decision, Engine};
+use seqroute_core::estimate::RequestSize;
+use seqroute_core::features::Features;
+use seqroute_core::ledger::{SessionView, SettledTurn};
+use seqroute_core::mask::ActionMask;
+use seqroute_core::money::NanoUsd;
+use seqroute_core::policy::{Policy, PolicyError};
+use seqroute_core::usage::Usage;
+
+use crate::session::{Outcome, Session, Turn};
+
+/// A replay that cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The data does not know what this model would have answered.
+    #[error("session `{session}`, turn {turn}: no outcome of `{model}` was observed")]
+    NoOutcome {
+        /// The session.
+        session: String,
+        /// The turn, from 0.
+        turn: usize,
+        /// The model.
+        model: String,
+    },
+    /// The engine's models are unusable.
+    #[error("models: {0}")]
+    Models(String),
+    /// The policy does not fit the models.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// An engine for offline decisions among these models.
+///
+/// # Errors
+/// The core refuses the models, or the policy is for others.
+pub fn engine(
+    models: &[ModelConfig],
+    strategy: Strategy,
+    policy: Option<Policy>,
+) -> Result<Engine, ReplayError> {
+    let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
+    config.strategy = strategy;
+    Ok(Engine::new(config, policy)?)
+}
+
+/// A session being replayed: copy it to branch.
+#[derive(Clone, Copy, Debug)]
+pub struct Episode<'a> {
+    engine: &'a Engine,
+    session: &'a Session,
+    view: SessionView,
+    turn: usize,
+    history_tokens: u64,
+}
+
+/// What one turn brought.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Quality of the answer.
+    pub quality: f64,
+    /// What it cost.
+    pub cost: NanoUsd,
+}
+
+impl<'a> Episode<'a> {
+    /// The session before its first turn.
+    #[must_use]
+    pub fn new(engine: &'a Engine, session: &'a Session, budget: NanoUsd) -> Self {
+        Episode { engine, session, view: SessionView::new(budget), turn: 0, history_tokens: 0 }
+    }
+
+    /// The ledger's view of the session now.
+    #[must_use]
+    pub fn view(&self) -> &SessionView {
+        &self.view
+    }
+
+    /// The turn that comes next; `None` after the last.
+    #[must_use]
+    pub fn turn(&self) -> Option<&'a Turn> {
+        self.session.turns.get(self.turn)
+    }
+
+    /// Input tokens of the next turn: the history with the answers chosen so far, and its own message.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        self.history_tokens.saturating_add(self.turn().map_or(0, |turn| turn.input_tokens))
+    }
+
+    /// The next turn's decision by the engine: features, mask, values and choice.
+    #[must_use]
+    pub fn decide(&self, lambda: f32) -> Decision {
+        let config = &self.engine.config().estimate;
+        // What the gateway would have seen is bytes; both of its estimates come from them.
+        let body_bytes = self.prompt_tokens().saturating_mul(config.bytes_per_token);
+        let size = RequestSize::from_bytes(config, Some(body_bytes), None);
+        self.engine.decide(&self.view, &size, lambda)
+    }
+
+    /// What was observed of `model` in the next turn.
+    #[must_use]
+    pub fn outcome(&self, model: usize) -> Option<&'a Outcome> {
+        self.turn()?.outcome(&self.engine.model(model)?.name)
+    }
+
+    /// Plays the next turn with `model` and books it.
+    ///
+    /// # Errors
+    /// [`ReplayError::NoOutcome`]; nothing is booked then.
+    pub fn take(&mut self, model: usize) -> Result<Step, ReplayError> {
+        let no_outcome = || ReplayError::NoOutcome {
+            session: self.session.session.clone(),
+            turn: self.turn,
+            model: self.engine.model(model).map_or_else(|| model.to_string(), |model| model.name.clone()),
+        };
+        let (Some(outcome), Some(config)) = (self.outcome(model), self.engine.model(model)) else {
+            return Err(no_outcome());
+        };
+        let prompt_tokens = self.prompt_tokens();
+        let output_tokens = outcome.output_tokens;
+        let usage = Usage { input_tokens: prompt_tokens, output_tokens, ..Usage::default() };
+        let cost = config.prices.cost(&usage);
+        let index = u8::try_from(model).map_err(|_| no_outcome())?;
+        self.view.settle(&SettledTurn { cost, model: index, prompt_tokens, output_tokens });
+        self.history_tokens = prompt_tokens.saturating_add(output_tokens);
+        self.turn += 1;
+        Ok(Step { quality: outcome.quality, cost })
+    }
+}
+
+/// How a session went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EpisodeResult {
+    /// Sum of the qualities of the served turns.
+    pub quality: f64,
+    /// Turns of the session, served or not.
+    pub turns: usize,
+    /// Served turns.
+    pub served: usize,
+    /// What they cost.
+    pub cost: NanoUsd,
+    /// The session ended before its last turn.
+    pub bankrupt: bool,
+    /// Served turns by model.
+    pub served_by: [u32; MAX_MODELS],
+}
+
+/// Plays a whole session; `choose` sees the episode and the engine's decision and names a model, or none to end it.
+///
+/// # Errors
+/// [`ReplayError::NoOutcome`] when the data lacks the chosen model's answer.
+pub fn run(
+    engine: &Engine,
+    session: &Session,
+    budget: NanoUsd,
+    lambda: f32,
+    mut choose: impl FnMut(&Episode<'_>, &Decision) -> Option<usize>,
+) -> Result<EpisodeResult, ReplayError> {
+    let mut episode = Episode::new(engine, session, budget);
+    let mut result = EpisodeResult { turns: session.turns.len(), ..EpisodeResult::default() };
+    while episode.turn().is_some() {
+        let decision = episode.decide(lambda);
+        let chosen = choose(&episode, &decision).filter(|model| decision.mask.allows(*model));
+        let Some(model) = chosen else {
+            result.bankrupt = true;
+            break;
+        };
+        let step = episode.take(model)?;
+        result.quality += step.quality;
+        result.served += 1;
+        if let Some(count) = result.served_by.get_mut(model) {
+            *count += 1;
+        }
+    }
+    result.cost = episode.view().spent;
+    Ok(result)
+}
+
+/// One turn of a forced replay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TurnTrace {
+    /// The state before the turn.
+    pub features: Features,
+    /// The policy's values for it, where the engine has a policy.
+    pub values: Option<QValues>,
+    /// The models that were allowed.
+    pub mask: ActionMask,
+    /// What the turn cost.
+    pub cost: NanoUsd,
+}
+
+/// Replays a session with given models, allowed or not, and returns what a policy would have seen at every turn.
+///
+/// # Errors
+/// [`ReplayError::NoOutcome`] when the data lacks an answer.
+pub fn replay(
+    engine: &Engine,
+    session: &Session,
+    budget: NanoUsd,
+    actions: &[usize],
+) -> Result<Vec<TurnTrace>, ReplayError> {
+    let mut episode = Episode::new(engine, session, budget);
+    let turns = actions.iter().take(session.turns.len());
+    turns
+        .map(|action| {
+            let Decision { features, values, mask, .. } = episode.decide(0.0);
+            let cost = episode.take(*action)?.cost;
+            Ok(TurnTrace { features, values, mask, cost })
+        })
+        .collect()
+}
+
+/// Mean cost of a session, in nano-USD, when always `model` answers and money is no limit.
+///
+/// # Errors
+/// [`ReplayError::NoOutcome`] when the data lacks an answer of this model.
+pub fn mean_cost_nano_usd(engine: &Engine, sessions: &[Session], model: usize) -> Result<f64, ReplayError> {
+    let mut sum = 0.0;
+    for session in sessions {
+        let mut episode = Episode::new(engine, session, NanoUsd(u64::MAX));
+        while episode.turn().is_some() {
+            episode.take(model)?;
+        }
+        sum += episode.view().spent.0 as f64;
+    }
+    Ok(sum / sessions.len().max(1) as f64)
+}
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

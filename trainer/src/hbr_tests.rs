@@ -1,0 +1,139 @@
+//! Tests of the relabelling: a session computed by hand, and the environment's arithmetic as a property.
+
+use super::*;
+use crate::session::{Outcome, Turn};
+use crate::simulator;
+use proptest::prelude::*;
+use seqroute_core::money::Prices;
+
+fn model(name: &str, pico: u64) -> ModelConfig {
+    let mut model = simulator::tiers().remove(0);
+    model.name = name.to_owned();
+    model.prices = Prices { input_pico_usd_per_token: pico, output_pico_usd_per_token: pico, ..model.prices };
+    model.expected_output_tokens = 10;
+    model.upper_output_tokens = 10;
+    model
+}
+
+fn models() -> Vec<ModelConfig> {
+    vec![model("small", 1_000), model("large", 10_000)]
+}
+
+/// Two turns of 30 and 60 message tokens, answered in 10 tokens by the named models.
+fn session(answered_by: [&[&str]; 2]) -> Session {
+    let turn = |(input_tokens, names): (u64, &[&str])| Turn {
+        prompt_id: None,
+        category: None,
+        input_tokens,
+        options: names
+            .iter()
+            .map(|name| Outcome {
+                model: (*name).to_owned(),
+                quality: if *name == "large" { 1.0 } else { 0.25 },
+                output_tokens: 10,
+            })
+            .collect(),
+    };
+    Session { session: "s".to_owned(), turns: [30, 60].into_iter().zip(answered_by).map(turn).collect() }
+}
+
+/// Relabels under exactly one budget, given as a share of the reference cost.
+fn relabel_at(session: Session, share: f64) -> Transitions {
+    let config = HbrConfig {
+        budget_min_share: share,
+        budget_max_share: share,
+        budgets_per_session: 1,
+        ..HbrConfig::default()
+    };
+    relabel(&[session], &models(), &config, 1, |_| {}).unwrap()
+}
+
+const BOTH: &[&str] = &["small", "large"];
+
+#[test]
+fn a_budget_for_one_strong_turn_is_bankrupt_after_it_and_not_after_a_cheap_one() {
+    // Always `large` costs 400 + 1100 = 1500 nano-USD. With 510, both are allowed first (upper costs 50 and 500).
+    // After `large` (400) 110 are left, `small` needs ⌈100·4/3⌉ + 10 = 144: bankrupt. After `small` 470 are left.
+    let found = relabel_at(session([BOTH, BOTH]), 510.0 / 1500.0);
+    assert_eq!(found.budget_range_nano_usd, [NanoUsd(510); 2]);
+    assert_eq!(found.actions[..2], [0, 1]);
+    assert_eq!(found.masks[..4], [true; 4]);
+    assert_eq!(found.qualities[..2], [0.25, 1.0]);
+    assert_eq!(found.costs[..2], [40.0 / 510.0, 400.0 / 510.0]);
+    assert_eq!(found.terminal[..2], [false, true]);
+    assert_eq!(found.bankrupt[..2], [false, true]);
+    assert_eq!(found.next_masks[..4], [true, false, false, false]);
+    assert!(found.next_states[found.features..2 * found.features].iter().all(|value| *value == 0.0));
+    if let [.., last] = found.actions[2..] {
+        // The walk went on with `small`: `large` would reserve 1440 and has no row.
+        assert_eq!((last, found.len()), (0, 3));
+        assert_eq!(found.states[2 * found.features..], found.next_states[..found.features]);
+        assert_eq!((found.terminal[2], found.bankrupt[2]), (true, false));
+    }
+}
+
+#[test]
+fn a_budget_that_pays_no_first_turn_gives_no_row() {
+    assert!(relabel_at(session([BOTH, BOTH]), 49.0 / 1500.0).is_empty());
+}
+
+#[test]
+fn only_logged_answers_have_rows_and_a_forbidden_one_cuts_without_ending() {
+    let path = || session([&["small"], &["large"]]);
+    // The logged path costs 40 + 1100 = 1140.
+    let whole = relabel_at(path(), 2.0);
+    assert_eq!((whole.actions.as_slice(), whole.terminal.as_slice()), (&[0, 1][..], &[false, true][..]));
+    let cut = relabel_at(path(), 510.0 / 1140.0);
+    assert_eq!((cut.actions.as_slice(), cut.terminal.as_slice()), (&[0][..], &[false][..]));
+    assert_eq!(cut.next_masks, [true, false]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rows() {
+    let sessions = simulator::Simulator::new(1).sessions(20);
+    let run = |seed| relabel(&sessions, &simulator::tiers(), &HbrConfig::default(), seed, |_| {}).unwrap();
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1).costs, run(2).costs);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Every row, replayed by the environment from its own budget, gives the row again.
+    #[test]
+    fn the_first_rows_are_those_of_the_environment(seed in any::<u64>(), share in 0.02f64..2.0) {
+        let sessions = simulator::Simulator::new(seed).sessions(1);
+        let tiers = simulator::tiers();
+        let engine = environment::engine(&tiers, Strategy::BestAffordable, None).unwrap();
+        let config = HbrConfig {
+            budget_min_share: share, budget_max_share: share, budgets_per_session: 1, ..HbrConfig::default()
+        };
+        let found = relabel(&sessions, &tiers, &config, seed, |_| {}).unwrap();
+        let budget = found.budget_range_nano_usd[0];
+        let (mut row, mut episode) = (0, Episode::new(&engine, &sessions[0], budget));
+        while row < found.len() {
+            let decision = episode.decide(0.0);
+            prop_assert_eq!(decision.features.as_slice(), found.state(row));
+            let mut following = None;
+            for model in decision.mask.allowed() {
+                let mut branch = episode;
+                let step = branch.take(model).unwrap();
+                prop_assert_eq!(found.actions[row] as usize, model);
+                prop_assert_eq!(found.costs[row], (step.cost.0 as f64 / budget.0 as f64) as f32);
+                let next = branch.turn().map(|_| branch.decide(0.0));
+                let bankrupt = next.as_ref().is_some_and(|next| next.mask.allowed().next().is_none());
+                prop_assert_eq!(found.bankrupt[row], bankrupt);
+                prop_assert_eq!(found.terminal[row], bankrupt || next.is_none());
+                let continues = next.filter(|_| !bankrupt).filter(|next| {
+                    let rows = decision.mask.allowed().count() - decision.mask.allowed().take_while(|m| *m < model).count();
+                    (row + rows) < found.len() && next.features.as_slice() == found.state(row + rows)
+                });
+                if continues.is_some() { following = Some(branch); }
+                row += 1;
+            }
+            match following {
+                Some(branch) => episode = branch,
+                None => prop_assert_eq!(row, found.len()),
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The `seqroute` command.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("seqroute: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

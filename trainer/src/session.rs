@@ -1,0 +1,297 @@
+//! Sessions on disk: one JSON object per line, plain or gzip (`.gz`).
+//!
+//! ```json
+//! {"session": "s-1", "turns": [{"input_tokens": 120, "options": [{"model": "small", "quality": 0.8, "output_tokens": 90}]}]}
+//! ```
+//!
+//! `input_tokens` counts the turn's own message. An *option* is an outcome that was really observed: logs of a
+//! gateway have one per turn, counterfactual data one per model. The reader is strict, because a typing error in a
+//! field name or a quality in percent would otherwise train a policy on nonsense: unknown fields, unknown models,
+//! duplicates and values out of range are refused, each with `file:line`.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use seqroute_core::config::ModelConfig;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Its id, unique in a file.
+    pub session: String,
+    /// Its turns, at least one.
+    pub turns: Vec<Turn>,
+}
+
+/// One request of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// Where the prompt came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_id: Option<String>,
+    /// The prompt's subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Tokens of this turn's own message.
+    pub input_tokens: u64,
+    /// The observed outcomes, at most one per model.
+    pub options: Vec<Outcome>,
+}
+
+/// What one model did with one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The model's name.
+    pub model: String,
+    /// Quality of its answer, 0 to 1.
+    pub quality: f64,
+    /// Tokens of its answer.
+    pub output_tokens: u64,
+}
+
+impl Turn {
+    /// What was observed of `model`.
+    #[must_use]
+    pub fn outcome(&self, model: &str) -> Option<&Outcome> {
+        self.options.iter().find(|option| option.model == model)
+    }
+}
+
+/// Input that cannot be used; one line that names the place, what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A line is no session.
+    #[error("{}:{line}: {message}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// The field, what was found and what was expected.
+        message: String,
+    },
+    /// The file as a whole is unusable.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        message: String,
+    },
+}
+
+/// A file's sessions and the hash of its bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The sessions in the order of the file.
+    pub sessions: Vec<Session>,
+    /// SHA-256 (hexadecimal) of the file's bytes as they lie on the disk.
+    pub sha256: String,
+}
+
+/// Reads a file, checking every line.
+///
+/// # Errors
+/// [`DataError`] for the first line that is no valid session of these models, or when there is none at all.
+pub fn read(path: &Path, models: &[ModelConfig]) -> Result<Dataset, DataError> {
+    let mut reader = SessionReader::open(path, models)?;
+    let sessions = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
+    if sessions.is_empty() {
+        let message = "found no session, expected one JSON object per line".to_owned();
+        return Err(DataError::File { path: path.to_owned(), message });
+    }
+    Ok(Dataset { sessions, sha256: reader.sha256() })
+}
+
+/// Reads sessions one by one; memory holds one line and the ids seen.
+pub struct SessionReader<'a> {
+    path: PathBuf,
+    lines: io::Lines<BufReader<Box<dyn Read>>>,
+    line: usize,
+    models: &'a [ModelConfig],
+    seen: HashSet<String>,
+    hash: Arc<Mutex<Sha256>>,
+}
+
+/// Hashes what passes, so a file is read once.
+struct Hashing<R> {
+    inner: R,
+    hash: Arc<Mutex<Sha256>>,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if let (Some(bytes), Ok(mut hash)) = (buffer.get(..count), self.hash.lock()) {
+            hash.update(bytes);
+        }
+        Ok(count)
+    }
+}
+
+impl<'a> SessionReader<'a> {
+    /// Opens a file; a name that ends in `.gz` is decompressed.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path, models: &'a [ModelConfig]) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|error| DataError::Io { path: path.to_owned(), error })?;
+        let hash = Arc::new(Mutex::new(Sha256::new()));
+        let file = Hashing { inner: file, hash: Arc::clone(&hash) };
+        let source: Box<dyn Read> =
+            if is_gzip(path) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let lines = BufReader::with_capacity(1 << 16, source).lines();
+        Ok(SessionReader { path: path.to_owned(), lines, line: 0, models, seen: HashSet::new(), hash })
+    }
+
+    /// SHA-256 (hexadecimal) of what was read so far: after the last session, of the whole file.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        self.hash.lock().map(|hash| hex(&hash.clone().finalize())).unwrap_or_default()
+    }
+
+    fn parse(&mut self, text: &str) -> Result<Session, String> {
+        let session: Session = serde_json::from_str(text).map_err(|error| {
+            let message = error.to_string();
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            format!("column {}: {}", error.column(), message.trim_end_matches(&place))
+        })?;
+        check(&session, self.models)?;
+        if !self.seen.insert(session.session.clone()) {
+            return Err(format!("field `session`: found `{}` again, expected unique ids", session.session));
+        }
+        Ok(session)
+    }
+}
+
+impl Iterator for SessionReader<'_> {
+    type Item = Result<Session, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = self.lines.next()?;
+        self.line += 1;
+        let parsed = match text {
+            Ok(text) => self.parse(&text),
+            Err(error) => Err(format!("cannot be read: {error}")),
+        };
+        Some(parsed.map_err(|message| DataError::Line { path: self.path.clone(), line: self.line, message }))
+    }
+}
+
+/// Checks one session against the models it may name.
+///
+/// # Errors
+/// One line: field, found, expected.
+pub fn check(session: &Session, models: &[ModelConfig]) -> Result<(), String> {
+    if session.session.is_empty() {
+        return Err("field `session`: found an empty text, expected an id".to_owned());
+    }
+    if session.turns.is_empty() {
+        return Err("field `turns`: found none, expected at least one turn".to_owned());
+    }
+    for (t, turn) in session.turns.iter().enumerate() {
+        if turn.options.is_empty() {
+            return Err(format!("field `turns[{t}].options`: found none, expected at least one option"));
+        }
+        for (o, option) in turn.options.iter().enumerate() {
+            let at = |field: &str| format!("field `turns[{t}].options[{o}].{field}`");
+            let name = &option.model;
+            if !models.iter().any(|model| model.name == *name) {
+                let known: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
+                return Err(format!("{}: found `{name}`, expected one of {}", at("model"), known.join(", ")));
+            }
+            if turn.options.iter().take(o).any(|earlier| earlier.model == *name) {
+                return Err(format!("{}: found `{name}` again, expected one option per model", at("model")));
+            }
+            if !(0.0..=1.0).contains(&option.quality) {
+                let found = option.quality;
+                return Err(format!("{}: found {found}, expected a number from 0 to 1", at("quality")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first session and turn without an outcome of every model, as `session, turn, model`.
+///
+/// Comparing policies needs them all; logs with one option per turn can be trained on but not compared on.
+#[must_use]
+pub fn first_gap(sessions: &[Session], models: &[ModelConfig]) -> Option<(String, usize, String)> {
+    sessions.iter().find_map(|session| {
+        session.turns.iter().enumerate().find_map(|(t, turn)| {
+            let missing = models.iter().find(|model| turn.outcome(&model.name).is_none())?;
+            Some((session.session.clone(), t, missing.name.clone()))
+        })
+    })
+}
+
+/// Writes sessions as JSON lines.
+///
+/// # Errors
+/// Whatever the writer says.
+pub fn write_lines<'a>(
+    writer: &mut impl Write,
+    sessions: impl IntoIterator<Item = &'a Session>,
+) -> io::Result<()> {
+    for session in sessions {
+        serde_json::to_writer(&mut *writer, session)?;
+        writer.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// The bytes of a session file; `gzip` bytes depend on nothing but the sessions.
+///
+/// # Errors
+/// Only when memory runs out.
+pub fn to_bytes(sessions: &[Session], gzip: bool) -> io::Result<Vec<u8>> {
+    if gzip {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        write_lines(&mut encoder, sessions)?;
+        return encoder.finish();
+    }
+    let mut bytes = Vec::new();
+    write_lines(&mut bytes, sessions)?;
+    Ok(bytes)
+}
+
+/// Writes a session file at once; a name that ends in `.gz` is compressed.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, sessions: &[Session]) -> io::Result<()> {
+    crate::files::write_atomically(path, &to_bytes(sessions, is_gzip(path))?)
+}
+
+/// Hexadecimal digits of a hash.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_gzip(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz")
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
