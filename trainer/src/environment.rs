@@ -14,7 +14,7 @@ use seqroute_core::MAX_MODELS;
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::decide::QValues;
 use seqroute_core::engine::{Decision, Engine};
-use seqroute_core::estimate::RequestSize;
+use seqroute_core::estimate::{RequestSize, TokenEstimate};
 use seqroute_core::features::Features;
 use seqroute_core::ledger::{SessionView, SettledTurn};
 use seqroute_core::mask::ActionMask;
@@ -76,6 +76,8 @@ pub struct Step {
     pub quality: f64,
     /// What it cost.
     pub cost: NanoUsd,
+    /// The answer was cut at what its reservation paid. A cut answer counts as quality 0.
+    pub cut: bool,
 }
 
 impl<'a> Episode<'a> {
@@ -103,14 +105,17 @@ impl<'a> Episode<'a> {
         self.history_tokens.saturating_add(self.turn().map_or(0, |turn| turn.input_tokens))
     }
 
+    /// The size of the next turn's request. What the gateway would have seen is bytes; its estimates come from them.
+    fn size(&self) -> RequestSize {
+        let bytes_per_token = self.engine.config().estimate.bytes_per_token;
+        let body_bytes = self.prompt_tokens().saturating_mul(bytes_per_token);
+        RequestSize { body_bytes: Some(body_bytes), max_output_tokens: None }
+    }
+
     /// The next turn's decision by the engine: features, mask, values and choice.
     #[must_use]
     pub fn decide(&self, lambda: f32) -> Decision {
-        let config = &self.engine.config().estimate;
-        // What the gateway would have seen is bytes; both of its estimates come from them.
-        let body_bytes = self.prompt_tokens().saturating_mul(config.bytes_per_token);
-        let size = RequestSize::from_bytes(config, Some(body_bytes), None);
-        self.engine.decide(&self.view, &size, lambda)
+        self.engine.decide(&self.view, &self.size(), lambda)
     }
 
     /// What was observed of `model` in the next turn.
@@ -119,7 +124,8 @@ impl<'a> Episode<'a> {
         self.turn()?.outcome(&self.engine.model(model)?.name)
     }
 
-    /// Plays the next turn with `model` and books it.
+    /// Plays the next turn with `model` and books it. An answer longer than its reservation pays is cut there, as
+    /// the gateway would have it, and counts as quality 0.
     ///
     /// # Errors
     /// [`ReplayError::NoOutcome`]; nothing is booked then.
@@ -132,15 +138,19 @@ impl<'a> Episode<'a> {
         let (Some(outcome), Some(config)) = (self.outcome(model), self.engine.model(model)) else {
             return Err(no_outcome());
         };
-        let prompt_tokens = self.prompt_tokens();
-        let output_tokens = outcome.output_tokens;
+        let (prompt_tokens, size) = (self.prompt_tokens(), self.size());
+        let tokens = TokenEstimate::new(&self.engine.config().estimate, &size, &self.view);
+        let (_, cap_tokens) = self.engine.reservation(model, &self.view, &tokens);
+        let output_tokens = outcome.output_tokens.min(cap_tokens.unwrap_or(u64::MAX));
+        let cut = output_tokens < outcome.output_tokens;
         let usage = Usage { input_tokens: prompt_tokens, output_tokens, ..Usage::default() };
         let cost = config.prices.cost(&usage);
         let index = u8::try_from(model).map_err(|_| no_outcome())?;
-        self.view.settle(&SettledTurn { cost, model: index, prompt_tokens, output_tokens });
+        let body_bytes = size.body_bytes.unwrap_or(0);
+        self.view.settle(&SettledTurn { cost, model: index, prompt_tokens, body_bytes, output_tokens });
         self.history_tokens = prompt_tokens.saturating_add(output_tokens);
         self.turn += 1;
-        Ok(Step { quality: outcome.quality, cost })
+        Ok(Step { quality: if cut { 0.0 } else { outcome.quality }, cost, cut })
     }
 }
 
@@ -153,6 +163,8 @@ pub struct EpisodeResult {
     pub turns: usize,
     /// Served turns.
     pub served: usize,
+    /// Served turns whose answer was cut.
+    pub cut: usize,
     /// What they cost.
     pub cost: NanoUsd,
     /// The session ended before its last turn.
@@ -184,6 +196,7 @@ pub fn run(
         let step = episode.take(model)?;
         result.quality += step.quality;
         result.served += 1;
+        result.cut += usize::from(step.cut);
         if let Some(count) = result.served_by.get_mut(model) {
             *count += 1;
         }

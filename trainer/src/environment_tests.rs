@@ -3,6 +3,7 @@
 use super::*;
 use crate::simulator;
 use proptest::prelude::*;
+use seqroute_core::config::Strategy;
 use seqroute_core::money::Prices;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
@@ -57,16 +58,28 @@ fn the_prompt_grows_by_messages_and_chosen_answers() {
 
 #[test]
 fn a_session_that_runs_out_ends_and_its_other_turns_count_nothing() {
-    let engine = best();
-    // Turn 0 with `large` reserves (40 + 10) × 10 = 500 and costs 400; what is left cannot pay turn 1 with `small`,
-    // which reserves ⌈100 × 4 / 3⌉ + 10 = 144.
-    let result = run(&engine, &session(), NanoUsd(543), 0.0, follow).unwrap();
+    let (engine, mut session) = (best(), session());
+    session.turns[1].input_tokens = 160;
+    // Turn 0 with `large` reserves (40 + 20) × 10 = 600 and costs 400; what is left cannot pay turn 1 with `small`.
+    // Its prompt of 200 tokens is estimated at most at 261 (34 for what was sent before with the margin of an
+    // eighth, 227 for 680 new bytes), and the answer at 20.
+    let result = run(&engine, &session, NanoUsd(680), 0.0, follow).unwrap();
     assert!(result.bankrupt);
     assert_eq!((result.served, result.turns, result.cost, result.quality), (1, 2, NanoUsd(400), 1.0));
-    let result = run(&engine, &session(), NanoUsd(544), 0.0, follow).unwrap();
+    let result = run(&engine, &session, NanoUsd(681), 0.0, follow).unwrap();
     assert!(!result.bankrupt);
-    assert_eq!((result.served, result.cost, result.quality), (2, NanoUsd(510), 1.25));
+    assert_eq!((result.served, result.cost, result.quality), (2, NanoUsd(610), 1.25));
     assert_eq!(result.served_by[..2], [1, 1]);
+}
+
+#[test]
+fn an_answer_longer_than_the_money_is_cut_and_counts_nothing() {
+    let (engine, mut session) = (best(), session());
+    session.turns[0].options[0].output_tokens = 500;
+    // `small` may be taken with 60: 40 for the prompt at most and 20 for the answer, which is cut there.
+    let result = run(&engine, &session, NanoUsd(60), 0.0, follow).unwrap();
+    assert_eq!((result.served, result.cut, result.quality), (1, 1, 0.0));
+    assert_eq!(result.cost, NanoUsd(30 + 20));
 }
 
 #[test]
@@ -92,7 +105,7 @@ proptest! {
             let mut reserved_ok = true;
             let result = run(&engine, &session, NanoUsd(budget), 0.0, |episode, decision| {
                 let chosen = decision.chosen?;
-                reserved_ok &= decision.estimates[chosen].upper <= episode.view().available();
+                reserved_ok &= decision.reserved <= episode.view().available();
                 Some(chosen)
             }).unwrap();
             prop_assert!(reserved_ok);

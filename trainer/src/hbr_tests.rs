@@ -4,6 +4,7 @@ use super::*;
 use crate::session::{Outcome, Turn};
 use crate::simulator;
 use proptest::prelude::*;
+use seqroute_core::config::Strategy;
 use seqroute_core::money::Prices;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
@@ -19,7 +20,7 @@ fn models() -> Vec<ModelConfig> {
     vec![model("small", 1_000), model("large", 10_000)]
 }
 
-/// Two turns of 30 and 60 message tokens, answered in 10 tokens by the named models.
+/// Two turns of 30 and 160 message tokens, answered in 10 tokens by the named models.
 fn session(answered_by: [&[&str]; 2]) -> Session {
     let turn = |(input_tokens, names): (u64, &[&str])| Turn {
         prompt_id: None,
@@ -34,7 +35,7 @@ fn session(answered_by: [&[&str]; 2]) -> Session {
             })
             .collect(),
     };
-    Session { session: "s".to_owned(), turns: [30, 60].into_iter().zip(answered_by).map(turn).collect() }
+    Session { session: "s".to_owned(), turns: [30, 160].into_iter().zip(answered_by).map(turn).collect() }
 }
 
 /// Relabels under exactly one budget, given as a share of the reference cost.
@@ -52,20 +53,21 @@ const BOTH: &[&str] = &["small", "large"];
 
 #[test]
 fn a_budget_for_one_strong_turn_is_bankrupt_after_it_and_not_after_a_cheap_one() {
-    // Always `large` costs 400 + 1100 = 1500 nano-USD. With 510, both are allowed first (upper costs 50 and 500).
-    // After `large` (400) 110 are left, `small` needs ⌈100·4/3⌉ + 10 = 144: bankrupt. After `small` 470 are left.
-    let found = relabel_at(session([BOTH, BOTH]), 510.0 / 1500.0);
-    assert_eq!(found.budget_range_nano_usd, [NanoUsd(510); 2]);
+    // Always `large` costs 400 + 2100 = 2500 nano-USD. With 640, both are allowed first (least costs 60 and 600).
+    // After `large` (400) 240 are left, `small` needs 261 + 20 = 281 for the prompt of 200 tokens and twice its
+    // expected answer: bankrupt. After `small` 600 are left.
+    let found = relabel_at(session([BOTH, BOTH]), 640.0 / 2500.0);
+    assert_eq!(found.budget_range_nano_usd, [NanoUsd(640); 2]);
     assert_eq!(found.actions[..2], [0, 1]);
     assert_eq!(found.masks[..4], [true; 4]);
     assert_eq!(found.qualities[..2], [0.25, 1.0]);
-    assert_eq!(found.costs[..2], [40.0 / 510.0, 400.0 / 510.0]);
+    assert_eq!(found.costs[..2], [40.0 / 640.0, 400.0 / 640.0]);
     assert_eq!(found.terminal[..2], [false, true]);
     assert_eq!(found.bankrupt[..2], [false, true]);
     assert_eq!(found.next_masks[..4], [true, false, false, false]);
     assert!(found.next_states[found.features..2 * found.features].iter().all(|value| *value == 0.0));
     if let [.., last] = found.actions[2..] {
-        // The walk went on with `small`: `large` would reserve 1440 and has no row.
+        // The walk went on with `small`: `large` would need 2810 and has no row.
         assert_eq!((last, found.len()), (0, 3));
         assert_eq!(found.states[2 * found.features..], found.next_states[..found.features]);
         assert_eq!((found.terminal[2], found.bankrupt[2]), (true, false));
@@ -74,16 +76,16 @@ fn a_budget_for_one_strong_turn_is_bankrupt_after_it_and_not_after_a_cheap_one()
 
 #[test]
 fn a_budget_that_pays_no_first_turn_gives_no_row() {
-    assert!(relabel_at(session([BOTH, BOTH]), 49.0 / 1500.0).is_empty());
+    assert!(relabel_at(session([BOTH, BOTH]), 59.0 / 2500.0).is_empty());
 }
 
 #[test]
 fn only_logged_answers_have_rows_and_a_forbidden_one_cuts_without_ending() {
     let path = || session([&["small"], &["large"]]);
-    // The logged path costs 40 + 1100 = 1140.
+    // The logged path costs 40 + 2100 = 2140.
     let whole = relabel_at(path(), 2.0);
     assert_eq!((whole.actions.as_slice(), whole.terminal.as_slice()), (&[0, 1][..], &[false, true][..]));
-    let cut = relabel_at(path(), 510.0 / 1140.0);
+    let cut = relabel_at(path(), 640.0 / 2140.0);
     assert_eq!((cut.actions.as_slice(), cut.terminal.as_slice()), (&[0][..], &[false][..]));
     assert_eq!(cut.next_masks, [true, false]);
 }

@@ -36,7 +36,7 @@ pub fn read(path: &Path) -> Result<Vec<ModelConfig>, DataError> {
 pub fn config(models: &[ModelConfig]) -> Result<Config, String> {
     let config = json!({
         "version": 1, "salt": "offline, no session id is hashed", "strategy": "best_affordable",
-        "budget": {"default_usd": "1"}, "models": models,
+        "budget": {"default_usd": "1", "cap_output": true}, "models": models,
     });
     let config = Config::from_json(config.to_string().as_bytes());
     config.map_err(|error| error.to_string().replace("plugin configuration, ", ""))

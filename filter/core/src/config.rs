@@ -53,6 +53,9 @@ pub struct Config {
     /// Token estimates from byte counts.
     #[serde(default)]
     pub estimate: EstimateConfig,
+    /// Money kept for the turns to come. Absent: none.
+    #[serde(default)]
+    pub guard: GuardConfig,
     /// What happens to requests that cannot be understood.
     #[serde(default)]
     pub on_error: ErrorConfig,
@@ -114,6 +117,10 @@ pub struct BudgetConfig {
     /// Status of a refusal: 429 or 402.
     #[serde(default = "default_exhausted_status")]
     pub exhausted_status: u32,
+    /// Lower the request's own output limit to what its reservation pays, so that no answer costs more. Needs the
+    /// body (mode `peek` or `body`); in the mode `headers` it has no effect.
+    #[serde(default)]
+    pub cap_output: bool,
 }
 
 /// The price of money in the decision rule.
@@ -215,6 +222,25 @@ pub struct EstimateConfig {
     pub upper_bytes_per_token: u64,
     /// Input tokens assumed where the size of a request is unknown.
     pub unknown_input_tokens: u64,
+}
+
+/// Money that every model but the cheapest must leave for the turns to come (see [`crate::mask`]).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardConfig {
+    /// Turns to come after turn t, by t; the last entry serves all later turns. Empty: no guard.
+    /// `seqroute models` measures them.
+    pub remaining_turns: Vec<f32>,
+}
+
+impl GuardConfig {
+    /// Turns to provide for after a turn that follows `settled_turns` others.
+    #[must_use]
+    pub fn remaining_turns_after(&self, settled_turns: u32) -> f64 {
+        let at = usize::try_from(settled_turns).unwrap_or(usize::MAX);
+        let found = self.remaining_turns.get(at).or(self.remaining_turns.last());
+        found.copied().map_or(0.0, f64::from)
+    }
 }
 
 /// What happens to requests that cannot be understood.
@@ -351,6 +377,12 @@ impl Config {
         NanoUsd::parse_usd(text).unwrap_or_default()
     }
 
+    /// Whether answers can be cut at what their reservation pays.
+    #[must_use]
+    pub fn can_cut_answers(&self) -> bool {
+        self.budget.cap_output && self.mode != Mode::Headers
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let range = |ok: bool, field: &str, found: &dyn std::fmt::Display, expected: &'static str| {
             let error =
@@ -378,6 +410,12 @@ impl Config {
         range(matches!(status, 402 | 429), "budget.exhausted_status", &status, "402 or 429")?;
         let lambda = self.lambda.value;
         range(lambda.is_finite() && lambda >= 0.0, "lambda.value", &lambda, "a finite number, at least 0")?;
+        for (t, turns) in self.guard.remaining_turns.iter().enumerate() {
+            let field = format!("guard.remaining_turns[{t}]");
+            range((0.0..=1000.0).contains(turns), &field, turns, "0 to 1000")?;
+        }
+        let entries = self.guard.remaining_turns.len();
+        range(entries <= 256, "guard.remaining_turns", &format!("{entries} entries"), "at most 256")?;
         let ledger = &self.ledger;
         range((1..=1 << 20).contains(&ledger.buckets), "ledger.buckets", &ledger.buckets, "1 to 1048576")?;
         let per_bucket = ledger.sessions_per_bucket;

@@ -63,6 +63,7 @@ mod tests {
     fn estimates() -> [CostEstimate; 3] {
         [10, 50, 100].map(|cost| CostEstimate {
             expected: NanoUsd(cost),
+            least: NanoUsd(cost),
             upper: NanoUsd(cost),
             fits_context: true,
         })
@@ -76,7 +77,7 @@ mod tests {
     }
 
     fn choose(values: &QValues, available: u64, lambda: f32, rule: LambdaRule) -> Option<usize> {
-        let mask = ActionMask::new(&estimates(), NanoUsd(available));
+        let mask = ActionMask::new(&estimates(), NanoUsd(available), NanoUsd::ZERO);
         best(values, &mask, &estimates(), NanoUsd(200), lambda, rule)
     }
 
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_baselines_take_the_ends_of_what_is_affordable() {
-        let mask = ActionMask::new(&estimates(), NanoUsd(60));
+        let mask = ActionMask::new(&estimates(), NanoUsd(60), NanoUsd::ZERO);
         assert_eq!(most_expensive(&mask, &estimates()), Some(1));
         assert_eq!(cheapest(&mask, &estimates()), Some(0));
     }

@@ -11,13 +11,13 @@ use base64::prelude::BASE64_STANDARD;
 use crate::config::{Config, ConfigError, ModelConfig, OnError, Strategy};
 use crate::counters::{Counter, Counts};
 use crate::decide::{self, QValues};
-use crate::estimate::{self, CostEstimate, RequestSize};
+use crate::estimate::{self, CostEstimate, RequestSize, TokenEstimate};
 use crate::features::{self, Features};
 use crate::ledger::store::SharedStore;
 use crate::ledger::table::{Choice, LedgerError, SessionTable};
 use crate::ledger::{Ending, SessionView, SettledTurn};
 use crate::local_reply::{LocalReply, Refusal};
-use crate::mask::ActionMask;
+use crate::mask::{self, ActionMask};
 use crate::money::NanoUsd;
 use crate::policy::{Policy, PolicyError};
 use crate::record::{DecisionRecord, RECORD_VERSION};
@@ -61,8 +61,15 @@ pub struct Decision {
     pub mask: ActionMask,
     /// The policy's values, if it was asked.
     pub values: Option<QValues>,
+    /// Estimated tokens of the request.
+    pub tokens: TokenEstimate,
     /// Estimated cost per model.
     pub estimates: Vec<CostEstimate>,
+    /// What a turn with the chosen model reserves: its upper cost, or all that is free where answers can be cut.
+    pub reserved: NanoUsd,
+    /// Output tokens at which the chosen model's answer must be cut to cost no more than `reserved`; `None` where
+    /// it need not be, or cannot.
+    pub output_cap_tokens: Option<u64>,
 }
 
 /// A request that was decided on; it must be given to [`Engine::conclude`].
@@ -70,6 +77,7 @@ pub struct Decision {
 pub struct Turn {
     model: Option<usize>,
     reservation: Option<(SessionId, u64)>,
+    body_bytes: Option<u64>,
     record: DecisionRecord,
 }
 
@@ -171,9 +179,14 @@ impl Engine {
     /// Chooses a model for one turn. Pure: the same session, size and λ give the same decision.
     #[must_use]
     pub fn decide(&self, session: &SessionView, size: &RequestSize, lambda: f32) -> Decision {
-        let estimates: Vec<_> = self.config.models.iter().map(|model| estimate::cost(model, size)).collect();
-        let mask = ActionMask::new(&estimates, session.available());
-        let features = features::extract(session, size, &estimates, &mask);
+        let models = &self.config.models;
+        let can_cut = self.config.can_cut_answers();
+        let tokens = TokenEstimate::new(&self.config.estimate, size, session);
+        let estimates: Vec<_> =
+            models.iter().map(|model| estimate::cost(model, &tokens, session, can_cut)).collect();
+        let reserve = mask::reserve(&self.config.guard, models, &estimates, &tokens, session);
+        let mask = ActionMask::new(&estimates, session.available(), reserve);
+        let features = features::extract(session, &tokens, &estimates, &mask);
         let values = self.policy.as_ref().map(|policy| policy.values(features.as_slice()));
         let values = values.and_then(Result::ok);
         let (chosen, reason) = match (&self.config.strategy, &values) {
@@ -193,7 +206,33 @@ impl Engine {
             _ => (chosen, reason),
         };
         let reason = if chosen.is_some() { reason } else { "none" };
-        Decision { chosen, reason, features, mask, values, estimates }
+        let (reserved, output_cap_tokens) = match chosen {
+            Some(k) => self.reservation(k, session, &tokens),
+            None => (NanoUsd::ZERO, None),
+        };
+        Decision { chosen, reason, features, mask, values, tokens, estimates, reserved, output_cap_tokens }
+    }
+
+    /// What a turn with model `k` reserves, and where its answer must be cut to cost no more.
+    #[must_use]
+    pub fn reservation(
+        &self,
+        k: usize,
+        session: &SessionView,
+        tokens: &TokenEstimate,
+    ) -> (NanoUsd, Option<u64>) {
+        let Some(model) = self.config.models.get(k) else {
+            return (NanoUsd::ZERO, None);
+        };
+        let can_cut = self.config.can_cut_answers();
+        let upper = estimate::cost(model, tokens, session, can_cut).upper;
+        if !can_cut {
+            return (upper, None);
+        }
+        let reserved = upper.min(session.available());
+        let cap = estimate::affordable_output_tokens(model, tokens, reserved);
+        let needed = tokens.max_output_tokens.is_none_or(|limit| limit > cap);
+        (reserved, needed.then_some(cap))
     }
 
     /// Decides on a request and reserves its upper cost.
@@ -210,7 +249,7 @@ impl Engine {
     ) -> Admission {
         counts.add(Counter::Decisions, 1);
         let max_output_tokens = body.and_then(|body| body.max_output_tokens);
-        let size = RequestSize::from_bytes(&self.config.estimate, body_bytes, max_output_tokens);
+        let size = RequestSize { body_bytes, max_output_tokens };
         let requested = body.and_then(|body| body.requested_model.as_deref());
         let mut turn = self.new_turn(head, &size, requested, now_ms);
         if let Some(refusal) = self.unknown_model(requested, counts) {
@@ -260,7 +299,7 @@ impl Engine {
         if self.config.on_error.invalid_body == OnError::UseDefault {
             return None;
         }
-        let size = RequestSize::from_bytes(&self.config.estimate, Some(0), None);
+        let size = RequestSize { body_bytes: Some(0), max_output_tokens: None };
         Some(self.refuse(self.new_turn(head, &size, None, now_ms), &Refusal::InvalidBody, head))
     }
 
@@ -279,7 +318,7 @@ impl Engine {
         now_ms: u64,
         counts: &mut Counts,
     ) -> DecisionRecord {
-        let Turn { model, reservation, mut record } = turn;
+        let Turn { model, reservation, body_bytes, mut record } = turn;
         record.status = answer.status;
         let answered = answer.status.is_some_and(|status| (200..300).contains(&status));
         let model = model.and_then(|k| Some((u8::try_from(k).ok()?, self.model(k)?)));
@@ -302,6 +341,7 @@ impl Engine {
                 cost,
                 model: index,
                 prompt_tokens: usage.input_tokens,
+                body_bytes: body_bytes.filter(|_| answer.usage.is_some()).unwrap_or(0),
                 output_tokens: usage.output_tokens,
             })
         } else {
@@ -329,8 +369,8 @@ impl Engine {
         let table = SessionTable::new(store, &self.config.ledger);
         let reserved = table.reserve(id, head.budget, now_ms, counts, |session| {
             let decision = self.decide(session, size, head.lambda);
-            match decision.chosen.and_then(|k| decision.estimates.get(k)) {
-                Some(estimate) => Choice::Reserve(estimate.upper, decision),
+            match decision.chosen {
+                Some(_) => Choice::Reserve(decision.reserved, decision),
                 None => Choice::Refuse(decision),
             }
         })?;
@@ -366,8 +406,9 @@ impl Engine {
             q_quality: Vec::new(),
             q_cost: Vec::new(),
             lambda: head.lambda,
-            prompt_tokens: size.prompt_tokens,
+            prompt_tokens: 0,
             max_output_tokens: size.max_output_tokens,
+            output_cap_tokens: None,
             budget_nano_usd: head.budget,
             spent_nano_usd: NanoUsd::ZERO,
             outstanding_nano_usd: NanoUsd::ZERO,
@@ -377,7 +418,7 @@ impl Engine {
             usage: None,
             status: None,
         };
-        Turn { model: None, reservation: None, record }
+        Turn { model: None, reservation: None, body_bytes: size.body_bytes, record }
     }
 
     fn refuse(&self, mut turn: Turn, refusal: &Refusal, head: &RequestHead) -> Admission {
@@ -402,8 +443,9 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     record.budget_nano_usd = session.budget;
     record.spent_nano_usd = session.spent;
     record.outstanding_nano_usd = session.outstanding;
-    let upper = decision.chosen.and_then(|k| decision.estimates.get(k)).map(|estimate| estimate.upper);
-    record.reserved_nano_usd = upper.unwrap_or_default();
+    record.prompt_tokens = decision.tokens.prompt_tokens;
+    record.reserved_nano_usd = decision.reserved;
+    record.output_cap_tokens = decision.output_cap_tokens;
 }
 
 fn table_refusal(error: &LedgerError, counts: &mut Counts) -> Refusal {

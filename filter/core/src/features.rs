@@ -11,7 +11,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::MAX_MODELS;
-use crate::estimate::{CostEstimate, RequestSize};
+use crate::estimate::{CostEstimate, TokenEstimate};
 use crate::ledger::SessionView;
 use crate::mask::ActionMask;
 
@@ -87,7 +87,7 @@ pub fn names_sha256(names: &[String]) -> String {
 #[must_use]
 pub fn extract(
     session: &SessionView,
-    size: &RequestSize,
+    tokens: &TokenEstimate,
     estimates: &[CostEstimate],
     mask: &ActionMask,
 ) -> Features {
@@ -98,11 +98,11 @@ pub fn extract(
     let runway =
         if mean_cost > 0.0 { ln_1p(ratio(available.0 as f64, mean_cost)).min(MAX_TURNS_LN) } else { 0.0 };
     let spent_share = 1.0 - ratio(available.0 as f64, session.budget.0 as f64);
-    let new_tokens = size.prompt_tokens.saturating_sub(session.last_prompt_tokens);
+    let new_tokens = tokens.prompt_tokens.saturating_sub(session.last_prompt_tokens);
     let of_session = [
         ln_1p(turns),
         spent_share.clamp(0.0, 1.0),
-        ln_1p(size.prompt_tokens as f64),
+        ln_1p(tokens.prompt_tokens as f64),
         ln_1p(new_tokens as f64),
         ln_1p(ratio(session.output_tokens as f64, turns)),
         runway,
@@ -142,17 +142,19 @@ mod tests {
             in_flight: 1,
             last_model: Some(1),
             last_prompt_tokens: 80,
+            last_body_bytes: 320,
             output_tokens: 30,
         }
     }
 
-    fn size() -> RequestSize {
-        RequestSize { prompt_tokens: 100, upper_prompt_tokens: 133, max_output_tokens: None }
+    fn size() -> TokenEstimate {
+        TokenEstimate { prompt_tokens: 100, upper_prompt_tokens: 133, max_output_tokens: None }
     }
 
     fn estimates(scale: u64) -> Vec<CostEstimate> {
         let estimate = |cost: u64| CostEstimate {
             expected: NanoUsd(cost * scale),
+            least: NanoUsd(2 * cost * scale),
             upper: NanoUsd(2 * cost * scale),
             fits_context: true,
         };
@@ -161,7 +163,7 @@ mod tests {
 
     fn state(view: &SessionView, scale: u64) -> Features {
         let estimates = estimates(scale);
-        extract(view, &size(), &estimates, &ActionMask::new(&estimates, view.available()))
+        extract(view, &size(), &estimates, &ActionMask::new(&estimates, view.available(), NanoUsd::ZERO))
     }
 
     #[test]
@@ -219,11 +221,12 @@ mod tests {
         ) {
             let view = SessionView {
                 budget: NanoUsd(money[0]), spent: NanoUsd(money[1]), outstanding: NanoUsd(money[2]), turns,
-                in_flight: 0, last_model: None, last_prompt_tokens: tokens[0], output_tokens: tokens[1],
+                in_flight: 0, last_model: None, last_prompt_tokens: tokens[0], last_body_bytes: 0,
+                output_tokens: tokens[1],
             };
-            let size = RequestSize { prompt_tokens: tokens[2], upper_prompt_tokens: tokens[2], max_output_tokens: None };
+            let size = TokenEstimate { prompt_tokens: tokens[2], upper_prompt_tokens: tokens[2], max_output_tokens: None };
             let estimates = [CostEstimate::default(); 2];
-            let found = extract(&view, &size, &estimates, &ActionMask::new(&estimates, view.available()));
+            let found = extract(&view, &size, &estimates, &ActionMask::new(&estimates, view.available(), NanoUsd::ZERO));
             prop_assert!(found.as_slice().iter().all(|value| value.is_finite()));
         }
     }

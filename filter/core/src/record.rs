@@ -48,6 +48,8 @@ pub struct DecisionRecord {
     pub prompt_tokens: u64,
     /// The client's limit on output tokens.
     pub max_output_tokens: Option<u64>,
+    /// The limit that the filter set instead, so that the answer costs no more than was reserved.
+    pub output_cap_tokens: Option<u64>,
     /// The session's budget.
     pub budget_nano_usd: NanoUsd,
     /// Spent before this turn.

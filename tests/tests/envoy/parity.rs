@@ -8,10 +8,8 @@ use crate::support::chat;
 use seqroute::environment::{self, TurnTrace};
 use seqroute::session::Session;
 use seqroute::simulator::{Simulator, tiers};
-use seqroute_core::config::Strategy;
 use seqroute_core::engine::Engine;
 use seqroute_core::money::NanoUsd;
-use seqroute_core::policy::Policy;
 use seqroute_core::record::DecisionRecord;
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, VmOptions};
 use seqroute_tests::gateway::Gateway;
@@ -111,7 +109,7 @@ fn in_harness(
 #[test]
 fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
     let tar = policies::arbitrary(5).unwrap();
-    let engine = environment::engine(&tiers(), Strategy::Policy, Some(Policy::open(&tar).unwrap())).unwrap();
+    let engine = Engine::configure(plugin_settings(&tar).to_string().as_bytes()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let gateway = Gateway::start(2, &[("policy", plugin_settings(&tar))]).await.unwrap();

@@ -1,15 +1,15 @@
 //! One bucket of the session table, and its bytes in shared data.
 //!
 //! Layout (little endian): format version `u8`, then for each session id `[u8; 16]`, last seen `u64` ms, budget and
-//! spent `u64` nano-USD, next reservation id `u64`, turns `u32`, last model `u8` (255: none), last prompt tokens `u64`, output tokens `u64`,
-//! number of reservations `u8`, and for each of them id `u64`, amount `u64` nano-USD, lease end `u64` ms. A bucket
+//! spent `u64` nano-USD, next reservation id `u64`, turns `u32`, last model `u8` (255: none),
+//! last prompt tokens `u64`, last body bytes `u64`, output tokens `u64`, number of reservations `u8`, and for each of them id `u64`, amount `u64` nano-USD, lease end `u64` ms. A bucket
 //! that does not read back exactly is an error, never an empty bucket: forgetting is not a repair.
 
 use crate::ledger::SessionView;
 use crate::money::NanoUsd;
 use crate::session_id::SessionId;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const NO_MODEL: u8 = u8::MAX;
 
 /// Money that a turn in flight holds.
@@ -144,6 +144,7 @@ impl Bucket {
             bytes.extend_from_slice(&session.turns.to_le_bytes());
             bytes.push(session.last_model.unwrap_or(NO_MODEL));
             bytes.extend_from_slice(&session.last_prompt_tokens.to_le_bytes());
+            bytes.extend_from_slice(&session.last_body_bytes.to_le_bytes());
             bytes.extend_from_slice(&session.output_tokens.to_le_bytes());
             bytes.push(u8::try_from(entry.reservations.len()).unwrap_or(u8::MAX));
             for reservation in entry.reservations.iter().take(usize::from(u8::MAX)) {
@@ -176,6 +177,7 @@ fn read_entry(rest: &mut &[u8]) -> Option<Entry> {
     let [model] = take::<1>(rest)?;
     session.last_model = (model != NO_MODEL).then_some(model);
     session.last_prompt_tokens = take_u64(rest)?;
+    session.last_body_bytes = take_u64(rest)?;
     session.output_tokens = take_u64(rest)?;
     let [count] = take::<1>(rest)?;
     let mut reservations = Vec::with_capacity(usize::from(count));
@@ -193,7 +195,7 @@ mod tests {
 
     fn any_entry() -> impl Strategy<Value = Entry> {
         let reservations = proptest::collection::vec(any::<[u64; 3]>(), 0..4);
-        (any::<[u8; 16]>(), any::<[u64; 6]>(), any::<u32>(), proptest::option::of(0u8..8), reservations)
+        (any::<[u8; 16]>(), any::<[u64; 7]>(), any::<u32>(), proptest::option::of(0u8..8), reservations)
             .prop_map(|(id, numbers, turns, last_model, reservations)| Entry {
                 id: SessionId(id),
                 last_seen_ms: numbers[0],
@@ -203,6 +205,7 @@ mod tests {
                     last_model,
                     last_prompt_tokens: numbers[3],
                     output_tokens: numbers[4],
+                    last_body_bytes: numbers[6],
                     ..SessionView::new(NanoUsd(numbers[1]))
                 },
                 next_reservation: numbers[5],

@@ -36,6 +36,8 @@ pub struct SessionView {
     pub last_model: Option<u8>,
     /// Input tokens of the last settled turn.
     pub last_prompt_tokens: u64,
+    /// Length of the last settled turn's request body; 0 where it was unknown.
+    pub last_body_bytes: u64,
     /// Output tokens of all settled turns.
     pub output_tokens: u64,
 }
@@ -59,6 +61,7 @@ impl SessionView {
         self.turns = self.turns.saturating_add(1);
         self.last_model = Some(turn.model);
         self.last_prompt_tokens = turn.prompt_tokens;
+        self.last_body_bytes = turn.body_bytes;
         self.output_tokens = self.output_tokens.saturating_add(turn.output_tokens);
     }
 }
@@ -72,6 +75,8 @@ pub struct SettledTurn {
     pub model: u8,
     /// Input tokens.
     pub prompt_tokens: u64,
+    /// Length of the request body; 0 where it was unknown or the input tokens were not reported.
+    pub body_bytes: u64,
     /// Output tokens.
     pub output_tokens: u64,
 }

@@ -23,7 +23,13 @@ fn session(number: u8) -> SessionId {
 }
 
 fn turn(cost: u64) -> Ending {
-    Ending::Settle(SettledTurn { cost: NanoUsd(cost), model: 0, prompt_tokens: 10, output_tokens: 5 })
+    Ending::Settle(SettledTurn {
+        cost: NanoUsd(cost),
+        model: 0,
+        prompt_tokens: 10,
+        body_bytes: 40,
+        output_tokens: 5,
+    })
 }
 
 /// Takes `amount` if it is available, like the mask does.
