@@ -1,9 +1,10 @@
 # The commands of this project. Each needs only rustup, Python 3 and a C compiler.
 
 CARGO ?= cargo
-WASM := target/wasm32-wasip1/wasm/seqroute_filter.wasm
+DENY_VERSION := 0.20.2
+DENY := target/tools/bin/cargo-deny
 
-.PHONY: demo test check wasm envoy toolchain fmt clippy doc policy bench clean
+.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy bench clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -17,9 +18,16 @@ test: wasm envoy
 check: toolchain
 	$(CARGO) test --release --workspace --lib --bins
 
+# What CI runs.
+ci: fmt clippy doc deny test
+
 # Build the filter's module.
 wasm: toolchain
 	$(CARGO) build --profile wasm --target wasm32-wasip1 -p seqroute-filter
+
+# Build the module quickly, without link-time optimisation, for work on the filter.
+wasm-dev: toolchain
+	$(CARGO) build --profile wasm-dev --target wasm32-wasip1 -p seqroute-filter
 
 # Get Envoy 1.40 into target/envoy (or use $ENVOY_BIN).
 envoy:
@@ -49,6 +57,17 @@ clippy: toolchain
 # The documentation, without a warning.
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+# Licences and sources of all dependencies (installs cargo-deny into target/tools first).
+deny: $(DENY)
+	$(DENY) check licenses bans sources
+
+# Known vulnerabilities; needs the advisory database's git host.
+advisories: $(DENY)
+	$(DENY) check advisories
+
+$(DENY):
+	$(CARGO) install --locked --debug --quiet --root target/tools --version $(DENY_VERSION) cargo-deny
 
 # Remove everything that was built or fetched.
 clean:
