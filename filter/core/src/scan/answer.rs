@@ -14,7 +14,7 @@ const MAX_USAGE_BYTES: usize = 4096;
 #[derive(Clone, Debug)]
 enum Format {
     Json(TopLevelScanner),
-    Sse(SseScanner),
+    Sse(Box<SseScanner>),
     Opaque,
 }
 
@@ -34,7 +34,7 @@ impl AnswerReader {
         let format = if media_type.eq_ignore_ascii_case(b"application/json") {
             Format::Json(TopLevelScanner::new(KEYS, MAX_USAGE_BYTES))
         } else if media_type.eq_ignore_ascii_case(b"text/event-stream") {
-            Format::Sse(SseScanner::new(KEYS, MAX_USAGE_BYTES))
+            Format::Sse(Box::new(SseScanner::new(KEYS, MAX_USAGE_BYTES)))
         } else {
             Format::Opaque
         };
