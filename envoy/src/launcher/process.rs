@@ -19,12 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
-/// Starts "$@" and prints its process id. Once stdin closes: asks the program to end, waits at most three
+/// Starts "$@", which prints its process id before anything else can be printed. Once stdin closes: asks the program to end, waits at most three
 /// seconds, then kills it (Envoy does not answer a signal while it compiles a module).
 const SUPERVISOR: &str = r#"
-"$@" &
+sh -c 'echo "$$"; exec "$@"' program "$@" &
 pid=$!
-echo "$pid"
 exec >/dev/null 2>&1
 cat
 kill "$pid"
