@@ -17,6 +17,7 @@
 
 pub mod artifact;
 pub mod baseline;
+pub mod bound;
 pub mod deploy;
 pub mod environment;
 pub mod evaluation;
@@ -24,6 +25,7 @@ pub mod files;
 pub mod hbr;
 pub mod learner;
 pub mod models;
+pub mod population;
 pub mod session;
 pub mod simulator;
 pub mod training;

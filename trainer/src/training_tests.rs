@@ -66,7 +66,7 @@ fn a_short_training_beats_random_choice() {
     let random = RandomRouter::new(&models, 1).unwrap();
     let budget = NanoUsd(60_000_000);
     let quality = |router: &dyn Router| -> f64 {
-        let play = |(index, session)| router.run(index, session, budget, 0.0).unwrap().quality;
+        let play = |(index, session)| router.run(index, session, budget).unwrap().quality;
         held_out.iter().enumerate().map(play).sum()
     };
     let (trained, random) = (quality(&trained), quality(&random));

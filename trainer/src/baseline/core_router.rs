@@ -1,6 +1,6 @@
-//! Routers that the core itself can be: the trained policy, always one model, and best affordable.
+//! Routers that the core itself can be: a trained policy, always one model, and best affordable.
 
-use seqroute_core::config::{ModelConfig, Strategy};
+use seqroute_core::config::{LambdaRule, ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::policy::Policy;
 
@@ -10,18 +10,33 @@ use crate::environment::{self, Episode, ReplayError};
 /// A strategy of the core, exactly as the filter runs it.
 #[derive(Debug)]
 pub struct CoreRouter {
-    name: String,
     engine: Engine,
+    lambda: f32,
 }
 
 impl CoreRouter {
-    /// The trained policy, `seqroute` in tables.
+    /// A trained policy that money costs nothing.
     ///
     /// # Errors
     /// The policy is for other models.
     pub fn policy(models: &[ModelConfig], policy: Policy) -> Result<Self, ReplayError> {
-        let engine = environment::engine(models, Strategy::Policy, Some(policy))?;
-        Ok(CoreRouter { name: "seqroute".to_owned(), engine })
+        CoreRouter::priced(models, policy, 0.0, LambdaRule::default())
+    }
+
+    /// A trained policy with a price of money and a rule to charge it by.
+    ///
+    /// # Errors
+    /// The policy is for other models.
+    pub fn priced(
+        models: &[ModelConfig],
+        policy: Policy,
+        lambda: f32,
+        rule: LambdaRule,
+    ) -> Result<Self, ReplayError> {
+        let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
+        config.strategy = Strategy::Policy;
+        config.lambda.rule = rule;
+        Ok(CoreRouter { engine: Engine::new(config, Some(policy))?, lambda })
     }
 
     /// Always the same model; the session ends where the budget does not cover it.
@@ -30,7 +45,7 @@ impl CoreRouter {
     /// The core refuses the models.
     pub fn always(models: &[ModelConfig], name: &str) -> Result<Self, ReplayError> {
         let engine = environment::engine(models, Strategy::Always(name.to_owned()), None)?;
-        Ok(CoreRouter { name: format!("always {name}"), engine })
+        Ok(CoreRouter { engine, lambda: 0.0 })
     }
 
     /// The most expensive model that the budget covers now: what a router does that sees one turn only.
@@ -39,17 +54,17 @@ impl CoreRouter {
     /// The core refuses the models.
     pub fn myopic(models: &[ModelConfig]) -> Result<Self, ReplayError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
-        Ok(CoreRouter { name: "myopic".to_owned(), engine })
+        Ok(CoreRouter { engine, lambda: 0.0 })
     }
 }
 
 impl Router for CoreRouter {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
     fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    fn lambda(&self) -> f32 {
+        self.lambda
     }
 
     fn choose(&self, _: usize, _: &Episode<'_>, decision: &Decision) -> Option<usize> {

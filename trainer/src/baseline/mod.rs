@@ -1,15 +1,23 @@
 //! Whoever chooses models: the trained policy and what it has to beat, one file each.
 //!
 //! A [`Router`] sees what the filter would see, through an engine of the core. Routers that the core knows as
-//! strategies run as such; the others choose from the same [`Decision`]. To add one: a file, and a line in
+//! strategies run as such; the others choose from the same [`Decision`]. A router with a setting is tuned for each
+//! budget on other sessions than those it is compared on ([`tuned`]). To add one: a file, and a line in
 //! [`crate::evaluation::contestants`].
 
+mod adaptive_lp;
 mod core_router;
+mod fair_share;
+pub mod lp;
 mod random;
+mod reserve_guard;
 mod threshold;
 
+pub use adaptive_lp::AdaptiveLpRouter;
 pub use core_router::CoreRouter;
+pub use fair_share::FairShareRouter;
 pub use random::RandomRouter;
+pub use reserve_guard::ReserveGuardRouter;
 pub use threshold::ThresholdRouter;
 
 use seqroute_core::engine::{Decision, Engine};
@@ -20,11 +28,13 @@ use crate::session::Session;
 
 /// Chooses a model for every turn.
 pub trait Router {
-    /// Its name in tables.
-    fn name(&self) -> &str;
-
     /// The engine that it decides by.
     fn engine(&self) -> &Engine;
+
+    /// λ of its decisions.
+    fn lambda(&self) -> f32 {
+        0.0
+    }
 
     /// The model for the next turn; `None` ends the session. A model that the mask forbids counts as none.
     ///
@@ -35,14 +45,33 @@ pub trait Router {
     ///
     /// # Errors
     /// The data lacks the chosen model's answer.
-    fn run(
-        &self,
-        index: usize,
-        session: &Session,
-        budget: NanoUsd,
-        lambda: f32,
-    ) -> Result<EpisodeResult, ReplayError> {
+    fn run(&self, index: usize, session: &Session, budget: NanoUsd) -> Result<EpisodeResult, ReplayError> {
         let choose = |episode: &Episode<'_>, decision: &Decision| self.choose(index, episode, decision);
-        environment::run(self.engine(), session, budget, lambda, choose)
+        environment::run(self.engine(), session, budget, self.lambda(), choose)
     }
+}
+
+/// The setting whose router has the highest quality on `sessions` under `budget`; the first of equals.
+///
+/// # Errors
+/// The core refuses the models, the data lacks an answer, or there is no setting.
+pub fn tuned<R: Router>(
+    settings: &[f64],
+    sessions: &[Session],
+    budget: NanoUsd,
+    make: impl Fn(f64) -> Result<R, ReplayError>,
+) -> Result<(R, f64), ReplayError> {
+    let mut best: Option<(f64, R, f64)> = None;
+    for setting in settings {
+        let router = make(*setting)?;
+        let mut quality = 0.0;
+        for (index, session) in sessions.iter().enumerate() {
+            quality += router.run(index, session, budget)?.quality;
+        }
+        if best.as_ref().is_none_or(|(highest, ..)| quality > *highest) {
+            best = Some((quality, router, *setting));
+        }
+    }
+    let no_setting = || ReplayError::Models("a router without settings cannot be tuned".to_owned());
+    best.map(|(_, router, setting)| (router, setting)).ok_or_else(no_setting)
 }

@@ -26,10 +26,6 @@ impl RandomRouter {
 }
 
 impl Router for RandomRouter {
-    fn name(&self) -> &str {
-        "random"
-    }
-
     fn engine(&self) -> &Engine {
         &self.engine
     }

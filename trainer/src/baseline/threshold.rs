@@ -1,19 +1,13 @@
 //! Strong while there is money, cheap once the remaining share of the budget falls under a threshold.
 //!
-//! The one-line heuristic of many gateways, and a strong one when tuned: every budget has its own best threshold. It
-//! is tuned on other sessions than those it is compared on ([`ThresholdRouter::tuned`]).
+//! The one-line heuristic of many gateways, and a strong one when tuned: every budget has its own best threshold.
 
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::decide;
 use seqroute_core::engine::{Decision, Engine};
-use seqroute_core::money::NanoUsd;
 
 use super::Router;
 use crate::environment::{self, Episode, ReplayError};
-use crate::session::Session;
-
-/// Thresholds that tuning tries, in steps of this share.
-const STEP: f64 = 0.05;
 
 /// The most expensive allowed model while the free share of the budget is above a threshold, then the cheapest.
 #[derive(Debug)]
@@ -23,6 +17,12 @@ pub struct ThresholdRouter {
 }
 
 impl ThresholdRouter {
+    /// Thresholds to tune among.
+    #[must_use]
+    pub fn settings() -> Vec<f64> {
+        (0..=20).map(|step| f64::from(step) * 0.05).collect()
+    }
+
     /// A router with a given threshold, 0 (strong to the end) to 1 (cheap from the start).
     ///
     /// # Errors
@@ -31,40 +31,9 @@ impl ThresholdRouter {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         Ok(ThresholdRouter { engine, threshold })
     }
-
-    /// The threshold with the highest quality on `sessions` under `budget`; the first of equals.
-    ///
-    /// # Errors
-    /// The core refuses the models, or the data lacks an answer.
-    pub fn tuned(models: &[ModelConfig], sessions: &[Session], budget: NanoUsd) -> Result<Self, ReplayError> {
-        let mut router = ThresholdRouter::new(models, 0.0)?;
-        let mut best = (f64::MIN, 0.0);
-        for step in 0..=20 {
-            router.threshold = f64::from(step) * STEP;
-            let mut quality = 0.0;
-            for (index, session) in sessions.iter().enumerate() {
-                quality += router.run(index, session, budget, 0.0)?.quality;
-            }
-            if quality > best.0 {
-                best = (quality, router.threshold);
-            }
-        }
-        router.threshold = best.1;
-        Ok(router)
-    }
-
-    /// The threshold.
-    #[must_use]
-    pub fn threshold(&self) -> f64 {
-        self.threshold
-    }
 }
 
 impl Router for ThresholdRouter {
-    fn name(&self) -> &str {
-        "threshold"
-    }
-
     fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -84,6 +53,7 @@ impl Router for ThresholdRouter {
 mod tests {
     use super::*;
     use crate::simulator::{Simulator, tiers};
+    use seqroute_core::money::NanoUsd;
 
     #[test]
     fn the_threshold_switches_from_strong_to_cheap() {
@@ -91,9 +61,30 @@ mod tests {
         let budget = NanoUsd(1_000_000_000_000);
         let run = |threshold| {
             let router = ThresholdRouter::new(&tiers(), threshold).unwrap();
-            router.run(0, &session, budget, 0.0).unwrap().served_by
+            router.run(0, &session, budget).unwrap().served_by
         };
         let turns = session.turns.len() as u32;
         assert_eq!((run(0.5)[2], run(1.0)[0]), (turns, turns));
+    }
+
+    #[test]
+    fn tuning_takes_the_threshold_with_the_highest_quality() {
+        let sessions = Simulator::new(1).sessions(60);
+        let make = |threshold| ThresholdRouter::new(&tiers(), threshold);
+        let quality = |router: &ThresholdRouter, budget| {
+            let run = |(i, session)| router.run(i, session, budget).unwrap().quality;
+            sessions.iter().enumerate().map(run).sum::<f64>()
+        };
+        let budget = NanoUsd(8_000_000);
+        let (best, setting) =
+            super::super::tuned(&ThresholdRouter::settings(), &sessions, budget, make).unwrap();
+        assert_eq!(best.threshold, setting);
+        for other in ThresholdRouter::settings() {
+            assert!(quality(&make(other).unwrap(), budget) <= quality(&best, budget));
+        }
+        // Tuned for much money it stays strong, for little it is cheap.
+        let of =
+            |budget| super::super::tuned(&ThresholdRouter::settings(), &sessions, budget, make).unwrap().1;
+        assert!(of(NanoUsd(1_000_000_000_000)) < of(NanoUsd(3_000_000)));
     }
 }

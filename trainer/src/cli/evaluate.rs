@@ -2,33 +2,46 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use clap::Args;
-use seqroute::evaluation::{self, Question, table};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use seqroute::evaluation::contestant::{Kind, PolicyContestant};
+use seqroute::evaluation::{self, Question, csv, table};
 use seqroute::session::{self, Session};
-use seqroute_core::config::ModelConfig;
+use seqroute_core::config::{LambdaRule, ModelConfig};
+use seqroute_core::policy::Policy;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Policy archive.
-    #[arg(long)]
-    policy: PathBuf,
+    /// Policy as `NAME=ARCHIVE`, or several archives of one method trained with several seeds as
+    /// `NAME=ARCHIVE,ARCHIVE`; again for further policies. The first is the one in question. Without any, baselines and bounds are compared.
+    #[arg(long = "policy", value_parser = named)]
+    policies: Vec<Named>,
     /// Models file, a JSON array of models as in the plugin configuration.
     #[arg(long)]
     models: PathBuf,
-    /// Session file with outcomes of every model; the policy must not have seen it.
+    /// Session file with outcomes of every model; the policies must not have seen it.
     #[arg(long)]
     data: PathBuf,
-    /// Session file to tune the threshold heuristic on; without it the threshold is one half.
+    /// Session file for what bounds and heuristics know of the population; without it the dynamic programme, the
+    /// adaptive linear programme, the fair share and the reserve guard are left out.
+    #[arg(long)]
+    train: Option<PathBuf>,
+    /// Session file to tune heuristics on; without it those with a setting are left out.
     #[arg(long)]
     tune: Option<PathBuf>,
     /// Budgets, in percent of the mean cost of always taking the most expensive model.
-    #[arg(long, value_delimiter = ',', default_value = "5,10,20,30,50,80,120", value_parser = percent)]
+    #[arg(
+        long, value_delimiter = ',', value_parser = percent,
+        default_value = "5,7,10,15,20,30,40,50,65,80,100,120"
+    )]
     budgets: Vec<f64>,
-    /// λ of the policy: quality given up to save one whole session budget.
+    /// λ of the policies: quality given up to save one whole session budget.
     #[arg(long, default_value_t = 0.0, value_parser = lambda)]
     lambda: f32,
-    /// Seed of the bootstrap and of the random router.
+    /// What λ is charged on.
+    #[arg(long, value_enum, default_value_t = Rule::SpendToGo)]
+    rule: Rule,
+    /// Seed of the bootstrap and of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Bootstrap resamples.
@@ -42,42 +55,98 @@ pub struct Arguments {
     json: Option<PathBuf>,
 }
 
+/// What λ is charged on.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rule {
+    /// The whole spend to go that the policy expects.
+    SpendToGo,
+    /// The expected cost of this turn, as in the paper.
+    NextCost,
+}
+
+/// A policy on the command line.
+#[derive(Clone, Debug)]
+struct Named {
+    name: String,
+    archives: Vec<PathBuf>,
+}
+
 impl Arguments {
     pub fn run(self) -> Result<()> {
         let models = seqroute::models::read(&self.models)?;
-        let (_, policy) = super::open_policy(&self.policy)?;
-        let read = |path: &Path| -> Result<Vec<Session>> {
+        let policies = self.policies(&models)?;
+        let complete = |path: &Path| -> Result<Vec<Session>> {
             let sessions = session::read(path, &models)?.sessions;
             require_all_outcomes(path, &sessions, &models)?;
             Ok(sessions)
         };
-        let sessions = read(&self.data)?;
-        let tune = self.tune.as_deref().map(read).transpose()?.unwrap_or_default();
+        let sessions = complete(&self.data)?;
+        let train = self.train.as_deref().map(|path| session::read(path, &models)).transpose()?;
+        let tune = self.tune.as_deref().map(complete).transpose()?.unwrap_or_default();
         let shares: Vec<f64> = self.budgets.iter().map(|percent| percent / 100.0).collect();
         let question = Question {
             sessions: &sessions,
+            train: train.as_ref().map_or(&[], |train| &train.sessions),
             tune: &tune,
             models: &models,
+            policies: &policies,
             budget_shares: &shares,
-            lambda: self.lambda,
             seed: self.seed,
             resamples: self.resamples,
         };
         let bar = super::bar(0, "evaluating");
-        let report = evaluation::evaluate(&question, policy, |played, to_play| {
+        let report = evaluation::evaluate(&question, |played, to_play| {
             bar.set_length(to_play as u64);
             bar.set_position(played as u64);
         })?;
         bar.finish_and_clear();
         print!("{}", table::text(&report));
         if let Some(path) = &self.csv {
-            super::write(path, table::csv(&report).as_bytes())?;
+            super::write(path, csv::csv(&report).as_bytes())?;
         }
         if let Some(path) = &self.json {
             super::write(path, &serde_json::to_vec_pretty(&report)?)?;
         }
         Ok(())
     }
+
+    /// Reads the archives and checks that each can serve these models.
+    fn policies(&self, models: &[ModelConfig]) -> Result<Vec<PolicyContestant>> {
+        let rule = match self.rule {
+            Rule::SpendToGo => LambdaRule::SpendToGo,
+            Rule::NextCost => LambdaRule::NextCost,
+        };
+        let mut policies: Vec<PolicyContestant> = Vec::new();
+        for Named { name, archives } in &self.policies {
+            if policies.iter().any(|policy| policy.name == *name) {
+                bail!("--policy: found the name `{name}` twice, expected different names");
+            }
+            let read = |path: &PathBuf| -> Result<Vec<u8>> {
+                let (bytes, policy): (Vec<u8>, Policy) = super::open_policy(path)?;
+                policy.check_models(models).with_context(|| path.display().to_string())?;
+                Ok(bytes)
+            };
+            policies.push(PolicyContestant {
+                name: name.clone(),
+                kind: if policies.is_empty() { Kind::Ours } else { Kind::Learned },
+                models: models.to_vec(),
+                archives: archives.iter().map(read).collect::<Result<_>>()?,
+                lambda: self.lambda,
+                rule,
+            });
+        }
+        Ok(policies)
+    }
+}
+
+/// `NAME=FILE,FILE`, or a file alone.
+fn named(text: &str) -> Result<Named, String> {
+    let (name, files) = text.split_once('=').unwrap_or(("seqroute", text));
+    let archives: Vec<PathBuf> = files.split(',').map(PathBuf::from).collect();
+    if name.is_empty() || archives.iter().any(|path| path.as_os_str().is_empty()) {
+        return Err(format!("found `{text}`, expected NAME=ARCHIVE or NAME=ARCHIVE,ARCHIVE"));
+    }
+    Ok(Named { name: name.to_owned(), archives })
 }
 
 /// Refuses data in which a policy could choose a model whose answer is not known.

@@ -1,121 +1,132 @@
-//! The report as a table for people and as CSV for programs.
-
-use std::fmt::Write;
+//! The report as tables for people: contestants down, budgets across.
 
 use comfy_table::{CellAlignment, Table};
 
-use super::{Measurement, Report};
+use super::Report;
+use super::contestant::Kind;
+use super::measurement::{Comparison, Measurement};
 
-/// The report as text: one block per budget, the policy first, and the paired difference under it.
+/// The report as text.
 #[must_use]
 pub fn text(report: &Report) -> String {
-    let mut text = format!(
-        "{} sessions, {} turns; policy {}, λ = {}\n100 % = {:.6} USD per session, the mean cost of always `{}`\n",
+    let head = format!(
+        "{} sessions, {} turns. Budgets in percent of {:.6} USD, the mean cost of a session of always `{}`.\n\
+         Always `{}`, the cheapest, finishes this share of the sessions: {}.\n",
         report.sessions,
         report.turns,
-        report.policy_id,
-        report.lambda,
         report.reference_cost_usd,
-        report.strongest
+        report.strongest,
+        report.cheapest,
+        cheapest_line(report),
     );
+    let everybody = |_: &Kind| true;
+    let routers = |kind: &Kind| *kind != Kind::Bound;
+    let blocks = [
+        block("Quality per turn", measured(report, everybody, |line| format!("{:.4}", line.quality.value))),
+        differences(report),
+        block(
+            "Spent, % of the mean cost of always the strongest",
+            measured(report, everybody, |line| percent(line.cost_share)),
+        ),
+        block("Sessions that ended early, %", measured(report, routers, |line| percent(line.bankrupt_share))),
+        block(
+            "Sessions that ended early though always the cheapest finishes them, %",
+            measured(report, routers, |line| percent(line.avoidable_bankrupt_share)),
+        ),
+        block("Turns whose answer was cut, %", measured(report, routers, |line| percent(line.cut_share))),
+        block(
+            "Served turns by the strongest model, %",
+            measured(report, routers, |line| {
+                percent(line.served_share_by_model.get(report.strongest_index).copied().unwrap_or(0.0))
+            }),
+        ),
+        block("Tuned settings", settings(report)),
+    ];
+    std::iter::once(head).chain(blocks).filter(|block| !block.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn cheapest_line(report: &Report) -> String {
+    let at = |(share, finished): (&f64, &f64)| format!("{} % at {}", percent(*finished), budget(*share));
+    let pairs = budgets(report).into_iter().collect::<Vec<_>>();
+    pairs.iter().zip(&report.finished_cheaply_share).map(at).collect::<Vec<_>>().join(", ")
+}
+
+/// Rows of one cell per budget.
+type Rows = Vec<(String, Vec<String>)>;
+
+fn block(title: &str, (header, rows): (Vec<String>, Rows)) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-    table.set_header([
-        "budget",
-        "router",
-        "quality/turn",
-        "95 % interval",
-        "USD/session",
-        "bankrupt",
-        "avoidable",
-        "strongest",
-    ]);
-    for (index, line) in report.measurements.iter().enumerate() {
-        let first = index == 0 || report.measurements[index - 1].budget_share != line.budget_share;
-        let budget = if first { percent(line.budget_share, 0) } else { String::new() };
-        let router = match line.threshold {
-            Some(threshold) => format!("{} {threshold:.2}", line.router),
-            None => line.router.clone(),
-        };
-        table.add_row([
-            budget,
-            router,
-            format!("{:.4}", line.quality.value),
-            format!("{:.4} – {:.4}", line.quality.low, line.quality.high),
-            format!("{:.6}", line.cost_per_session_usd),
-            percent(line.bankrupt_share, 1),
-            percent(line.avoidable_bankrupt_share, 1),
-            percent(strongest_share(report, line), 1),
-        ]);
+    table.set_header(std::iter::once(String::new()).chain(header.iter().cloned()));
+    for (name, cells) in rows {
+        table.add_row(std::iter::once(name).chain(cells));
     }
-    for column in [0, 2, 3, 4, 5, 6, 7] {
+    for column in 1..=header.len() {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut differences = Table::new();
-    differences.load_style(comfy_table::presets::ASCII_MARKDOWN);
-    differences.set_header(["budget", "best other", "seqroute − best other", "95 % interval"]);
-    for line in &report.comparisons {
-        differences.add_row([
-            percent(line.budget_share, 0),
-            line.best_other.clone(),
-            format!("{:+.4}", line.difference.value),
-            format!("{:+.4} – {:+.4}", line.difference.low, line.difference.high),
-        ]);
-    }
-    // Writing to a String cannot fail.
-    let _ = write!(text, "\n{table}\n\n{differences}\n");
-    text
+    format!("{title}\n\n{table}\n")
 }
 
-/// The measurements as CSV, one line per budget and router.
-#[must_use]
-pub fn csv(report: &Report) -> String {
-    let mut text = String::from(
-        "budget_share,budget_nano_usd,router,quality_per_turn,quality_low,quality_high,cost_per_session_usd,\
-         bankrupt_share,avoidable_bankrupt_share,strongest_share,threshold\n",
+fn measured(
+    report: &Report,
+    shown: impl Fn(&Kind) -> bool,
+    cell: impl Fn(&Measurement) -> String,
+) -> (Vec<String>, Rows) {
+    let row = |(name, _): &(String, Kind)| {
+        let lines = report.measurements.iter().filter(|line| line.name == *name);
+        (name.clone(), lines.map(&cell).collect())
+    };
+    let rows = report.contestants.iter().filter(|(_, kind)| shown(kind)).map(row);
+    (header(report), rows.collect())
+}
+
+/// Differences in thousandths; a star where the interval does not hold 0.
+fn differences(report: &Report) -> String {
+    let Some((ours, _)) = report.contestants.first().filter(|(_, kind)| *kind == Kind::Ours) else {
+        return String::new();
+    };
+    let cell = |line: &Comparison| {
+        let sure = line.difference.low > 0.0 || line.difference.high < 0.0;
+        format!("{:+.1}{}", 1000.0 * line.difference.value, if sure { "*" } else { " " })
+    };
+    let row = |(name, _): &(String, Kind)| {
+        let lines = report.comparisons.iter().filter(|line| line.other == *name);
+        (name.clone(), lines.map(cell).collect())
+    };
+    let title =
+        format!("Quality per turn of `{ours}` minus that of the others, in thousandths (* sure at 95 %)");
+    block(&title, (header(report), report.contestants.iter().skip(1).map(row).collect()))
+}
+
+fn settings(report: &Report) -> (Vec<String>, Rows) {
+    let (header, rows) = measured(
+        report,
+        |_| true,
+        |line| line.setting.map(|setting| format!("{setting:.2}")).unwrap_or_default(),
     );
-    for line in &report.measurements {
-        let threshold = line.threshold.map(|threshold| threshold.to_string()).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{},{},{},{},{},{},{},{},{},{},{threshold}",
-            line.budget_share,
-            line.budget_nano_usd.0,
-            quoted(&line.router),
-            line.quality.value,
-            line.quality.low,
-            line.quality.high,
-            line.cost_per_session_usd,
-            line.bankrupt_share,
-            line.avoidable_bankrupt_share,
-            strongest_share(report, line),
-        );
-    }
-    text
+    (header, rows.into_iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty())).collect())
 }
 
-fn strongest_share(report: &Report, line: &Measurement) -> f64 {
-    line.served_share_by_model.get(report.strongest_index).copied().unwrap_or(0.0)
+fn header(report: &Report) -> Vec<String> {
+    budgets(report).into_iter().map(budget).collect()
 }
 
-fn percent(share: f64, digits: usize) -> String {
-    format!("{:.digits$} %", 100.0 * share)
+/// The budgets, each once.
+fn budgets(report: &Report) -> Vec<f64> {
+    let mut shares: Vec<f64> = report.measurements.iter().map(|line| line.budget_share).collect();
+    shares.dedup();
+    shares
 }
 
-/// A model's name may hold a comma or a quote.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+fn budget(share: f64) -> String {
+    format!("{} %", (1000.0 * share).round() / 10.0)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_with_commas_stay_one_field() {
-        assert_eq!(quoted("always a,\"b\""), "\"always a,\"\"b\"\"\"");
-        assert_eq!(quoted("always large"), "always large");
-    }
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
 }

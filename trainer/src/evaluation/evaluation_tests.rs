@@ -1,0 +1,61 @@
+//! Tests of the evaluation as a whole.
+
+use super::*;
+use crate::simulator::{Simulator, tiers};
+
+#[test]
+fn unbounded_budgets_bankrupt_nobody_and_tiny_ones_everybody() {
+    let (models, sessions) = (tiers(), Simulator::new(2).sessions(60));
+    for (budget, bankrupt, served) in [(1_000_000_000_000, 0.0, 1.0), (10, 1.0, 0.0)] {
+        for who in fixed(&models, 1) {
+            let played = who.play(&sessions, NanoUsd(budget)).unwrap();
+            let results = &played.seeds[0];
+            let share = |of: fn(&environment::EpisodeResult) -> bool| {
+                results.iter().filter(|result| of(result)).count() as f64 / 60.0
+            };
+            assert_eq!(share(|result| result.bankrupt), bankrupt, "{}", who.name());
+            assert_eq!(share(|result| result.served == result.turns), served, "{}", who.name());
+        }
+    }
+}
+
+fn question<'a>(train: &'a [Session], test: &'a [Session], models: &'a [ModelConfig]) -> Question<'a> {
+    Question {
+        sessions: test,
+        train,
+        tune: &train[..60],
+        models,
+        policies: &[],
+        budget_shares: &[0.1, 0.4],
+        seed: 1,
+        resamples: 100,
+    }
+}
+
+#[test]
+fn the_bounds_are_above_and_nobody_spends_more_than_the_budget() {
+    let (train, test, models) = (Simulator::new(1).sessions(400), Simulator::new(2).sessions(80), tiers());
+    let report = evaluate(&question(&train, &test, &models), |_, _| {}).unwrap();
+    assert_eq!(report.measurements.len(), 2 * report.contestants.len());
+    for share in [0.1, 0.4] {
+        let lines: Vec<_> = report.measurements.iter().filter(|line| line.budget_share == share).collect();
+        let at_most = lines.iter().find(|line| line.name == "hindsight, at most").unwrap();
+        for line in &lines {
+            assert!(line.quality.value <= at_most.quality.value + 1e-9, "{}", line.name);
+            assert!(line.cost_share <= share + 1e-9, "{}", line.name);
+        }
+        let quality = |name: &str| lines.iter().find(|line| line.name == name).unwrap().quality.value;
+        assert!(quality("threshold") >= quality("always small") - 0.02);
+        assert!(quality("dynamic programme") > quality("myopic"));
+    }
+}
+
+#[test]
+fn the_same_question_has_the_same_answer_on_any_number_of_threads() {
+    let (train, test, models) = (Simulator::new(1).sessions(200), Simulator::new(2).sessions(40), tiers());
+    let answer = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| evaluate(&question(&train, &test, &models), |_, _| {}).unwrap())
+    };
+    assert_eq!(answer(1), answer(2));
+}
