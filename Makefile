@@ -8,7 +8,8 @@ DENY := target/tools/bin/cargo-deny
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
-	$(CARGO) run --release -p seqroute-envoy --bin demo
+	$(CARGO) build --release --workspace --bins
+	target/release/demo
 
 # All tests, those in real Envoy included.
 test: wasm envoy
@@ -39,11 +40,13 @@ toolchain:
 
 # Train the shipped default policy again; the same command gives the same bytes.
 policy:
-	$(CARGO) run --release -p seqroute -- train --simulate 4000 --seed 1 --name default --out envoy/policy/default.nnef.tar
+	$(CARGO) build --release --workspace --bins
+	target/release/seqroute train --simulate 4000 --seed 1 --name default --out envoy/policy/default.nnef.tar
 
 # Measure module size, boot time and added latency in real Envoy.
 bench: wasm envoy
-	$(CARGO) run --release -p seqroute-envoy --bin bench
+	$(CARGO) build --release --workspace --bins
+	target/release/bench
 
 # Formatting, as CI checks it.
 fmt:
