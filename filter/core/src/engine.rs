@@ -22,7 +22,7 @@ use crate::money::NanoUsd;
 use crate::policy::{Policy, PolicyError};
 use crate::record::{DecisionRecord, RECORD_VERSION};
 use crate::request::RequestHead;
-use crate::scan::request_body::BodyFacts;
+use crate::scan::facts::BodyFacts;
 use crate::session_id::SessionId;
 use crate::usage::Usage;
 

@@ -22,7 +22,12 @@ fn head(engine: &Engine) -> RequestHead {
 }
 
 fn body() -> BodyFacts {
-    BodyFacts { requested_model: Some("auto".to_owned()), max_output_tokens: Some(100), stream: false }
+    BodyFacts {
+        complete: true,
+        requested_model: Some("auto".to_owned()),
+        max_output_tokens: Some(100),
+        ..BodyFacts::default()
+    }
 }
 
 struct World {

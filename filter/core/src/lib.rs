@@ -29,6 +29,7 @@
 )]
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod config;
 pub mod counters;
 pub mod decide;

@@ -5,6 +5,14 @@
 //! 20 MB passes in constant memory, and nesting costs a counter, not a stack.
 
 pub mod answer;
+pub mod edits;
+pub mod facts;
+pub mod json;
+pub mod key;
+pub mod marks;
+pub mod messages;
 pub mod request_body;
+pub mod slot;
 pub mod sse;
 pub mod top_level;
+pub mod unescape;

@@ -1,136 +1,158 @@
 //! Reads and rewrites the body of an LLM request as it streams to the upstream.
 //!
-//! Only the bytes of the `model` value change; everything else passes as the client sent it. All duplicates of
-//! `model` are rewritten alike, so that no receiver can pick another model than the one that was paid for. A body
-//! without the member gets it before its closing brace.
+//! One pass finds the facts and the places to change; the bytes of those places change, everything else passes as
+//! the client sent it, never parsed and written again. All duplicates of a member are treated alike, so that no
+//! receiver can pick another model or a longer answer than was paid for.
 
-use crate::scan::top_level::{Progress, TopLevelScanner};
+use crate::api::Api;
+use crate::scan::edits::{Changes, Edit, Edits};
+use crate::scan::facts::{BodyFacts, FactsReader};
+use crate::scan::json::{JsonReader, Kind, Progress, Visitor};
+use crate::scan::key::Key;
+use crate::scan::marks::Marks;
 
-const KEYS: &[&str] = &["model", "max_tokens", "max_completion_tokens", "stream"];
-const MODEL: usize = 0;
-const MAX_TOKENS: usize = 1;
-const MAX_COMPLETION_TOKENS: usize = 2;
-const STREAM: usize = 3;
-/// Longest value kept of these members; a model name is far shorter.
-const MAX_VALUE_BYTES: usize = 256;
-
-/// What the body says, as far as it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BodyFacts {
-    /// The model the client asked for.
-    pub requested_model: Option<String>,
-    /// The client's own limit on output tokens (`max_completion_tokens`, else `max_tokens`).
-    pub max_output_tokens: Option<u64>,
-    /// The client asked for a stream of events.
-    pub stream: bool,
-}
-
-/// Scans a request body and replaces its model.
+/// Scans a request body and changes it.
 #[derive(Clone, Debug)]
 pub struct RequestBody {
-    scanner: TopLevelScanner,
-    scanned_bytes: u64,
-    /// `model` members whose replacement was sent. An unquoted value ends only with the byte behind it, which may
-    /// come in the next chunk, so offsets alone cannot tell.
-    replaced: usize,
+    api: Api,
+    json: JsonReader,
+    visitors: Visitors,
+    edits: Option<Edits>,
+    asks_for_usage: bool,
 }
 
 impl Default for RequestBody {
     fn default() -> Self {
-        RequestBody { scanner: TopLevelScanner::new(KEYS, MAX_VALUE_BYTES), scanned_bytes: 0, replaced: 0 }
+        RequestBody::new(Api::default())
     }
 }
 
 impl RequestBody {
+    /// A body for `api`.
+    #[must_use]
+    pub fn new(api: Api) -> RequestBody {
+        let visitors = Visitors { facts: FactsReader::default(), marks: Marks::new(api), is_array: false };
+        RequestBody { api, json: JsonReader::default(), visitors, edits: None, asks_for_usage: false }
+    }
+
     /// Reads the next bytes.
     pub fn scan(&mut self, chunk: &[u8]) {
-        self.scanner.feed(chunk);
-        self.scanned_bytes = self.scanned_bytes.saturating_add(chunk.len() as u64);
+        self.json.feed(chunk, &mut self.visitors);
     }
 
     /// How many bytes were read.
     #[must_use]
     pub fn scanned_bytes(&self) -> u64 {
-        self.scanned_bytes
+        self.json.offset()
     }
 
     /// Whether the body is a whole JSON object yet.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        if self.scanner.overflowed() { Progress::Invalid } else { self.scanner.progress() }
-    }
-
-    /// The `model` member was seen (it may come again).
-    #[must_use]
-    pub fn has_model(&self) -> bool {
-        self.model_members() > 0
-    }
-
-    /// How many `model` members were read or begun.
-    #[must_use]
-    pub fn model_members(&self) -> usize {
-        let open = self.scanner.open_member().is_some_and(|(key, _)| key == MODEL);
-        let closed = self.scanner.members().iter().filter(|member| member.key == MODEL).count();
-        closed.saturating_add(usize::from(open))
+        if self.visitors.marks.overflowed || self.visitors.is_array {
+            return Progress::Invalid;
+        }
+        self.json.progress()
     }
 
     /// What the body says so far.
     #[must_use]
     pub fn facts(&self) -> BodyFacts {
-        let count =
-            |key| self.scanner.last_value(key).and_then(|value| serde_json::from_slice::<u64>(value).ok());
-        BodyFacts {
-            requested_model: self
-                .scanner
-                .last_value(MODEL)
-                .and_then(|value| serde_json::from_slice(value).ok()),
-            max_output_tokens: count(MAX_COMPLETION_TOKENS).or_else(|| count(MAX_TOKENS)),
-            stream: self.scanner.last_value(STREAM) == Some(b"true"),
-        }
+        self.visitors.facts.facts(self.progress() == Progress::Complete)
+    }
+
+    /// Fixes what shall be different upstream, before the first piece is sent. `output_cap_tokens` is the limit of
+    /// all answers together; more answers than were read by now are not allowed.
+    pub fn decide(&mut self, model: &str, output_cap_tokens: Option<u64>) {
+        let answers = self.visitors.facts.answers();
+        let changes = Changes {
+            model: Some(model.to_owned()),
+            max_output_tokens: output_cap_tokens.and_then(|cap| cap.checked_div(answers)),
+            max_answers: Some(answers),
+            include_usage: true,
+        };
+        self.edits = Some(Edits::new(self.api, changes));
     }
 
     /// The bytes to forward in place of `chunk`, or `None` to forward them as they are.
     ///
-    /// `chunk` must be the last bytes given to [`scan`](Self::scan). `model` is the new model name. A value that
-    /// spans chunks is dropped piece by piece and its replacement sent with the last piece.
+    /// `chunk` must be the last bytes given to [`scan`](Self::scan), all of them for the first piece. A value that
+    /// spans pieces is held back, and sent or replaced with the piece in which it ends.
     #[must_use]
-    pub fn rewrite(&mut self, chunk: &[u8], model: &str) -> Option<Vec<u8>> {
-        let base = self.scanned_bytes.saturating_sub(chunk.len() as u64);
-        let closed = self.scanner.members().iter().filter(|member| member.key == MODEL).skip(self.replaced);
-        let mut spans: Vec<(u64, Option<u64>)> =
-            closed.map(|member| (member.start, Some(member.end))).collect();
-        self.replaced = self.replaced.saturating_add(spans.len());
-        if let Some((MODEL, start)) = self.scanner.open_member() {
-            spans.push((start, None));
+    pub fn rewrite(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
+        let edits = self.edits.as_ref()?;
+        let (marks, stream) = (&self.visitors.marks, self.visitors.facts.stream());
+        let scanned = self.json.offset();
+        let base = scanned.saturating_sub(chunk.len() as u64);
+        let mut cuts: Vec<(u64, u64, String)> = Vec::new();
+        for mark in marks.found().iter().filter(|mark| edits.concern(mark.target)) {
+            match (mark.end, mark.end.map(|_| edits.edit(mark, marks, stream))) {
+                (Some(end), Some(Edit::Put(text))) => cuts.push((mark.start, end, text)),
+                (Some(end), _) if mark.start < base => {
+                    let held = mark.text.as_deref().unwrap_or_default();
+                    cuts.push((mark.start, end, String::from_utf8_lossy(held).into_owned()));
+                }
+                (Some(_), _) => {}
+                (None, _) => cuts.push((mark.start, scanned, String::new())),
+            }
+            self.asks_for_usage |= mark.end.is_some() && edits.asks_for_usage(mark, marks, stream);
         }
-        let insert_at = match self.scanner.object_end() {
-            Some((end, not_empty)) if end >= base && !self.has_model() => Some((end, not_empty)),
-            _ => None,
-        };
-        if spans.is_empty() && insert_at.is_none() {
+        self.visitors.marks.forget_finished();
+        if cuts.is_empty() {
             return None;
         }
-        let quoted = serde_json::Value::from(model).to_string().into_bytes();
-        let mut out = Vec::with_capacity(chunk.len().saturating_add(quoted.len()).saturating_add(16));
+        let added: usize = cuts.iter().map(|(_, _, text)| text.len()).sum();
+        let mut out = Vec::with_capacity(chunk.len().saturating_add(added));
         let mut from = base;
-        for (start, end) in spans {
+        for (start, end, text) in cuts {
             out.extend_from_slice(slice(chunk, base, from, start));
-            match end {
-                Some(end) => {
-                    out.extend_from_slice(&quoted);
-                    from = end;
-                }
-                None => from = self.scanned_bytes,
-            }
-        }
-        if let Some((end, not_empty)) = insert_at {
-            out.extend_from_slice(slice(chunk, base, from, end));
-            out.extend_from_slice(if not_empty { b",\"model\":" } else { b"\"model\":" });
-            out.extend_from_slice(&quoted);
+            out.extend_from_slice(text.as_bytes());
             from = end;
         }
-        out.extend_from_slice(slice(chunk, base, from, self.scanned_bytes));
+        out.extend_from_slice(slice(chunk, base, from, scanned));
         Some(out)
+    }
+
+    /// Whether the pieces to come, if they are what an honest client sends, pass without a change. Asked after
+    /// [`rewrite`](Self::rewrite).
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let (marks, stream) = (&self.visitors.marks, self.visitors.facts.stream());
+        marks.is_complete
+            || self.edits.as_ref().is_none_or(|edits| {
+                !edits.may_add(marks, stream) && !marks.found().iter().any(|mark| edits.concern(mark.target))
+            })
+    }
+
+    /// The upstream was made to report usage that the client did not ask for.
+    #[must_use]
+    pub fn asks_for_usage(&self) -> bool {
+        self.asks_for_usage
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Visitors {
+    facts: FactsReader,
+    marks: Marks,
+    is_array: bool,
+}
+
+impl Visitor for Visitors {
+    fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool {
+        self.is_array |= path.is_empty() && kind == Kind::Array;
+        let wanted = self.facts.begin(path, kind, offset);
+        self.marks.begin(path, kind, offset) | wanted
+    }
+
+    fn text(&mut self, path: &[Key], piece: &[u8]) {
+        self.facts.text(path, piece);
+        self.marks.text(path, piece);
+    }
+
+    fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool) {
+        self.facts.end(path, kind, end, is_empty);
+        self.marks.end(path, kind, end, is_empty);
     }
 }
 
@@ -142,80 +164,5 @@ fn slice(chunk: &[u8], base: u64, from: u64, to: u64) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn rewritten(text: &str, cuts: &[usize], model: &str) -> String {
-        let mut body = RequestBody::default();
-        let mut out = Vec::new();
-        let mut from = 0;
-        for cut in cuts.iter().copied().filter(|cut| *cut <= text.len()).chain([text.len()]) {
-            let chunk = &text.as_bytes()[from..cut];
-            body.scan(chunk);
-            out.extend(body.rewrite(chunk, model).unwrap_or_else(|| chunk.to_vec()));
-            from = cut;
-        }
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn only_the_model_changes() {
-        let text = r#"{"messages":[{"model":"no"}],  "model" : "auto","max_tokens":5}"#;
-        assert_eq!(
-            rewritten(text, &[], "large"),
-            r#"{"messages":[{"model":"no"}],  "model" : "large","max_tokens":5}"#
-        );
-    }
-
-    #[test]
-    fn a_missing_model_is_added_before_the_closing_brace() {
-        assert_eq!(rewritten(r#"{"n":1}"#, &[], "s"), r#"{"n":1,"model":"s"}"#);
-        assert_eq!(rewritten("{}", &[], "s"), r#"{"model":"s"}"#);
-    }
-
-    #[test]
-    fn a_model_name_is_quoted_as_json() {
-        assert_eq!(rewritten(r#"{"model":1}"#, &[], "a\"b"), r#"{"model":"a\"b"}"#);
-    }
-
-    #[test]
-    fn the_facts_are_read() {
-        let mut body = RequestBody::default();
-        body.scan(br#"{"model":"auto","max_tokens":7,"max_completion_tokens":9,"stream":true}"#);
-        let expected =
-            BodyFacts { requested_model: Some("auto".into()), max_output_tokens: Some(9), stream: true };
-        assert_eq!(body.facts(), expected);
-        assert_eq!(body.progress(), Progress::Complete);
-    }
-
-    #[test]
-    fn a_limit_that_is_no_count_is_no_limit() {
-        for limit in ["-1", "1.5", "\"9\"", "null", "1e3"] {
-            let mut body = RequestBody::default();
-            body.scan(format!("{{\"max_tokens\":{limit}}}").as_bytes());
-            assert_eq!(body.facts().max_output_tokens, None, "{limit}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_cut_gives_the_same_body(
-            text in "\\{(\"(model|n|messages)\":(\"[a-zé]{0,6}\"|[0-9]{1,3}|\\[\\{\"model\":\"x\"\\}\\]),){0,3}\"z\":1\\}",
-            mut cuts in proptest::collection::vec(0usize..70, 0..8),
-        ) {
-            cuts.sort_unstable();
-            prop_assert_eq!(rewritten(&text, &cuts, "large"), rewritten(&text, &[], "large"));
-        }
-
-        #[test]
-        fn every_model_of_the_result_is_the_chosen_one(
-            text in "\\{(\"(model|n)\":\"[a-z]{0,6}\",){0,4}\"z\":1\\}",
-        ) {
-            let result = rewritten(&text, &[], "chosen");
-            let value: serde_json::Value = serde_json::from_str(&result).unwrap();
-            prop_assert_eq!(value.get("model"), Some(&serde_json::json!("chosen")));
-            prop_assert_eq!(result.matches("\"model\":\"chosen\"").count(), result.matches("\"model\"").count());
-        }
-    }
-}
+#[path = "request_body_tests.rs"]
+mod tests;

@@ -1,0 +1,132 @@
+//! What the messages of a request say about where it can go.
+//!
+//! | API | list | a tool's result | signed thinking | image |
+//! |---|---|---|---|---|
+//! | OpenAI chat | `messages` | role `tool` or `function` | – | part `image_url` |
+//! | OpenAI responses | `input` | item type `…_call_output` | `encrypted_content` | part `input_image` |
+//! | Anthropic | `messages` | part type `tool_result` | `signature`, `redacted_thinking` | part `image` |
+//! | Gemini | `contents` | part `functionResponse` | `thoughtSignature` | part `inlineData`, `fileData` |
+//! | Bedrock | `messages` | part `toolResult` | `signature`, `redactedContent` | part `image` |
+//!
+//! Arguments and results of tools may hold any JSON; nothing in them counts, except images in a result's content.
+
+use crate::scan::json::{Kind, Visitor};
+use crate::scan::key::Key;
+use crate::scan::slot::Slot;
+
+/// Longest role or type that is kept.
+const MAX_WORD_BYTES: usize = 40;
+
+/// Reads the list of messages.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    /// Messages begun.
+    pub count: u64,
+    /// Some message carries thinking that only its model accepts.
+    pub signed_thinking: bool,
+    /// Some message carries an image or a file.
+    pub has_images: bool,
+    last_is_tool_result: bool,
+    word: Slot,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        let word = Slot::new(Kind::String, MAX_WORD_BYTES);
+        Messages { count: 0, signed_thinking: false, has_images: false, last_is_tool_result: false, word }
+    }
+}
+
+/// What a member of a message tells.
+enum Meaning {
+    Role,
+    Type,
+    ToolResult,
+    Signature,
+    Image,
+    Other,
+}
+
+impl Messages {
+    /// The last message is the result of a tool.
+    #[must_use]
+    pub fn ends_with_tool_result(&self) -> bool {
+        self.last_is_tool_result
+    }
+
+    fn next_message(&mut self) {
+        self.count = self.count.saturating_add(1);
+        self.last_is_tool_result = false;
+    }
+}
+
+/// The meaning of a member at `path`, which begins with the list itself.
+fn meaning(path: &[Key]) -> Meaning {
+    let [_, Key::Item, containers @ .., last] = path else {
+        return Meaning::Other;
+    };
+    let in_content = containers.iter().all(|key| {
+        matches!(key, Key::Item | Key::Content | Key::Parts | Key::ReasoningContent | Key::ReasoningText)
+    });
+    let in_result = containers.iter().all(|key| matches!(key, Key::Item | Key::Content | Key::ToolResult));
+    match last {
+        Key::Role if containers.is_empty() => Meaning::Role,
+        Key::Type if in_content => Meaning::Type,
+        Key::ToolResult | Key::FunctionResponse if in_content => Meaning::ToolResult,
+        Key::Signature | Key::EncryptedContent | Key::ThoughtSignature | Key::RedactedContent
+            if in_content =>
+        {
+            Meaning::Signature
+        }
+        Key::Image | Key::ImageUrl | Key::InlineData | Key::FileData if in_content || in_result => {
+            Meaning::Image
+        }
+        _ => Meaning::Other,
+    }
+}
+
+impl Visitor for Messages {
+    fn begin(&mut self, path: &[Key], kind: Kind, _offset: u64) -> bool {
+        if matches!((path, kind), ([_, Key::Item], _) | ([_], Kind::String)) {
+            self.next_message();
+        }
+        let is_absent = kind == Kind::Scalar;
+        match meaning(path) {
+            Meaning::Role | Meaning::Type => return self.word.begin(kind),
+            Meaning::Signature => return kind == Kind::String,
+            Meaning::ToolResult if !is_absent => self.last_is_tool_result = true,
+            Meaning::Image if !is_absent => self.has_images = true,
+            Meaning::ToolResult | Meaning::Image | Meaning::Other => {}
+        }
+        false
+    }
+
+    fn text(&mut self, path: &[Key], piece: &[u8]) {
+        match meaning(path) {
+            Meaning::Role | Meaning::Type => self.word.push(piece),
+            // A member that is there but empty signs nothing.
+            Meaning::Signature => self.signed_thinking = true,
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, path: &[Key], _kind: Kind, _end: u64, _is_empty: bool) {
+        let meaning = meaning(path);
+        if !matches!(meaning, Meaning::Role | Meaning::Type) {
+            return;
+        }
+        self.word.end();
+        let word = self.word.get().unwrap_or_default();
+        match meaning {
+            Meaning::Role if matches!(word, b"tool" | b"function") => self.last_is_tool_result = true,
+            Meaning::Type if word == b"tool_result" || word.ends_with(b"_call_output") => {
+                self.last_is_tool_result = true;
+            }
+            Meaning::Type if word == b"redacted_thinking" => self.signed_thinking = true,
+            Meaning::Type if matches!(word, b"image" | b"image_url" | b"input_image") => {
+                self.has_images = true
+            }
+            _ => {}
+        }
+    }
+}
