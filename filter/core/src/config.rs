@@ -28,7 +28,8 @@ pub struct Config {
     /// Bytes of a body that `peek` holds back at most.
     #[serde(default = "default_peek_bytes")]
     pub peek_bytes: u64,
-    /// Request paths that are LLM calls; all others pass untouched.
+    /// Request paths that are LLM calls; all others pass untouched. `{model}` stands for the model's name, see
+    /// [`crate::api::path_matches`].
     #[serde(default = "default_paths")]
     pub paths: Vec<String>,
     /// Where a session's identity comes from.
@@ -272,7 +273,16 @@ fn default_peek_bytes() -> u64 {
     64 * 1024
 }
 fn default_paths() -> Vec<String> {
-    vec!["/v1/chat/completions".to_owned()]
+    let paths = [
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1beta/models/{model}:generateContent",
+        "/v1beta/models/{model}:streamGenerateContent",
+        "/model/{model}/converse",
+        "/model/{model}/converse-stream",
+    ];
+    paths.map(str::to_owned).to_vec()
 }
 fn default_budget_header() -> String {
     "x-seqroute-budget-usd".to_owned()

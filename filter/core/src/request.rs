@@ -3,6 +3,7 @@
 //! Clients lie: the session id is hashed, budget and λ count only where the configuration trusts their headers, and
 //! a trusted header that makes no sense is an error of the caller, not a free lunch.
 
+use crate::api::path_matches;
 use crate::config::{CLUSTER_HEADER, Config, NoSession, OnError};
 use crate::counters::{Counter, Counts};
 use crate::local_reply::{LocalReply, Refusal};
@@ -64,7 +65,7 @@ impl RequestHead {
     pub fn read(config: &Config, headers: &impl Headers, counts: &mut Counts) -> HeadVerdict {
         let path = path_without_query(headers);
         let is_post = headers.get(":method").as_deref() == Some(b"POST");
-        if !is_post || !config.paths.contains(&path) {
+        if !is_post || !config.paths.iter().any(|configured| path_matches(configured, &path)) {
             counts.add(Counter::Bypassed, 1);
             return HeadVerdict::Bypass;
         }

@@ -9,13 +9,14 @@ use std::rc::Rc;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
+use seqroute_core::api::{self, Api};
 use seqroute_core::config::{CLUSTER_HEADER, Mode};
 use seqroute_core::counters::Counts;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
 use seqroute_core::request::{HeadVerdict, Headers, RequestHead, is_internal};
 use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::scan::json::Progress;
 use seqroute_core::scan::request_body::RequestBody;
-use seqroute_core::scan::top_level::Progress;
 
 use crate::host::{self, HeaderList, Metrics, SharedData};
 
@@ -25,8 +26,8 @@ pub struct Stream {
     metrics: Rc<Metrics>,
     stage: Stage,
     body: RequestBody,
-    /// `model` members that the content-length sent upstream accounts for; `None` where none was sent.
-    sized_for_models: Option<usize>,
+    /// The upstream was told the length of the rewritten body.
+    length_is_fixed: bool,
     turn: Option<Box<Turn>>,
     status: Option<u32>,
     answer: Option<AnswerReader>,
@@ -51,7 +52,7 @@ impl Stream {
             metrics,
             stage: Stage::New,
             body: RequestBody::default(),
-            sized_for_models: None,
+            length_is_fixed: false,
             turn: None,
             status: None,
             answer: None,
@@ -82,13 +83,13 @@ impl Stream {
         }
         // Only white space may follow a complete object, so its length is the body's unless a header says better.
         let length = head.body_bytes.or(complete.then(|| self.body.scanned_bytes()));
-        let facts = self.body.facts();
+        let facts = self.body.facts().of_path(&head.path);
         let mut counts = Counts::default();
         let admission = engine.admit(&SharedData, &head, Some(&facts), length, host::now_ms(), &mut counts);
         self.metrics.add(&counts);
-        let action = self.carry_out(engine, admission);
+        let action = self.carry_out(engine, &head, admission);
         if matches!(self.stage, Stage::Routed) {
-            self.send_first_piece(engine, head.body_bytes, size, complete);
+            self.send_first_piece(engine, head.body_bytes, size);
         }
         action
     }
@@ -100,20 +101,23 @@ impl Stream {
         let admission = refused
             .unwrap_or_else(|| engine.admit(&SharedData, head, None, head.body_bytes, now_ms, &mut counts));
         self.metrics.add(&counts);
-        let action = self.carry_out(engine, admission);
+        let action = self.carry_out(engine, head, admission);
         if matches!(self.stage, Stage::Routed) {
             self.stage = Stage::RoutedUnread;
         }
         action
     }
 
-    fn carry_out(&mut self, engine: &Engine, admission: Admission) -> Action {
+    fn carry_out(&mut self, engine: &Engine, head: &RequestHead, admission: Admission) -> Action {
         match admission {
             Admission::Route(turn) => {
                 if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
                     let cluster = Some(model.cluster.as_bytes());
                     let _ =
                         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, CLUSTER_HEADER, cluster);
+                    if api::model_of_path(&head.path).is_some() {
+                        write_model_into_path(&model.name);
+                    }
                     // Envoy clears the route by itself for this ABI version; later versions will not.
                     let _ = hostcalls::call_foreign_function("clear_route_cache", None);
                 }
@@ -132,24 +136,21 @@ impl Stream {
 
     /// Rewrites what was held back and makes the content-length right before the headers go.
     ///
-    /// Where the `model` has not come yet, the final length is unknown and the header is removed: the upstream gets
-    /// the body in chunks. A wrong length would cut the body or, worse, splice it into the next request.
-    fn send_first_piece(
-        &mut self,
-        engine: &Engine,
-        content_length: Option<u64>,
-        size: usize,
-        complete: bool,
-    ) {
+    /// Where a change may still be due later, the final length is unknown and the header is removed: the upstream
+    /// gets the body in chunks. A wrong length would cut the body or, worse, splice it into the next request.
+    fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, size: usize) {
+        let Some(turn) = &self.turn else { return };
+        if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
+            self.body.decide(&model.name, turn.record().output_cap_tokens);
+        }
         let held = body_bytes(BufferType::HttpRequestBody, 0, size);
-        let new = self.rewrite(engine, &held);
+        let new = self.body.rewrite(&held);
         if let Some(length) = content_length {
-            let known = complete || self.body.has_model();
+            self.length_is_fixed = self.body.is_settled();
             let new_size = new.as_ref().map_or(held.len(), Vec::len) as u64;
             let length = length.saturating_add(new_size).saturating_sub(held.len() as u64).to_string();
-            let value = known.then_some(length.as_bytes());
+            let value = self.length_is_fixed.then_some(length.as_bytes());
             let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, "content-length", value);
-            self.sized_for_models = known.then(|| self.body.model_members());
         }
         if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
@@ -157,23 +158,17 @@ impl Stream {
     }
 
     /// Rewrites a later piece of the body.
-    fn send_next_piece(&mut self, engine: &Engine, size: usize) {
+    fn send_next_piece(&mut self, size: usize) {
         let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
         self.body.scan(&piece);
-        if self.sized_for_models.is_some_and(|sized| self.body.model_members() > sized) {
-            // Another `model` after the length was fixed: nobody sends that in good faith, and the upstream might
-            // serve the second one.
+        let new = self.body.rewrite(&piece);
+        // A change after the length was fixed, or a text that can no longer be followed: nobody sends that in good
+        // faith, and an upstream that reads it otherwise than we do might serve what nobody paid for.
+        if self.body.progress() == Progress::Invalid || (self.length_is_fixed && new.is_some()) {
             let _ = hostcalls::reset_http_request();
-            return;
-        }
-        if let Some(new) = self.rewrite(engine, &piece) {
+        } else if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
-    }
-
-    fn rewrite(&mut self, engine: &Engine, piece: &[u8]) -> Option<Vec<u8>> {
-        let model = self.turn.as_ref().and_then(|turn| turn.model()).and_then(|k| engine.model(k))?;
-        self.body.rewrite(piece, &model.name)
     }
 
     fn add_decision_headers(&self, turn: &Turn) {
@@ -223,7 +218,7 @@ impl HttpContext for Stream {
                 let length = head.body_bytes;
                 let admission = engine.admit(&SharedData, &head, None, length, host::now_ms(), &mut counts);
                 self.metrics.add(&counts);
-                let action = self.carry_out(&engine, admission);
+                let action = self.carry_out(&engine, &head, admission);
                 if matches!(self.stage, Stage::Routed) {
                     self.stage = Stage::RoutedUnread;
                 }
@@ -231,6 +226,7 @@ impl HttpContext for Stream {
             }
             HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head),
             HeadVerdict::Llm(head) => {
+                self.body = RequestBody::new(Api::of_path(&head.path).unwrap_or_default());
                 self.stage = Stage::Reading(head);
                 Action::Pause
             }
@@ -244,7 +240,7 @@ impl HttpContext for Stream {
             Stage::Routed => {
                 self.stage = Stage::Routed;
                 if size > 0 {
-                    self.send_next_piece(&engine, size);
+                    self.send_next_piece(size);
                 }
                 Action::Continue
             }
@@ -304,6 +300,15 @@ impl HttpContext for Stream {
         if let Ok(json) = serde_json::to_vec(&record) {
             let _ = hostcalls::set_property(vec!["seqroute"], Some(&json));
         }
+    }
+}
+
+/// Puts the chosen model where the request's path names one.
+fn write_model_into_path(model: &str) {
+    let path = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":path").ok().flatten();
+    let new = path.and_then(|path| api::path_with_model(std::str::from_utf8(&path).ok()?, model));
+    if let Some(new) = new {
+        let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, ":path", Some(new.as_bytes()));
     }
 }
 

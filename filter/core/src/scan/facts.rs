@@ -3,6 +3,7 @@
 //! One visitor for all provider APIs: their members do not clash, and a client that mixes them is believed in what
 //! makes its turn harder to move or dearer, never in the opposite. Of duplicate members the last one counts.
 
+use crate::api::{self, Api};
 use crate::scan::json::{Kind, Visitor};
 use crate::scan::key::Key;
 use crate::scan::messages::Messages;
@@ -60,6 +61,16 @@ pub struct BodySessionIds {
     pub metadata_user_id: Option<Vec<u8>>,
     /// `user`: the end user, not a session
     pub user: Option<Vec<u8>>,
+}
+
+impl BodyFacts {
+    /// The same with what the request's path (without its query) says: some APIs name the model there.
+    #[must_use]
+    pub fn of_path(mut self, path: &str) -> BodyFacts {
+        self.requested_model = api::model_of_path(path).or(self.requested_model);
+        self.stream |= Api::path_streams(path);
+        self
+    }
 }
 
 /// Collects the facts.

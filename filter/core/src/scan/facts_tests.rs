@@ -177,3 +177,11 @@ fn facts_of_half_a_body_say_so() {
     assert!(!found.complete && found.open_tool_loop);
     assert_eq!((found.requested_model.as_deref(), found.messages), (Some("auto"), 1));
 }
+
+#[test]
+fn a_path_that_names_the_model_and_the_stream_is_believed() {
+    let found = facts(&json!({"model": "body"})).of_path("/v1beta/models/auto:streamGenerateContent");
+    assert_eq!((found.requested_model.as_deref(), found.stream), (Some("auto"), true));
+    let found = facts(&json!({"model": "body"})).of_path("/v1/chat/completions");
+    assert_eq!((found.requested_model.as_deref(), found.stream), (Some("body"), false));
+}
