@@ -26,8 +26,6 @@ pub struct Stream {
     metrics: Rc<Metrics>,
     stage: Stage,
     body: RequestBody,
-    /// The upstream was told the length of the rewritten body.
-    length_is_fixed: bool,
     turn: Option<Box<Turn>>,
     status: Option<u32>,
     answer: Option<AnswerReader>,
@@ -52,7 +50,6 @@ impl Stream {
             metrics,
             stage: Stage::New,
             body: RequestBody::default(),
-            length_is_fixed: false,
             turn: None,
             status: None,
             answer: None,
@@ -134,10 +131,8 @@ impl Stream {
         }
     }
 
-    /// Rewrites what was held back and makes the content-length right before the headers go.
-    ///
-    /// Where a change may still be due later, the final length is unknown and the header is removed: the upstream
-    /// gets the body in chunks. A wrong length would cut the body or, worse, splice it into the next request.
+    /// Rewrites what was held back and makes the content-length right before the headers go. A wrong length would
+    /// cut the body or, worse, splice it into the next request.
     fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, size: usize) {
         let Some(turn) = &self.turn else { return };
         if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
@@ -146,10 +141,9 @@ impl Stream {
         let held = body_bytes(BufferType::HttpRequestBody, 0, size);
         let new = self.body.rewrite(&held);
         if let Some(length) = content_length {
-            self.length_is_fixed = self.body.is_settled();
-            let new_size = new.as_ref().map_or(held.len(), Vec::len) as u64;
-            let length = length.saturating_add(new_size).saturating_sub(held.len() as u64).to_string();
-            let value = self.length_is_fixed.then_some(length.as_bytes());
+            let new_size = new.as_ref().map_or(held.len(), Vec::len);
+            let length = self.body.fix_length(length, held.len(), new_size).to_string();
+            let value = Some(length.as_bytes());
             let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, "content-length", value);
         }
         if let Some(new) = new {
@@ -158,13 +152,16 @@ impl Stream {
     }
 
     /// Rewrites a later piece of the body.
-    fn send_next_piece(&mut self, size: usize) {
+    ///
+    /// A body that overran its length, is no JSON any more or ends too early is reset: nobody sends that in good
+    /// faith, and an upstream that reads it otherwise than we do might serve what nobody paid for.
+    fn send_next_piece(&mut self, size: usize, end_of_stream: bool) {
         let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
         self.body.scan(&piece);
         let new = self.body.rewrite(&piece);
-        // A change after the length was fixed, or a text that can no longer be followed: nobody sends that in good
-        // faith, and an upstream that reads it otherwise than we do might serve what nobody paid for.
-        if self.body.progress() == Progress::Invalid || (self.length_is_fixed && new.is_some()) {
+        let progress = self.body.progress();
+        let is_cut = end_of_stream && progress != Progress::Complete;
+        if is_cut || progress == Progress::Invalid || self.body.overran() {
             let _ = hostcalls::reset_http_request();
         } else if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
@@ -239,9 +236,7 @@ impl HttpContext for Stream {
             Stage::Reading(head) => self.read_body(&engine, head, size, end_of_stream),
             Stage::Routed => {
                 self.stage = Stage::Routed;
-                if size > 0 {
-                    self.send_next_piece(size);
-                }
+                self.send_next_piece(size, end_of_stream);
                 Action::Continue
             }
             stage => {
@@ -258,7 +253,11 @@ impl HttpContext for Stream {
             // A complete object would have been decided on before its trailers.
             Stage::Reading(head) => self.decide_on_invalid_body(&engine, &head),
             stage => {
+                let is_cut = matches!(stage, Stage::Routed) && self.body.progress() != Progress::Complete;
                 self.stage = stage;
+                if is_cut {
+                    let _ = hostcalls::reset_http_request();
+                }
                 Action::Continue
             }
         }

@@ -49,7 +49,7 @@ fn a_model_beyond_the_peek_is_rewritten_while_the_body_streams() {
     let world = World::new(1, &settings(1024));
     let body = with_model_last(5000);
     let (content_length, sent) = sent(&world, &body, &[1500, 3000, body.len() - 8, body.len() - 3]);
-    assert_eq!(content_length, None, "the length was unknown when the headers left");
+    assert_eq!(content_length, Some(sent.len().to_string()), "whatever was unknown when the headers left");
     let value: Value = serde_json::from_slice(&sent).unwrap();
     assert_eq!(value["model"], "medium");
 }
@@ -64,9 +64,10 @@ fn a_model_before_the_end_of_the_peek_keeps_the_length_exact() {
 }
 
 #[test]
-fn a_second_model_smuggled_behind_the_peek_ends_the_stream() {
+fn models_smuggled_behind_the_peek_end_the_stream() {
     let world = World::new(1, &settings(1024));
-    let body = chat(3000, 10).replacen("]}", r#"],"model":"large"}"#, 1);
+    let smuggled = format!("],{}\"n\":1}}", r#""model":"large","model":1,"#.repeat(9));
+    let body = chat(3000, 10).replacen("]}", &smuggled, 1);
     let mut turn = world.request(0, "other", &body[..0]);
     assert_eq!(turn.refused.take().map(|reply| reply.status), Some(400), "an empty body is none");
     turn.end();
@@ -94,7 +95,11 @@ fn a_large_body_streams_through_a_small_peek() {
     let cuts: Vec<usize> = (1..100).map(|k| k * 2000).collect();
     let (content_length, sent) = sent(&world, body.as_bytes(), &cuts);
     assert_eq!(content_length, Some(sent.len().to_string()));
-    assert_eq!(sent.len(), body.len() + "medium".len() - "auto".len());
+    let value: Value = serde_json::from_slice(&sent).unwrap();
+    assert_eq!(
+        (&value["model"], &value["messages"]),
+        (&json!("medium"), &serde_json::from_str::<Value>(&body).unwrap()["messages"])
+    );
 }
 
 proptest! {
@@ -114,8 +119,8 @@ proptest! {
         prop_assert_eq!(&sent(&World::new(1, &settings(4096)), &body, &cuts), &whole);
         // A peek that ends within it: the body must be the same, with or without its length.
         let (content_length, body) = sent(&World::new(1, &settings(1024)), &body, &cuts);
-        prop_assert_eq!(&body, &whole.1);
-        prop_assert!(content_length.is_none() || content_length == whole.0);
+        prop_assert_eq!(content_length, Some(body.len().to_string()));
+        prop_assert_eq!(body.trim_ascii_end(), &whole.1[..]);
     }
 
     #[test]

@@ -10,6 +10,8 @@
 use crate::api::Api;
 use crate::scan::marks::{Mark, Marks, Target};
 
+const STREAM_OPTIONS: &str = "\"stream_options\":{\"include_usage\":true}";
+
 /// What shall be different upstream. `None` leaves a member as the client sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -65,13 +67,30 @@ impl Edits {
         }
     }
 
-    /// Members may still have to be added before the body's end.
+    /// Bytes by which an honest client's body can still grow: one change, or addition, of each member that has not
+    /// been read to its end.
     #[must_use]
-    pub fn may_add(&self, marks: &Marks, stream: Option<bool>) -> bool {
-        let Changes { model, max_output_tokens, include_usage, .. } = &self.changes;
-        (model.is_some() && self.api.has_model_in_body() && !marks.has_model)
-            || (max_output_tokens.is_some() && !marks.has_limit)
-            || (*include_usage && stream != Some(false) && !marks.has_stream_options)
+    pub fn most_growth(&self, marks: &Marks, stream: Option<bool>) -> u64 {
+        if marks.is_complete {
+            return 0;
+        }
+        let is_open = |target| marks.found().iter().any(|mark| mark.target == target && mark.end.is_none());
+        let mut bytes = 0usize;
+        if self.changes.model.is_some()
+            && self.api.has_model_in_body()
+            && (!marks.has_model || is_open(Target::Model))
+        {
+            bytes = bytes.saturating_add(self.model_member().len()).saturating_add(1);
+        }
+        if let Some(limit) = self.changes.max_output_tokens
+            && (!marks.has_limit || is_open(Target::Limit) || is_open(Target::NoConfig))
+        {
+            bytes = bytes.saturating_add(self.limit_member(limit).len()).saturating_add(1);
+        }
+        if self.changes.include_usage && stream != Some(false) && !marks.has_stream_options {
+            bytes = bytes.saturating_add(STREAM_OPTIONS.len()).saturating_add(1);
+        }
+        bytes as u64
     }
 
     /// What is done to a finished place. `stream` is the member as far as it was read.
@@ -129,21 +148,29 @@ impl Edits {
     fn added_members(&self, marks: &Marks, stream: Option<bool>) -> Vec<String> {
         let mut added = Vec::new();
         if self.changes.model.is_some() && self.api.has_model_in_body() && !marks.has_model {
-            added.push(format!("\"model\":{}", self.quoted_model));
+            added.push(self.model_member());
         }
         if let Some(limit) = self.changes.max_output_tokens.filter(|_| !marks.has_limit) {
-            added.push(match self.api {
-                Api::OpenAiChat => format!("\"max_completion_tokens\":{limit}"),
-                Api::OpenAiResponses => format!("\"max_output_tokens\":{limit}"),
-                Api::AnthropicMessages => format!("\"max_tokens\":{limit}"),
-                Api::GeminiGenerate => format!("\"generationConfig\":{{{}}}", self.limit_in_config()),
-                Api::BedrockConverse => format!("\"inferenceConfig\":{{{}}}", self.limit_in_config()),
-            });
+            added.push(self.limit_member(limit));
         }
         if self.adds_stream_options(marks, stream) {
-            added.push("\"stream_options\":{\"include_usage\":true}".to_owned());
+            added.push(STREAM_OPTIONS.to_owned());
         }
         added
+    }
+
+    fn model_member(&self) -> String {
+        format!("\"model\":{}", self.quoted_model)
+    }
+
+    fn limit_member(&self, limit: u64) -> String {
+        match self.api {
+            Api::OpenAiChat => format!("\"max_completion_tokens\":{limit}"),
+            Api::OpenAiResponses => format!("\"max_output_tokens\":{limit}"),
+            Api::AnthropicMessages => format!("\"max_tokens\":{limit}"),
+            Api::GeminiGenerate => format!("\"generationConfig\":{{{}}}", self.limit_in_config()),
+            Api::BedrockConverse => format!("\"inferenceConfig\":{{{}}}", self.limit_in_config()),
+        }
     }
 
     fn limit_in_config(&self) -> String {

@@ -3,6 +3,10 @@
 //! One pass finds the facts and the places to change; the bytes of those places change, everything else passes as
 //! the client sent it, never parsed and written again. All duplicates of a member are treated alike, so that no
 //! receiver can pick another model or a longer answer than was paid for.
+//!
+//! **Length.** A client's content-length must be right for what is sent instead, and it leaves before the whole body
+//! was read. So it is raised by the most that an honest body can still grow, and what remains of that room is filled
+//! with spaces behind the closing brace (RFC 8259 allows them). A body that needs more room is a smuggler's.
 
 use crate::api::Api;
 use crate::scan::edits::{Changes, Edit, Edits};
@@ -19,6 +23,8 @@ pub struct RequestBody {
     visitors: Visitors,
     edits: Option<Edits>,
     asks_for_usage: bool,
+    /// Bytes by which the pieces to come must make the body longer; `None` where its length was not told.
+    room_bytes: Option<i64>,
 }
 
 impl Default for RequestBody {
@@ -32,7 +38,14 @@ impl RequestBody {
     #[must_use]
     pub fn new(api: Api) -> RequestBody {
         let visitors = Visitors { facts: FactsReader::default(), marks: Marks::new(api), is_array: false };
-        RequestBody { api, json: JsonReader::default(), visitors, edits: None, asks_for_usage: false }
+        RequestBody {
+            api,
+            json: JsonReader::default(),
+            visitors,
+            edits: None,
+            asks_for_usage: false,
+            room_bytes: None,
+        }
     }
 
     /// Reads the next bytes.
@@ -98,30 +111,54 @@ impl RequestBody {
             self.asks_for_usage |= mark.end.is_some() && edits.asks_for_usage(mark, marks, stream);
         }
         self.visitors.marks.forget_finished();
-        if cuts.is_empty() {
-            return None;
-        }
-        let added: usize = cuts.iter().map(|(_, _, text)| text.len()).sum();
-        let mut out = Vec::with_capacity(chunk.len().saturating_add(added));
+        let mut out = Vec::new();
         let mut from = base;
-        for (start, end, text) in cuts {
-            out.extend_from_slice(slice(chunk, base, from, start));
+        for (start, end, text) in &cuts {
+            out.extend_from_slice(slice(chunk, base, from, *start));
             out.extend_from_slice(text.as_bytes());
-            from = end;
+            from = *end;
         }
-        out.extend_from_slice(slice(chunk, base, from, scanned));
-        Some(out)
+        let is_changed = !cuts.is_empty();
+        if is_changed {
+            out.extend_from_slice(slice(chunk, base, from, scanned));
+        }
+        self.fill_room(chunk, is_changed.then_some(out))
     }
 
-    /// Whether the pieces to come, if they are what an honest client sends, pass without a change. Asked after
-    /// [`rewrite`](Self::rewrite).
+    /// Fixes the body's length when its first piece of `held_bytes` was rewritten to `sent_bytes`, and returns it.
+    pub fn fix_length(&mut self, content_length: u64, held_bytes: usize, sent_bytes: usize) -> u64 {
+        let Some(edits) = &self.edits else { return content_length };
+        let marks = &self.visitors.marks;
+        let growth = edits.most_growth(marks, self.visitors.facts.stream());
+        let open = marks.found().iter().find(|mark| mark.end.is_none() && edits.concern(mark.target));
+        let kept_back = open.map_or(0, |mark| self.json.offset().saturating_sub(mark.start));
+        let room = growth.saturating_add(kept_back);
+        self.room_bytes = Some(i64::try_from(room).unwrap_or(i64::MAX));
+        let sent = content_length.saturating_add(sent_bytes as u64).saturating_sub(held_bytes as u64);
+        sent.saturating_add(room)
+    }
+
+    /// More was changed than the length that was told leaves room for.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        let (marks, stream) = (&self.visitors.marks, self.visitors.facts.stream());
-        marks.is_complete
-            || self.edits.as_ref().is_none_or(|edits| {
-                !edits.may_add(marks, stream) && !marks.found().iter().any(|mark| edits.concern(mark.target))
-            })
+    pub fn overran(&self) -> bool {
+        self.room_bytes.is_some_and(|room| room < 0)
+    }
+
+    /// Keeps account of the room, and fills the rest of it once the body is complete.
+    fn fill_room(&mut self, chunk: &[u8], new: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let Some(room) = self.room_bytes else { return new };
+        let size = |bytes: &[u8]| i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        let growth = new.as_ref().map_or(0, |new| size(new).saturating_sub(size(chunk)));
+        let room = room.saturating_sub(growth);
+        self.room_bytes = Some(room);
+        let spaces = usize::try_from(room).unwrap_or(0);
+        if spaces == 0 || self.json.progress() != Progress::Complete {
+            return new;
+        }
+        self.room_bytes = Some(0);
+        let mut out = new.unwrap_or_else(|| chunk.to_vec());
+        out.resize(out.len().saturating_add(spaces), b' ');
+        Some(out)
     }
 
     /// The upstream was made to report usage that the client did not ask for.
