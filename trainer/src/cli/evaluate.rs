@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use seqroute::evaluation::contestant::{Kind, PolicyContestant};
-use seqroute::evaluation::{self, Question, csv, table};
+use seqroute::evaluation::{self, Question, csv, html, table};
 use seqroute::session::{self, Session};
 use seqroute_core::config::{LambdaRule, ModelConfig};
 use seqroute_core::policy::Policy;
@@ -35,6 +35,9 @@ pub struct Arguments {
         default_value = "5,7,10,15,20,30,40,50,65,80,100,120"
     )]
     budgets: Vec<f64>,
+    /// Budgets, in percent, at which the first policy is also played under many λ.
+    #[arg(long, value_delimiter = ',', value_parser = percent, default_value = "30,120")]
+    sweep_budgets: Vec<f64>,
     /// λ of the policies: quality given up to save one whole session budget.
     #[arg(long, default_value_t = 0.0, value_parser = lambda)]
     lambda: f32,
@@ -53,6 +56,9 @@ pub struct Arguments {
     /// Also write the whole report as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Also write a page with plots; it needs no other file and no network.
+    #[arg(long)]
+    html: Option<PathBuf>,
 }
 
 /// What λ is charged on.
@@ -84,6 +90,7 @@ impl Arguments {
         let train = self.train.as_deref().map(|path| session::read(path, &models)).transpose()?;
         let tune = self.tune.as_deref().map(complete).transpose()?.unwrap_or_default();
         let shares: Vec<f64> = self.budgets.iter().map(|percent| percent / 100.0).collect();
+        let sweep_shares: Vec<f64> = self.sweep_budgets.iter().map(|percent| percent / 100.0).collect();
         let question = Question {
             sessions: &sessions,
             train: train.as_ref().map_or(&[], |train| &train.sessions),
@@ -91,6 +98,7 @@ impl Arguments {
             models: &models,
             policies: &policies,
             budget_shares: &shares,
+            sweep_shares: &sweep_shares,
             seed: self.seed,
             resamples: self.resamples,
         };
@@ -106,6 +114,9 @@ impl Arguments {
         }
         if let Some(path) = &self.json {
             super::write(path, &serde_json::to_vec_pretty(&report)?)?;
+        }
+        if let Some(path) = &self.html {
+            super::write(path, html::page(&report, &self.data.display().to_string())?.as_bytes())?;
         }
         Ok(())
     }

@@ -44,15 +44,45 @@ pub trait Contestant: Sync {
     /// What it is.
     fn kind(&self) -> Kind;
 
+    /// Its routers for a budget, one per seed; none where it is no router.
+    ///
+    /// # Errors
+    /// The core refuses the models, or the data to tune on lacks an answer.
+    fn enter(&self, budget: NanoUsd) -> Result<Entered, ReplayError>;
+
     /// Plays all sessions under one budget.
     ///
     /// # Errors
     /// The core refuses the models, or the data lacks an answer.
-    fn play(&self, sessions: &[Session], budget: NanoUsd) -> Result<Played, ReplayError>;
+    fn play(&self, sessions: &[Session], budget: NanoUsd) -> Result<Played, ReplayError> {
+        let Entered { routers, setting } = self.enter(budget)?;
+        let seeds = routers.iter().map(|router| play(&**router, sessions, budget));
+        Ok(Played { seeds: seeds.collect::<Result<_, _>>()?, setting })
+    }
 }
 
-/// A router for a budget, with the setting that it was tuned to.
-pub type Entered = Result<(Box<dyn Router>, Option<f64>), ReplayError>;
+/// Routers for a budget, with the setting that they were tuned to.
+#[derive(Default)]
+pub struct Entered {
+    /// One per seed.
+    pub routers: Vec<Box<dyn Router>>,
+    /// The setting that tuning chose, where there is one.
+    pub setting: Option<f64>,
+}
+
+impl Entered {
+    /// One router without a setting.
+    #[must_use]
+    pub fn one(router: impl Router + 'static) -> Entered {
+        Entered { routers: vec![Box::new(router)], setting: None }
+    }
+
+    /// One router with the setting that it was tuned to.
+    #[must_use]
+    pub fn tuned<R: Router + 'static>((router, setting): (R, f64)) -> Entered {
+        Entered { setting: Some(setting), ..Entered::one(router) }
+    }
+}
 
 /// A baseline or bound that is a router.
 pub struct Recipe<F> {
@@ -61,14 +91,14 @@ pub struct Recipe<F> {
     make: F,
 }
 
-impl<F: Fn(NanoUsd) -> Entered + Sync> Recipe<F> {
+impl<F: Fn(NanoUsd) -> Result<Entered, ReplayError> + Sync> Recipe<F> {
     /// A contestant that plays as the router that `make` gives for a budget.
     pub fn new(name: impl Into<String>, kind: Kind, make: F) -> Self {
         Recipe { name: name.into(), kind, make }
     }
 }
 
-impl<F: Fn(NanoUsd) -> Entered + Sync> Contestant for Recipe<F> {
+impl<F: Fn(NanoUsd) -> Result<Entered, ReplayError> + Sync> Contestant for Recipe<F> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -77,9 +107,8 @@ impl<F: Fn(NanoUsd) -> Entered + Sync> Contestant for Recipe<F> {
         self.kind
     }
 
-    fn play(&self, sessions: &[Session], budget: NanoUsd) -> Result<Played, ReplayError> {
-        let (router, setting) = (self.make)(budget)?;
-        Ok(Played { seeds: vec![play(&*router, sessions, budget)?], setting })
+    fn enter(&self, budget: NanoUsd) -> Result<Entered, ReplayError> {
+        (self.make)(budget)
     }
 }
 
@@ -122,10 +151,9 @@ impl Contestant for PolicyContestant {
         self.kind
     }
 
-    fn play(&self, sessions: &[Session], budget: NanoUsd) -> Result<Played, ReplayError> {
-        let routers = self.routers()?;
-        let seeds = routers.iter().map(|router| play(router, sessions, budget)).collect::<Result<_, _>>()?;
-        Ok(Played { seeds, setting: None })
+    fn enter(&self, _: NanoUsd) -> Result<Entered, ReplayError> {
+        let boxed = |router| Box::new(router) as Box<dyn Router>;
+        Ok(Entered { routers: self.routers()?.into_iter().map(boxed).collect(), setting: None })
     }
 }
 
@@ -144,6 +172,10 @@ impl Contestant for HindsightContestant {
 
     fn kind(&self) -> Kind {
         Kind::Bound
+    }
+
+    fn enter(&self, _: NanoUsd) -> Result<Entered, ReplayError> {
+        Ok(Entered::default())
     }
 
     fn play(&self, sessions: &[Session], budget: NanoUsd) -> Result<Played, ReplayError> {

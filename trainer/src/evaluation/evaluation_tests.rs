@@ -27,6 +27,7 @@ fn question<'a>(train: &'a [Session], test: &'a [Session], models: &'a [ModelCon
         models,
         policies: &[],
         budget_shares: &[0.1, 0.4],
+        sweep_shares: &[],
         seed: 1,
         resamples: 100,
     }

@@ -9,7 +9,10 @@
 pub mod bootstrap;
 pub mod contestant;
 pub mod csv;
+pub mod frontier;
+pub mod html;
 pub mod measurement;
+pub mod probe;
 pub mod table;
 
 use std::sync::Arc;
@@ -21,8 +24,7 @@ use seqroute_core::money::NanoUsd;
 use serde::Serialize;
 
 use crate::baseline::{
-    self, AdaptiveLpRouter, CoreRouter, FairShareRouter, RandomRouter, ReserveGuardRouter, Router,
-    ThresholdRouter,
+    self, AdaptiveLpRouter, CoreRouter, FairShareRouter, RandomRouter, ReserveGuardRouter, ThresholdRouter,
 };
 use crate::bound::hindsight::{self, Hindsight};
 use crate::bound::programme::{Programme, ProgrammeRouter, Resolution};
@@ -31,7 +33,9 @@ use crate::population::{self, Population};
 use crate::session::Session;
 use bootstrap::Resamples;
 use contestant::{Contestant, Entered, HindsightContestant, Kind, Played, PolicyContestant, Recipe};
+use frontier::{Saving, SweepPoint};
 use measurement::{Comparison, Measurement, Table, qualities};
+use probe::Probe;
 
 /// What is compared on what.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,8 @@ pub struct Question<'a> {
     pub policies: &'a [PolicyContestant],
     /// Budgets, as shares of the mean cost of always taking the strongest model.
     pub budget_shares: &'a [f64],
+    /// Budgets at which the first policy is played under many λ; may be empty.
+    pub sweep_shares: &'a [f64],
     /// Seed of the bootstrap and of everything random.
     pub seed: u64,
     /// Bootstrap resamples.
@@ -77,6 +83,12 @@ pub struct Report {
     pub measurements: Vec<Measurement>,
     /// One line per budget and contestant but the first policy.
     pub comparisons: Vec<Comparison>,
+    /// The first policy under many prices of money.
+    pub sweep: Vec<SweepPoint>,
+    /// What it spends for the quality of the others.
+    pub savings: Vec<Saving>,
+    /// When each router takes the strongest model.
+    pub probes: Vec<Probe>,
 }
 
 /// Baselines and bounds that the question's data allow.
@@ -90,7 +102,7 @@ pub fn contestants<'a>(question: &Question<'a>) -> Result<Vec<Box<dyn Contestant
         let tune = question.tune;
         found.push(Box::new(Recipe::new("threshold", Kind::Baseline, move |budget| {
             let make = |threshold| ThresholdRouter::new(models, threshold);
-            entered(baseline::tuned(&ThresholdRouter::settings(), tune, budget, make))
+            baseline::tuned(&ThresholdRouter::settings(), tune, budget, make).map(Entered::tuned)
         })));
     }
     if let Some(population) = Population::fit(train, models, population::CLASSES, seed) {
@@ -101,7 +113,7 @@ pub fn contestants<'a>(question: &Question<'a>) -> Result<Vec<Box<dyn Contestant
         let programme = Programme::solve(population, models, train, Resolution::default())?;
         let programme = Arc::new(programme);
         found.push(Box::new(Recipe::new("dynamic programme", Kind::Bound, move |_| {
-            Ok((Box::new(ProgrammeRouter::new(Arc::clone(&programme))?) as Box<dyn Router>, None))
+            Ok(Entered::one(ProgrammeRouter::new(Arc::clone(&programme))?))
         })));
     }
     for (name, side) in
@@ -118,14 +130,14 @@ fn fixed<'a>(models: &'a [ModelConfig], seed: u64) -> Vec<Box<dyn Contestant + '
     let mut found: Vec<Box<dyn Contestant + 'a>> = Vec::new();
     for model in models {
         found.push(Box::new(Recipe::new(format!("always {}", model.name), Kind::Baseline, move |_| {
-            Ok((Box::new(CoreRouter::always(models, &model.name)?) as Box<dyn Router>, None))
+            Ok(Entered::one(CoreRouter::always(models, &model.name)?))
         })));
     }
     found.push(Box::new(Recipe::new("random", Kind::Baseline, move |_| {
-        Ok((Box::new(RandomRouter::new(models, seed)?) as Box<dyn Router>, None))
+        Ok(Entered::one(RandomRouter::new(models, seed)?))
     })));
     found.push(Box::new(Recipe::new("myopic", Kind::Baseline, move |_| {
-        Ok((Box::new(CoreRouter::myopic(models)?) as Box<dyn Router>, None))
+        Ok(Entered::one(CoreRouter::myopic(models)?))
     })));
     found
 }
@@ -140,21 +152,17 @@ fn tuned_with<'a>(
     let turns = remaining_turns.clone();
     let guard = Recipe::new("reserve guard", Kind::Baseline, move |budget| {
         let make = |factor| ReserveGuardRouter::new(models, &turns, factor);
-        entered(baseline::tuned(&ReserveGuardRouter::settings(), tune, budget, make))
+        baseline::tuned(&ReserveGuardRouter::settings(), tune, budget, make).map(Entered::tuned)
     });
     let fair = Recipe::new("fair share", Kind::Baseline, move |budget| {
         let make = |factor| FairShareRouter::new(models, remaining_turns.clone(), factor);
-        entered(baseline::tuned(&FairShareRouter::settings(), tune, budget, make))
+        baseline::tuned(&FairShareRouter::settings(), tune, budget, make).map(Entered::tuned)
     });
     let programme = Recipe::new("adaptive LP", Kind::Baseline, move |budget| {
         let make = |factor| AdaptiveLpRouter::new(models, Arc::clone(&population), factor, seed);
-        entered(baseline::tuned(&AdaptiveLpRouter::settings(), tune, budget, make))
+        baseline::tuned(&AdaptiveLpRouter::settings(), tune, budget, make).map(Entered::tuned)
     });
     vec![Box::new(guard), Box::new(fair), Box::new(programme)]
-}
-
-fn entered<R: Router + 'static>(tuned: Result<(R, f64), ReplayError>) -> Entered {
-    tuned.map(|(router, setting)| (Box::new(router) as Box<dyn Router>, Some(setting)))
 }
 
 /// Plays everything on all cores; `progress` hears (played, to play) in units of one contestant under one budget.
@@ -200,6 +208,9 @@ pub fn evaluate(
         finished_cheaply_share: Vec::new(),
         measurements: Vec::new(),
         comparisons: Vec::new(),
+        sweep: Vec::new(),
+        savings: Vec::new(),
+        probes: Vec::new(),
     };
     let cheapest = CoreRouter::always(models, &report.cheapest)?;
     for ((share, budget), played) in question.budget_shares.iter().zip(&budgets).zip(played.chunks(all.len()))
@@ -229,6 +240,12 @@ pub fn evaluate(
             report.comparisons.extend(lines.collect::<Vec<_>>());
         }
     }
+    let (strongest, reference_nano_usd) = (reference.strongest, reference.cost_nano_usd);
+    if let Some(policy) = question.policies.first() {
+        report.sweep = frontier::sweep(policy, sessions, question.sweep_shares, reference_nano_usd)?;
+        report.savings = frontier::savings(&report.sweep, &report.measurements);
+    }
+    report.probes = probe::probe(&all, question, &budgets, strongest, reference_nano_usd)?;
     Ok(report)
 }
 

@@ -1,0 +1,156 @@
+//! When routers take the strongest model: the paper's probe.
+//!
+//! All routers are asked in the same states: those that random walks reach under every budget, as far as the mask
+//! allows the strongest model there. The slope is that of a least-squares line of "takes it" (0 or 1) on the logarithm
+//! to base 2 of the money left, so it is a change of the share per doubling.
+
+use rayon::prelude::*;
+use seqroute_core::money::NanoUsd;
+use serde::Serialize;
+
+use super::Question;
+use super::contestant::Contestant;
+use crate::baseline::{RandomRouter, Router};
+use crate::environment::{self, ReplayError};
+
+/// Sessions that are probed at most.
+const MAX_SESSIONS: usize = 500;
+/// Turns from this on count as one.
+const LAST_TURN: usize = 9;
+/// Halvings of the reference that the smallest bin of money lies below.
+const BINS: usize = 8;
+
+/// One router's answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Probe {
+    /// The router.
+    pub name: String,
+    /// States asked.
+    pub states: usize,
+    /// Change of the share per doubling of the money left.
+    pub slope_per_doubling: f64,
+    /// By money left: upper end of the bin as a share of the strongest model's mean cost of a session, and the share of
+    /// the states in which the strongest model is taken.
+    pub by_money: Vec<(f64, f64)>,
+    /// The same by turn, from 0.
+    pub by_turn: Vec<(f64, f64)>,
+}
+
+/// A state and the answer.
+#[derive(Clone, Copy)]
+struct Asked {
+    money_share: f64,
+    turn: usize,
+    strongest: bool,
+}
+
+/// Asks every contestant that is a router.
+///
+/// # Errors
+/// The core refuses the models, or the data lacks an answer.
+pub fn probe(
+    contestants: &[Box<dyn Contestant + '_>],
+    question: &Question<'_>,
+    budgets: &[NanoUsd],
+    strongest: usize,
+    reference_nano_usd: f64,
+) -> Result<Vec<Probe>, ReplayError> {
+    let of = |who: &(dyn Contestant + '_)| -> Result<Option<Probe>, ReplayError> {
+        let mut asked = Vec::new();
+        for budget in budgets {
+            for router in who.enter(*budget)?.routers.iter().take(1) {
+                ask(&**router, question, *budget, strongest, reference_nano_usd, &mut asked)?;
+            }
+        }
+        Ok((!asked.is_empty()).then(|| summary(who.name(), &asked)))
+    };
+    let found: Vec<Option<Probe>> = contestants.par_iter().map(|who| of(&**who)).collect::<Result<_, _>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn ask(
+    router: &dyn Router,
+    question: &Question<'_>,
+    budget: NanoUsd,
+    strongest: usize,
+    reference_nano_usd: f64,
+    asked: &mut Vec<Asked>,
+) -> Result<(), ReplayError> {
+    let walker = RandomRouter::new(question.models, question.seed)?;
+    for (index, session) in question.sessions.iter().enumerate().take(MAX_SESSIONS) {
+        environment::run(router.engine(), session, budget, router.lambda(), |episode, decision| {
+            if decision.mask.allows(strongest) {
+                let view = episode.view();
+                asked.push(Asked {
+                    money_share: view.available().0 as f64 / reference_nano_usd,
+                    turn: view.turns as usize,
+                    strongest: router.choose(index, episode, decision) == Some(strongest),
+                });
+            }
+            walker.choose(index, episode, decision)
+        })?;
+    }
+    Ok(())
+}
+
+fn summary(name: &str, asked: &[Asked]) -> Probe {
+    let share_of = |fits: &dyn Fn(&Asked) -> bool| {
+        let (sum, count) =
+            asked.iter().filter(|asked| fits(asked)).fold((0.0, 0.0), |(sum, count), asked| {
+                (sum + f64::from(u8::from(asked.strongest)), count + 1.0)
+            });
+        (count > 0.0).then_some(sum / count)
+    };
+    let bins = (0..BINS).rev().filter_map(|halvings| {
+        let high = 2f64.powi(1 - halvings as i32);
+        let low = if halvings + 1 == BINS { 0.0 } else { high / 2.0 };
+        share_of(&|asked| asked.money_share > low && asked.money_share <= high).map(|share| (high, share))
+    });
+    let turns = (0..=LAST_TURN).filter_map(|turn| {
+        share_of(&|asked| asked.turn.min(LAST_TURN) == turn).map(|share| (turn as f64, share))
+    });
+    Probe {
+        name: name.to_owned(),
+        states: asked.len(),
+        slope_per_doubling: slope(
+            asked.iter().map(|asked| (asked.money_share.log2(), f64::from(u8::from(asked.strongest)))),
+        ),
+        by_money: bins.collect(),
+        by_turn: turns.collect(),
+    }
+}
+
+/// Slope of the least-squares line; 0 where all x are equal.
+fn slope(points: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut n, mut x_sum, mut y_sum, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (x, y) in points {
+        n += 1.0;
+        x_sum += x;
+        y_sum += y;
+        xx += x * x;
+        xy += x * y;
+    }
+    let spread = n * xx - x_sum * x_sum;
+    if spread > 1e-9 { (n * xy - x_sum * y_sum) / spread } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slope_is_that_of_the_line() {
+        assert!((slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)].into_iter()) - 2.0).abs() < 1e-12);
+        assert_eq!(slope([(1.0, 0.0), (1.0, 1.0)].into_iter()), 0.0);
+    }
+
+    #[test]
+    fn a_router_that_spends_more_when_rich_has_a_rising_share() {
+        let asked = |money_share: f64, strongest| Asked { money_share, turn: 0, strongest };
+        let found =
+            summary("x", &[asked(0.25, false), asked(0.25, true), asked(1.0, true), asked(1.0, true)]);
+        assert_eq!(found.by_money, [(0.25, 0.5), (1.0, 1.0)]);
+        assert_eq!(found.by_turn, [(0.0, 0.75)]);
+        assert!((found.slope_per_doubling - 0.25).abs() < 1e-12);
+    }
+}
