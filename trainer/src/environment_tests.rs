@@ -3,7 +3,7 @@
 use super::*;
 use crate::simulator;
 use proptest::prelude::*;
-use seqroute_core::config::Strategy;
+use seqroute_core::config::{Accepts, Strategy};
 use seqroute_core::money::Prices;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
@@ -20,6 +20,8 @@ fn model(name: &str, pico: u64) -> ModelConfig {
         context_tokens: 100_000,
         expected_output_tokens: 10,
         upper_output_tokens: 10,
+        accepts: Accepts::default(),
+        compat_group: None,
     }
 }
 

@@ -20,7 +20,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use seqroute_core::config::ModelConfig;
+use seqroute_core::config::{Accepts, ModelConfig};
 use seqroute_core::money::Prices;
 
 use crate::session::{Outcome, Session, Turn};
@@ -151,6 +151,8 @@ pub fn tiers() -> Vec<ModelConfig> {
         context_tokens: 128_000,
         expected_output_tokens: tier.output_tokens[0],
         upper_output_tokens: tier.output_tokens[1],
+        accepts: Accepts::default(),
+        compat_group: None,
     };
     TIERS.iter().map(tier).collect()
 }

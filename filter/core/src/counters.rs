@@ -3,120 +3,118 @@
 //! The core only adds numbers up; the shell turns each into an Envoy counter named `seqroute.<name>`. Envoy
 //! counters have no labels, so a fixed dimension is part of the name.
 
-/// One counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Counter {
-    /// LLM requests that reached a decision.
-    Decisions,
-    /// Requests passed on untouched (no LLM call, or no session where that means bypass).
-    Bypassed,
-    /// Requests refused because no model was affordable.
-    Exhausted,
-    /// Requests refused because the session table had no room.
-    TableFull,
-    /// Requests refused because a session had too many turns in flight.
-    TooManyInFlight,
-    /// Requests refused because shared data could not be read or written.
-    StoreErrors,
-    /// Compare-and-swap attempts that another VM won.
-    CasConflicts,
-    /// Requests without a session id.
-    NoSession,
-    /// Bodies that are no JSON object.
-    InvalidBody,
-    /// Requests for a model that is not configured.
-    UnknownModel,
-    /// Trusted headers with a value that is no number in range.
-    InvalidHeader,
-    /// Policies whose output was not finite; the cheapest model was taken.
-    PolicyFailures,
-    /// Answers without usage, charged by estimate.
-    UsageEstimated,
-    /// Settlements above their reservation.
-    Overruns,
-    /// Settlements that came after their lease had expired.
-    LateSettlements,
-    /// Sessions created in the table.
-    SessionsCreated,
-    /// Sessions forgotten to make room.
-    SessionsEvicted,
-    /// Money reserved, nano-USD. Always: granted = settled + refunded + expired + outstanding.
-    GrantedNanoUsd,
-    /// Reserved money that was spent, nano-USD.
-    SettledNanoUsd,
-    /// Reserved money given back, nano-USD.
-    RefundedNanoUsd,
-    /// Reserved money given back because its lease ran out, nano-USD.
-    ExpiredNanoUsd,
-    /// Money spent beyond a reservation, nano-USD.
-    OverrunNanoUsd,
-    /// Money spent by settlements whose lease had expired, nano-USD.
-    LateNanoUsd,
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $counter:ident = $name:literal,)+) => {
+        /// One counter.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Counter {
+            $($(#[doc = $doc])+ $counter,)+
+        }
+
+        impl Counter {
+            /// Every counter, in the order of their numbers.
+            pub const ALL: &[Counter] = &[$(Counter::$counter),+];
+
+            /// The counter's name behind `seqroute.`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Counter::$counter => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl Counter {
-    /// Every counter, in the order of their numbers.
-    pub const ALL: [Counter; 23] = [
-        Counter::Decisions,
-        Counter::Bypassed,
-        Counter::Exhausted,
-        Counter::TableFull,
-        Counter::TooManyInFlight,
-        Counter::StoreErrors,
-        Counter::CasConflicts,
-        Counter::NoSession,
-        Counter::InvalidBody,
-        Counter::UnknownModel,
-        Counter::InvalidHeader,
-        Counter::PolicyFailures,
-        Counter::UsageEstimated,
-        Counter::Overruns,
-        Counter::LateSettlements,
-        Counter::SessionsCreated,
-        Counter::SessionsEvicted,
-        Counter::GrantedNanoUsd,
-        Counter::SettledNanoUsd,
-        Counter::RefundedNanoUsd,
-        Counter::ExpiredNanoUsd,
-        Counter::OverrunNanoUsd,
-        Counter::LateNanoUsd,
-    ];
-
-    /// The counter's name behind `seqroute.`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Counter::Decisions => "decisions",
-            Counter::Bypassed => "bypassed",
-            Counter::Exhausted => "exhausted",
-            Counter::TableFull => "table_full",
-            Counter::TooManyInFlight => "too_many_in_flight",
-            Counter::StoreErrors => "store_errors",
-            Counter::CasConflicts => "cas_conflicts",
-            Counter::NoSession => "no_session",
-            Counter::InvalidBody => "invalid_body",
-            Counter::UnknownModel => "unknown_model",
-            Counter::InvalidHeader => "invalid_header",
-            Counter::PolicyFailures => "policy_failures",
-            Counter::UsageEstimated => "usage_estimated",
-            Counter::Overruns => "overruns",
-            Counter::LateSettlements => "late_settlements",
-            Counter::SessionsCreated => "sessions_created",
-            Counter::SessionsEvicted => "sessions_evicted",
-            Counter::GrantedNanoUsd => "granted_nano_usd",
-            Counter::SettledNanoUsd => "settled_nano_usd",
-            Counter::RefundedNanoUsd => "refunded_nano_usd",
-            Counter::ExpiredNanoUsd => "expired_nano_usd",
-            Counter::OverrunNanoUsd => "overrun_nano_usd",
-            Counter::LateNanoUsd => "late_nano_usd",
-        }
-    }
+counters! {
+    /// LLM requests that reached a decision.
+    Decisions = "decisions",
+    /// Requests passed on untouched (no LLM call, or no session where that means bypass).
+    Bypassed = "bypassed",
+    /// Requests refused because no model was affordable.
+    Exhausted = "exhausted",
+    /// Of these, refused because the tenant's budget was used up, not the session's.
+    TenantExhausted = "tenant_exhausted",
+    /// Requests served with an answer cut shorter than usual, the last thing before a refusal.
+    Shortened = "shortened",
+    /// Requests kept with a model, or its group, because the conversation could not be taken to another.
+    Locked = "locked",
+    /// Requests kept with the last model because a switch would not have paid for the lost prompt cache.
+    CacheKept = "cache_kept",
+    /// Requests refused because the session table had no room.
+    TableFull = "table_full",
+    /// Requests refused because a session had too many turns in flight.
+    TooManyInFlight = "too_many_in_flight",
+    /// Requests refused because shared data could not be read or written.
+    StoreErrors = "store_errors",
+    /// Compare-and-swap attempts that another VM won.
+    CasConflicts = "cas_conflicts",
+    /// Requests without a session id.
+    NoSession = "no_session",
+    /// Bodies that are no JSON object.
+    InvalidBody = "invalid_body",
+    /// Requests for a model that is not configured.
+    UnknownModel = "unknown_model",
+    /// Trusted headers with a value that is no number in range.
+    InvalidHeader = "invalid_header",
+    /// Policies whose output was not finite; the cheapest model was taken.
+    PolicyFailures = "policy_failures",
+    /// Answers without usage, charged by estimate.
+    UsageEstimated = "usage_estimated",
+    /// Settlements above their reservation.
+    Overruns = "overruns",
+    /// Settlements that came after their lease had expired.
+    LateSettlements = "late_settlements",
+    /// Sessions created in the table.
+    SessionsCreated = "sessions_created",
+    /// Sessions that made room for others before their TTL.
+    SessionsEvicted = "sessions_evicted",
+    /// Sessions that were over (unseen for their TTL) and removed.
+    SessionsExpired = "sessions_expired",
+    /// Evicted sessions that came back with what they had spent.
+    SessionsRestored = "sessions_restored",
+    /// Evicted sessions whose spending was forgotten before their TTL: should one come back, its budget is new.
+    SessionsForgotten = "sessions_forgotten",
+    /// Reservations that nobody ended within their lease.
+    LeasesExpired = "leases_expired",
+    /// Money reserved, nano-USD. Always: granted = settled + refunded + expired + outstanding.
+    GrantedNanoUsd = "granted_nano_usd",
+    /// Reserved money that was spent, nano-USD.
+    SettledNanoUsd = "settled_nano_usd",
+    /// Reserved money given back, nano-USD.
+    RefundedNanoUsd = "refunded_nano_usd",
+    /// Reserved money given back because its lease ran out, nano-USD.
+    ExpiredNanoUsd = "expired_nano_usd",
+    /// Money spent beyond a reservation, nano-USD.
+    OverrunNanoUsd = "overrun_nano_usd",
+    /// Money spent by settlements whose lease had expired, nano-USD.
+    LateNanoUsd = "late_nano_usd",
+    /// Money reserved of tenants, nano-USD. Always: granted = settled + refunded + expired + held.
+    TenantGrantedNanoUsd = "tenant_granted_nano_usd",
+    /// Reserved money of tenants that was spent, nano-USD.
+    TenantSettledNanoUsd = "tenant_settled_nano_usd",
+    /// Reserved money of tenants given back, nano-USD.
+    TenantRefundedNanoUsd = "tenant_refunded_nano_usd",
+    /// Reserved money of tenants given back because its lease ran out, nano-USD.
+    TenantExpiredNanoUsd = "tenant_expired_nano_usd",
+    /// Money of tenants spent beyond a reservation, or after its lease had expired, nano-USD.
+    TenantOverrunNanoUsd = "tenant_overrun_nano_usd",
+    /// Decisions that were only recorded.
+    ShadowDecisions = "shadow_decisions",
+    /// Of these, requests that would have been refused.
+    ShadowRefusals = "shadow_refusals",
 }
 
 /// Additions to the counters, collected while one request is handled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     sums: [u64; Counter::ALL.len()],
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts { sums: [0; Counter::ALL.len()] }
+    }
 }
 
 impl Counts {

@@ -30,18 +30,29 @@ pub fn best(
     lambda: f32,
     rule: LambdaRule,
 ) -> Option<usize> {
-    let score = |k: usize| {
-        let quality = values.quality.get(k)?;
-        let cost = match rule {
-            LambdaRule::SpendToGo => *values.cost.get(k)?,
-            LambdaRule::NextCost => (estimates.get(k)?.expected.0 as f64 / budget.0.max(1) as f64) as f32,
-        };
-        // With λ = 0 the cost head must not matter, whatever it says.
-        let score = if lambda == 0.0 { *quality } else { quality - lambda * cost };
-        score.is_finite().then_some((k, score))
-    };
+    let score = |k: usize| Some((k, score(k, values, estimates, budget, lambda, rule)?));
     let scored = mask.allowed().filter_map(score);
     scored.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(k, _)| k)
+}
+
+/// The score of model `k`; `None` when it is not finite.
+#[must_use]
+pub fn score(
+    k: usize,
+    values: &QValues,
+    estimates: &[CostEstimate],
+    budget: NanoUsd,
+    lambda: f32,
+    rule: LambdaRule,
+) -> Option<f32> {
+    let quality = values.quality.get(k)?;
+    let cost = match rule {
+        LambdaRule::SpendToGo => *values.cost.get(k)?,
+        LambdaRule::NextCost => (estimates.get(k)?.expected.0 as f64 / budget.0.max(1) as f64) as f32,
+    };
+    // With λ = 0 the cost head must not matter, whatever it says.
+    let score = if lambda == 0.0 { *quality } else { quality - lambda * cost };
+    score.is_finite().then_some(score)
 }
 
 /// The allowed model with the highest expected cost: the myopic baseline.

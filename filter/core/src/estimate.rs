@@ -77,6 +77,15 @@ fn scaled(bytes: u64, tokens: u64, per_bytes: u64) -> u64 {
     u64::try_from(product.div_ceil(u128::from(per_bytes.max(1)))).unwrap_or(u64::MAX)
 }
 
+/// Tokens at the prompt's head that the model of the last turn has in its provider's cache, as far as can be told:
+/// the last turn's prompt, while the cache lives.
+#[must_use]
+pub fn cached_prefix_tokens(config: &EstimateConfig, session: &SessionView, model: usize) -> u64 {
+    let was_last = session.last_model.is_some_and(|last| usize::from(last) == model);
+    let warm = session.idle_ms.is_some_and(|idle_ms| idle_ms <= config.prompt_cache_ttl_ms);
+    if was_last && warm { session.last_prompt_tokens } else { 0 }
+}
+
 /// The estimated cost of one turn with one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CostEstimate {
@@ -90,7 +99,8 @@ pub struct CostEstimate {
     pub fits_context: bool,
 }
 
-/// Estimates what this request would cost with `model`; `can_cut` says whether the answer's length can be limited.
+/// Estimates what this request would cost with `model`, its prompt cached nowhere; `can_cut` says whether the answer's
+/// length can be limited.
 #[must_use]
 pub fn cost(
     model: &ModelConfig,
@@ -98,18 +108,34 @@ pub fn cost(
     session: &SessionView,
     can_cut: bool,
 ) -> CostEstimate {
-    let priced = |input_tokens, output_tokens| {
-        model.prices.cost(&Usage { input_tokens, output_tokens, ..Usage::default() })
-    };
+    cost_with_cache(model, tokens, session, can_cut, 0)
+}
+
+/// The same where the provider has `cached_tokens` of the prompt cached. Only the expected cost counts on that: the
+/// cache may be gone.
+#[must_use]
+pub fn cost_with_cache(
+    model: &ModelConfig,
+    tokens: &TokenEstimate,
+    session: &SessionView,
+    can_cut: bool,
+    cached_tokens: u64,
+) -> CostEstimate {
     let usual = expected_output_tokens(model, session);
     let uncut = usual.saturating_mul(UNCUT_OUTPUT_FACTOR);
     let limit = tokens.max_output_tokens.unwrap_or(model.upper_output_tokens.max(uncut));
     let expected_output = usual.min(limit);
     let uncut = if can_cut { uncut.min(limit) } else { limit };
+    let expected = Usage {
+        input_tokens: tokens.prompt_tokens,
+        cached_input_tokens: cached_tokens,
+        output_tokens: expected_output,
+        ..Usage::default()
+    };
     CostEstimate {
-        expected: priced(tokens.prompt_tokens, expected_output),
-        least: priced(tokens.upper_prompt_tokens, uncut),
-        upper: priced(tokens.upper_prompt_tokens, limit),
+        expected: model.prices.cost(&expected),
+        least: model.prices.upper_cost(tokens.upper_prompt_tokens, uncut),
+        upper: model.prices.upper_cost(tokens.upper_prompt_tokens, limit),
         fits_context: tokens.prompt_tokens.saturating_add(expected_output) <= model.context_tokens,
     }
 }
@@ -126,8 +152,8 @@ pub fn expected_output_tokens(model: &ModelConfig, session: &SessionView) -> u64
 /// The output tokens that `reserved` pays for after the upper input: what an answer is cut at.
 #[must_use]
 pub fn affordable_output_tokens(model: &ModelConfig, tokens: &TokenEstimate, reserved: NanoUsd) -> u64 {
-    let input = Usage { input_tokens: tokens.upper_prompt_tokens, ..Usage::default() };
-    let free_pico = u128::from(reserved.saturating_sub(model.prices.cost(&input)).0).saturating_mul(1000);
+    let input = model.prices.upper_cost(tokens.upper_prompt_tokens, 0);
+    let free_pico = u128::from(reserved.saturating_sub(input).0).saturating_mul(1000);
     let tokens = free_pico.checked_div(u128::from(model.prices.output_pico_usd_per_token));
     // Free output is not cut.
     tokens.and_then(|tokens| u64::try_from(tokens).ok()).unwrap_or(u64::MAX)
@@ -178,6 +204,28 @@ mod tests {
     #[test]
     fn a_prompt_beyond_the_context_does_not_fit() {
         assert!(!cost(&model(), &fresh(4 * 128_000), &SessionView::default(), true).fits_context);
+    }
+
+    #[test]
+    fn a_cached_prefix_makes_the_expected_cost_smaller_and_no_bound() {
+        let mut model = model();
+        model.prices.cached_input_pico_usd_per_token = Some(10_000);
+        let config = EstimateConfig::default();
+        let session = SessionView {
+            turns: 1,
+            last_model: Some(1),
+            last_prompt_tokens: 200,
+            idle_ms: Some(1000),
+            ..SessionView::default()
+        };
+        let cached = cached_prefix_tokens(&config, &session, 1);
+        assert_eq!((cached, cached_prefix_tokens(&config, &session, 0)), (200, 0));
+        let [cold, warm] =
+            [0, cached].map(|cached| cost_with_cache(&model, &fresh(1200), &session, true, cached));
+        assert_eq!(warm.expected, NanoUsd(cold.expected.0 - 200 * 100 + 200 * 10));
+        assert_eq!((warm.least, warm.upper), (cold.least, cold.upper));
+        let late = SessionView { idle_ms: Some(config.prompt_cache_ttl_ms + 1), ..session };
+        assert_eq!(cached_prefix_tokens(&config, &late, 1), 0);
     }
 
     #[test]

@@ -144,6 +144,7 @@ mod tests {
             last_prompt_tokens: 80,
             last_body_bytes: 320,
             output_tokens: 30,
+            ..SessionView::default()
         }
     }
 
@@ -222,7 +223,7 @@ mod tests {
             let view = SessionView {
                 budget: NanoUsd(money[0]), spent: NanoUsd(money[1]), outstanding: NanoUsd(money[2]), turns,
                 in_flight: 0, last_model: None, last_prompt_tokens: tokens[0], last_body_bytes: 0,
-                output_tokens: tokens[1],
+                output_tokens: tokens[1], ..SessionView::default()
             };
             let size = TokenEstimate { prompt_tokens: tokens[2], upper_prompt_tokens: tokens[2], max_output_tokens: None };
             let estimates = [CostEstimate::default(); 2];

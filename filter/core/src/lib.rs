@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! request ──► features ──► mask ──► policy ──► reservation ──► record
-//! (request,    (features)   (mask)   (policy,   (ledger)        (record)
-//!  scan)                              decide)
+//! (request,    (features)   (locks,  (policy,   (ledger)        (record)
+//!  scan)                     mask)    decide)
 //! ```
 //!
 //! [`engine::Engine`] ties them together. The proxy-wasm shell, the trainer and the tests all call this crate, so
@@ -36,12 +36,15 @@ pub mod decide;
 pub mod engine;
 pub mod estimate;
 pub mod features;
+pub mod identity;
 pub mod ledger;
 pub mod local_reply;
+pub mod locks;
 pub mod mask;
 pub mod money;
 pub mod policy;
 pub mod record;
+pub mod reply_headers;
 pub mod request;
 pub mod scan;
 pub mod session_id;

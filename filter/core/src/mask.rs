@@ -11,6 +11,7 @@ use crate::MAX_MODELS;
 use crate::config::{GuardConfig, ModelConfig};
 use crate::estimate::{self, CostEstimate, TokenEstimate};
 use crate::ledger::SessionView;
+use crate::locks::Permitted;
 use crate::money::NanoUsd;
 use crate::usage::Usage;
 
@@ -26,12 +27,32 @@ impl ActionMask {
     /// leave `reserve` of it.
     #[must_use]
     pub fn new(estimates: &[CostEstimate], available: NanoUsd, reserve: NanoUsd) -> Self {
+        Self::among(estimates, Permitted::all(), available, reserve)
+    }
+
+    /// The same among the models that the conversation permits.
+    #[must_use]
+    pub fn among(
+        estimates: &[CostEstimate],
+        permitted: Permitted,
+        available: NanoUsd,
+        reserve: NanoUsd,
+    ) -> Self {
         let mut mask = ActionMask { len: estimates.len().min(MAX_MODELS), ..ActionMask::default() };
-        let cheapest = cheapest(estimates);
+        let cheapest = cheapest(estimates, permitted);
         for (k, (allowed, estimate)) in mask.allowed.iter_mut().zip(estimates).enumerate() {
             let to_leave = if Some(k) == cheapest { NanoUsd::ZERO } else { reserve };
-            *allowed = estimate.fits_context && estimate.least.saturating_add(to_leave) <= available;
+            let affordable = estimate.least.saturating_add(to_leave) <= available;
+            *allowed = permitted.allows(k) && estimate.fits_context && affordable;
         }
+        mask
+    }
+
+    /// This model alone.
+    #[must_use]
+    pub fn only(k: usize, models: usize) -> Self {
+        let mut mask = ActionMask { len: models.min(MAX_MODELS), ..ActionMask::default() };
+        mask.allowed.iter_mut().enumerate().for_each(|(at, allowed)| *allowed = at == k);
         mask
     }
 
@@ -53,9 +74,11 @@ impl ActionMask {
     }
 }
 
-/// The model that is cheapest this turn among those whose context fits.
-fn cheapest(estimates: &[CostEstimate]) -> Option<usize> {
-    let fitting = estimates.iter().enumerate().filter(|(_, estimate)| estimate.fits_context);
+/// The model that is cheapest this turn among the permitted ones whose context fits.
+#[must_use]
+pub fn cheapest(estimates: &[CostEstimate], permitted: Permitted) -> Option<usize> {
+    let fitting = estimates.iter().enumerate();
+    let fitting = fitting.filter(|(k, estimate)| estimate.fits_context && permitted.allows(*k));
     fitting.min_by_key(|(_, estimate)| estimate.least).map(|(k, _)| k)
 }
 
@@ -68,11 +91,13 @@ pub fn reserve(
     guard: &GuardConfig,
     models: &[ModelConfig],
     estimates: &[CostEstimate],
+    permitted: Permitted,
     tokens: &TokenEstimate,
     session: &SessionView,
 ) -> NanoUsd {
     let turns_left = guard.remaining_turns_after(session.turns);
-    let Some(model) = cheapest(estimates).and_then(|k| models.get(k)).filter(|_| turns_left > 0.0) else {
+    let Some(model) = cheapest(estimates, permitted).and_then(|k| models.get(k)).filter(|_| turns_left > 0.0)
+    else {
         return NanoUsd::ZERO;
     };
     let output_tokens = estimate::expected_output_tokens(model, session);
@@ -132,7 +157,13 @@ mod tests {
         let guard = GuardConfig { remaining_turns: vec![9.0, 9.0, 2.0] };
         // A turn is 300 × 100 + 100 × 400 pico-USD·1000; the prompt grows by 100 tokens, once and then twice.
         let expected = 2 * (300 * 100 + 100 * 400) + 3 * 100 * 100;
-        assert_eq!(reserve(&guard, &models, &estimates, &tokens, &session), NanoUsd(expected));
-        assert_eq!(reserve(&GuardConfig::default(), &models, &estimates, &tokens, &session), NanoUsd::ZERO);
+        assert_eq!(
+            reserve(&guard, &models, &estimates, Permitted::all(), &tokens, &session),
+            NanoUsd(expected)
+        );
+        assert_eq!(
+            reserve(&GuardConfig::default(), &models, &estimates, Permitted::all(), &tokens, &session),
+            NanoUsd::ZERO
+        );
     }
 }

@@ -104,6 +104,15 @@ pub struct Prices {
 }
 
 impl Prices {
+    /// What so many tokens can cost at most, however the provider's prompt cache treats them: a provider may write
+    /// all of the input to its cache, and ask more for that.
+    #[must_use]
+    pub fn upper_cost(&self, input_tokens: u64, output_tokens: u64) -> NanoUsd {
+        let dearer = self.cache_write_pico_usd_per_token.is_some_and(|w| w > self.input_pico_usd_per_token);
+        let cache_write_tokens = if dearer { input_tokens } else { 0 };
+        self.cost(&Usage { input_tokens, cache_write_tokens, output_tokens, ..Usage::default() })
+    }
+
     /// What `usage` costs, rounded up to the next nano-USD.
     ///
     /// Token counts follow the inclusive convention (see [`Usage`]): the cached parts are subsets of the input.
@@ -172,6 +181,13 @@ mod tests {
         };
         // 100 × 3.00 + 600 × 0.30 + 300 × 3.75 + 10 × 15.00 USD per million tokens
         assert_eq!(prices().cost(&usage), NanoUsd(300_000 + 180_000 + 1_125_000 + 150_000));
+    }
+
+    #[test]
+    fn the_upper_cost_assumes_that_all_input_is_written_to_a_dearer_cache() {
+        assert_eq!(prices().upper_cost(1000, 10), NanoUsd(3_750_000 + 150_000));
+        let cheap = Prices { cache_write_pico_usd_per_token: None, ..prices() };
+        assert_eq!(cheap.upper_cost(1000, 10), NanoUsd(3_000_000 + 150_000));
     }
 
     #[test]

@@ -20,30 +20,49 @@ pub struct DecisionRecord {
     pub time_ms: u64,
     /// Salted hash of the session; `None` for a request without one.
     pub session: Option<String>,
+    /// Salted hash of the tenant; `None` where tenants have no budgets.
+    #[serde(default)]
+    pub tenant: Option<String>,
     /// Settled turns before this one.
     pub turn: u32,
     /// Policy id, or the name of the strategy.
     pub policy: String,
+    /// Share of the sessions that this policy decides: below 1 while another one is tried beside it.
+    #[serde(default = "whole")]
+    pub policy_share: f64,
+    /// The decision was only recorded: the request passed untouched, and nothing was charged.
+    #[serde(default)]
+    pub shadow: bool,
     /// The model the client asked for (at most 64 characters).
     pub requested_model: Option<String>,
     /// Names of the models, in the order of the lists below.
     pub models: Vec<String>,
     /// The chosen model; `None` when the request was refused.
     pub chosen: Option<String>,
-    /// Why: `policy`, `strategy`, `fallback`, or the code of the refusal.
+    /// Why: `policy`, `strategy`, `cache_kept`, `shortened`, `fallback`, or the code of the refusal.
     pub reason: String,
-    /// Chance with which the policy takes this action in this state.
+    /// Chance with which the action was taken, given the state and the policy: 1, for policies are deterministic; 0 in
+    /// a shadow, whose action was not taken. A policy's share of the sessions is apart, in `policy_share`.
     pub propensity: f32,
     /// The state, in the order of [`crate::features::names`].
     pub features: Vec<f32>,
     /// Which models were allowed.
     pub mask: Vec<bool>,
+    /// Expected cost per model.
+    #[serde(default)]
+    pub expected_nano_usd: Vec<NanoUsd>,
+    /// The conversation was locked to its last model, or that model's group.
+    #[serde(default)]
+    pub locked: bool,
     /// Quality to go per model; empty unless a policy chose.
     pub q_quality: Vec<f32>,
     /// Spend to go per model as a share of the budget; empty unless a policy chose.
     pub q_cost: Vec<f32>,
     /// λ of the decision.
     pub lambda: f32,
+    /// The request's difficulty as a trusted header gave it, 0 to 1.
+    #[serde(default)]
+    pub difficulty: Option<f32>,
     /// Estimated input tokens.
     pub prompt_tokens: u64,
     /// The client's limit on output tokens.
@@ -66,4 +85,8 @@ pub struct DecisionRecord {
     pub usage: Option<Usage>,
     /// Status of the answer the client got.
     pub status: Option<u32>,
+}
+
+fn whole() -> f64 {
+    1.0
 }

@@ -4,11 +4,11 @@
 //! a trusted header that makes no sense is an error of the caller, not a free lunch.
 
 use crate::api::path_matches;
-use crate::config::{CLUSTER_HEADER, Config, NoSession, OnError};
+use crate::config::{CLUSTER_HEADER, Config, Enforcement, HintConfig, OnError};
 use crate::counters::{Counter, Counts};
+use crate::identity::Identity;
 use crate::local_reply::{LocalReply, Refusal};
 use crate::money::NanoUsd;
-use crate::session_id::{MAX_RAW_ID_BYTES, SessionId};
 
 /// Prefix of the headers that are ours: a client may not send them upstream.
 pub const INTERNAL_PREFIX: &[u8] = b"x-seqroute-";
@@ -31,12 +31,16 @@ impl Headers for Vec<(Vec<u8>, Vec<u8>)> {
 pub struct RequestHead {
     /// Path without its query.
     pub path: String,
-    /// The session; `None` for a request without one that is served by the default budget.
-    pub session: Option<SessionId>,
+    /// Session and tenant.
+    pub identity: Identity,
     /// Budget of the session, if it is new.
     pub budget: NanoUsd,
     /// λ of this request.
     pub lambda: f32,
+    /// Difficulty of this request as a trusted header gave it, 0 to 1.
+    pub difficulty: Option<f32>,
+    /// A trusted caller asked for all decision headers.
+    pub debug: bool,
     /// `content-length`.
     pub body_bytes: Option<u64>,
 }
@@ -69,47 +73,37 @@ impl RequestHead {
             counts.add(Counter::Bypassed, 1);
             return HeadVerdict::Bypass;
         }
-        let session = session(config, headers);
-        if session.is_none() {
-            counts.add(Counter::NoSession, 1);
-            match config.session.no_session {
-                NoSession::DefaultBudget => {}
-                NoSession::Bypass => {
-                    counts.add(Counter::Bypassed, 1);
-                    return HeadVerdict::Bypass;
-                }
-                NoSession::Reject => {
-                    let expected = config.session.headers.join("`, `");
-                    let refusal = Refusal::NoSession { expected };
-                    return HeadVerdict::Refuse(Box::new(LocalReply::new(&refusal, config, &path)));
-                }
-            }
-        }
-        let mut refuse = |header: &str, expected: &'static str| {
+        // In a shadow nothing is refused.
+        let reject =
+            config.on_error.invalid_header == OnError::Reject && config.enforcement == Enforcement::Enforce;
+        let mut invalid = |header: &str, expected: &'static str| {
             counts.add(Counter::InvalidHeader, 1);
             let refusal = Refusal::InvalidHeader { header: header.to_owned(), expected };
-            (config.on_error.invalid_header == OnError::Reject)
-                .then(|| HeadVerdict::Refuse(Box::new(LocalReply::new(&refusal, config, &path))))
+            reject.then(|| HeadVerdict::Refuse(Box::new(LocalReply::new(&refusal, config, &path, 0))))
         };
-        let budget = match trusted_budget(config, headers) {
-            Ok(budget) => budget,
-            Err(()) => {
-                match refuse(&config.budget.header, "a positive decimal number of USD within the maximum") {
-                    Some(verdict) => return verdict,
-                    None => config.default_budget(),
-                }
-            }
+        let budget = trusted_budget(config, headers).or_else(|expected| {
+            invalid(&config.budget.header, expected).map_or(Ok(config.default_budget()), Err)
+        });
+        let hint =
+            HintConfig { header: config.lambda.header.clone(), trust_header: config.lambda.trust_header };
+        let lambda = trusted_number(&hint, headers, f32::MAX, "a finite number, at least 0")
+            .or_else(|expected| invalid(&hint.header, expected).map_or(Ok(None), Err));
+        let difficulty = trusted_number(&config.difficulty, headers, 1.0, "a number from 0 to 1")
+            .or_else(|expected| invalid(&config.difficulty.header, expected).map_or(Ok(None), Err));
+        let (budget, lambda, difficulty) = match (budget, lambda, difficulty) {
+            (Ok(budget), Ok(lambda), Ok(difficulty)) => (budget, lambda, difficulty),
+            (Err(refuse), ..) | (_, Err(refuse), _) | (.., Err(refuse)) => return refuse,
         };
-        let lambda = match trusted_lambda(config, headers) {
-            Ok(lambda) => lambda,
-            Err(()) => match refuse(&config.lambda.header, "a finite number, at least 0") {
-                Some(verdict) => return verdict,
-                None => config.lambda.value,
-            },
-        };
-        let body_bytes =
-            headers.get("content-length").and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
-        HeadVerdict::Llm(Box::new(RequestHead { path, session, budget, lambda, body_bytes }))
+        let length = headers.get("content-length");
+        HeadVerdict::Llm(Box::new(RequestHead {
+            identity: Identity::read(config, headers),
+            budget,
+            lambda: lambda.unwrap_or(config.lambda.value),
+            difficulty,
+            debug: trusted(&config.debug, headers).is_some_and(|value| value == b"true" || value == b"1"),
+            body_bytes: length.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
+            path,
+        }))
     }
 }
 
@@ -119,30 +113,33 @@ fn path_without_query(headers: &impl Headers) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-fn session(config: &Config, headers: &impl Headers) -> Option<SessionId> {
-    let fits = |id: &Vec<u8>| !id.is_empty() && id.len() <= MAX_RAW_ID_BYTES;
-    let raw_id = config.session.headers.iter().find_map(|name| headers.get(name).filter(fits))?;
-    let tenant = config.session.tenant_header.as_ref().and_then(|name| headers.get(name)).unwrap_or_default();
-    Some(SessionId::new(config.salt.as_bytes(), &tenant, &raw_id))
+/// The value of a header that is believed.
+fn trusted(hint: &HintConfig, headers: &impl Headers) -> Option<Vec<u8>> {
+    if hint.trust_header { headers.get(&hint.header) } else { None }
 }
 
-fn trusted_budget(config: &Config, headers: &impl Headers) -> Result<NanoUsd, ()> {
-    let value = if config.budget.trust_header { headers.get(&config.budget.header) } else { None };
-    let Some(value) = value else {
+fn trusted_budget(config: &Config, headers: &impl Headers) -> Result<NanoUsd, &'static str> {
+    let expected = "a positive decimal number of USD within the maximum";
+    let (header, trust_header) = (config.budget.header.clone(), config.budget.trust_header);
+    let Some(value) = trusted(&HintConfig { header, trust_header }, headers) else {
         return Ok(config.default_budget());
     };
-    let text = std::str::from_utf8(&value).map_err(|_| ())?;
-    let budget = NanoUsd::parse_usd(text).map_err(|_| ())?;
-    if budget > NanoUsd::ZERO && budget <= config.max_budget() { Ok(budget) } else { Err(()) }
+    let text = std::str::from_utf8(&value).map_err(|_| expected)?;
+    let budget = NanoUsd::parse_usd(text).map_err(|_| expected)?;
+    if budget > NanoUsd::ZERO && budget <= config.max_budget() { Ok(budget) } else { Err(expected) }
 }
 
-fn trusted_lambda(config: &Config, headers: &impl Headers) -> Result<f32, ()> {
-    let value = if config.lambda.trust_header { headers.get(&config.lambda.header) } else { None };
-    let Some(value) = value else {
-        return Ok(config.lambda.value);
-    };
-    let lambda: f32 = std::str::from_utf8(&value).map_err(|_| ())?.trim().parse().map_err(|_| ())?;
-    if lambda.is_finite() && lambda >= 0.0 { Ok(lambda) } else { Err(()) }
+/// A number from 0 to `max`; `None` where the header is absent or not believed.
+fn trusted_number(
+    hint: &HintConfig,
+    headers: &impl Headers,
+    max: f32,
+    expected: &'static str,
+) -> Result<Option<f32>, &'static str> {
+    let Some(value) = trusted(hint, headers) else { return Ok(None) };
+    let number = std::str::from_utf8(&value).ok().and_then(|text| text.trim().parse::<f32>().ok());
+    let number = number.filter(|number| (0.0..=max).contains(number));
+    number.map(Some).ok_or(expected)
 }
 
 #[cfg(test)]
@@ -187,23 +184,6 @@ mod tests {
     }
 
     #[test]
-    fn a_session_id_of_any_bytes_is_hashed() {
-        let config = config(|_| {});
-        assert!(llm(read(&config, &[("x-session-id", b"\xff\xfe")])).session.is_some());
-        assert_eq!(llm(read(&config, &[("x-session-id", &[b'a'; 256])])).session, None);
-        assert_eq!(llm(read(&config, &[("x-session-id", b"")])).session, None);
-    }
-
-    #[test]
-    fn no_session_follows_the_configuration() {
-        assert_eq!(llm(read(&config(|_| {}), &[])).session, None);
-        let bypass = config(|v| v["session"] = json!({"no_session": "bypass"}));
-        assert_eq!(read(&bypass, &[]), HeadVerdict::Bypass);
-        let reject = config(|v| v["session"] = json!({"no_session": "reject"}));
-        assert!(matches!(read(&reject, &[]), HeadVerdict::Refuse(reply) if reply.status == 400));
-    }
-
-    #[test]
     fn a_budget_header_counts_only_where_it_is_trusted() {
         let header = [("x-session-id", &b"s"[..]), ("x-seqroute-budget-usd", b"0.005")];
         assert_eq!(llm(read(&config(|_| {}), &header)).budget, NanoUsd(10_000_000));
@@ -227,6 +207,30 @@ mod tests {
             });
             assert_eq!(llm(read(&lenient, &header)).budget, NanoUsd(10_000_000));
         }
+    }
+
+    #[test]
+    fn a_difficulty_and_a_wish_for_debugging_count_only_where_they_are_trusted() {
+        let header = [("x-seqroute-difficulty", &b"0.7"[..]), ("x-seqroute-debug", b"true")];
+        let head = llm(read(&config(|_| {}), &header));
+        assert_eq!((head.difficulty, head.debug), (None, false));
+        let trusting = config(|v| {
+            v["difficulty"] = json!({"header": "x-seqroute-difficulty", "trust_header": true});
+            v["debug"] = json!({"header": "x-seqroute-debug", "trust_header": true});
+        });
+        let head = llm(read(&trusting, &header));
+        assert_eq!((head.difficulty, head.debug), (Some(0.7), true));
+        let wrong = read(&trusting, &[("x-seqroute-difficulty", b"1.5")]);
+        assert!(matches!(wrong, HeadVerdict::Refuse(reply) if reply.status == 400));
+    }
+
+    #[test]
+    fn a_shadow_refuses_no_header() {
+        let shadow = config(|v| {
+            v["budget"]["trust_header"] = json!(true);
+            v["enforcement"] = json!("shadow");
+        });
+        assert_eq!(llm(read(&shadow, &[("x-seqroute-budget-usd", b"-1")])).budget, NanoUsd(10_000_000));
     }
 
     #[test]

@@ -34,6 +34,13 @@ impl SessionId {
         let [a, b, c, d, ..] = self.0;
         u32::from_le_bytes([a, b, c, d]).checked_rem(buckets).unwrap_or(0)
     }
+
+    /// A number in 0 … 1 that is the same for all turns of the session and independent of its bucket.
+    #[must_use]
+    pub fn unit_interval(&self) -> f64 {
+        let [.., a, b, c, d] = self.0;
+        f64::from(u32::from_le_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
+    }
 }
 
 impl fmt::Display for SessionId {

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use log::{error, info};
+use log::{error, info, warn};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
@@ -30,7 +30,14 @@ impl RootContext for Root {
         match Engine::configure(&json.unwrap_or_default()) {
             Ok(engine) => {
                 let (version, policy) = (env!("CARGO_PKG_VERSION"), engine.policy_id());
-                info!("seqroute {version}: serving {} models by {policy}", engine.config().models.len());
+                let (models, bytes) = (engine.config().models.len(), engine.config().max_table_bytes());
+                info!(
+                    "seqroute {version}: serving {models} models by {policy}; tables of at most {bytes} bytes"
+                );
+                if let Some(canary) = engine.canary_id() {
+                    info!("seqroute: {canary} decides a share of {}", engine.config().canary_share);
+                }
+                engine.config().warnings().iter().for_each(|warning| warn!("seqroute: {warning}"));
                 self.engine = Some(Rc::new(engine));
                 true
             }

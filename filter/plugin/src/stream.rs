@@ -1,7 +1,7 @@
 //! One HTTP stream: a request on its way in, an answer on its way out, and the end of both.
 //!
 //! Stages of a request: `New` → (`Reading` the body while the headers are held) → `Routed` or `Refused`, or
-//! `Passing` untouched. Whatever happens, [`on_log`](Context) is Envoy's last word and the only place where a turn
+//! `Passing` untouched (with a turn where it is only observed). Whatever happens, [`on_log`](Context) is Envoy's last word and the only place where a turn
 //! ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
 
 use std::rc::Rc;
@@ -10,9 +10,10 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 use seqroute_core::api::{self, Api};
-use seqroute_core::config::{CLUSTER_HEADER, Mode};
+use seqroute_core::config::{CLUSTER_HEADER, Enforcement, Mode};
 use seqroute_core::counters::Counts;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
+use seqroute_core::reply_headers::reply_headers;
 use seqroute_core::request::{HeadVerdict, Headers, RequestHead, is_internal};
 use seqroute_core::scan::answer::AnswerReader;
 use seqroute_core::scan::json::Progress;
@@ -29,6 +30,8 @@ pub struct Stream {
     turn: Option<Box<Turn>>,
     status: Option<u32>,
     answer: Option<AnswerReader>,
+    /// The answer's end was seen.
+    whole: bool,
 }
 
 enum Stage {
@@ -53,6 +56,7 @@ impl Stream {
             turn: None,
             status: None,
             answer: None,
+            whole: false,
         }
     }
 
@@ -128,6 +132,15 @@ impl Stream {
                 host::send(&reply);
                 Action::Pause
             }
+            Admission::Observe(turn) => {
+                self.turn = Some(turn);
+                self.stage = Stage::Passing;
+                Action::Continue
+            }
+            Admission::Bypass => {
+                self.stage = Stage::Passing;
+                Action::Continue
+            }
         }
     }
 
@@ -167,24 +180,11 @@ impl Stream {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
     }
+}
 
-    fn add_decision_headers(&self, turn: &Turn) {
-        let record = turn.record();
-        let free = record.budget_nano_usd.saturating_sub(record.spent_nano_usd);
-        let free = free.saturating_sub(record.outstanding_nano_usd).saturating_sub(record.reserved_nano_usd);
-        let set = |name: &str, value: &str| {
-            let _ =
-                hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value.as_bytes()));
-        };
-        set("x-seqroute-policy", &record.policy);
-        set("x-seqroute-reason", &record.reason);
-        set("x-seqroute-budget-remaining", &free.to_string());
-        if let Some(model) = &record.chosen {
-            set("x-seqroute-model", model);
-        }
-        if let Some(session) = &record.session {
-            set("x-seqroute-session", session);
-        }
+fn add_decision_headers(turn: &Turn) {
+    for (name, value) in reply_headers(turn.record(), turn.wants_debug_headers()) {
+        let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value.as_bytes()));
     }
 }
 
@@ -197,7 +197,10 @@ impl HttpContext for Stream {
         let mut counts = Counts::default();
         let verdict = RequestHead::read(engine.config(), &headers, &mut counts);
         self.metrics.add(&counts);
-        for (name, _) in headers.pairs.iter().filter(|(name, _)| is_internal(name.as_bytes())) {
+        // A shadow changes nothing, not even these.
+        let enforces = engine.config().enforcement == Enforcement::Enforce;
+        let internal = headers.pairs.iter().filter(|(name, _)| enforces && is_internal(name.as_bytes()));
+        for (name, _) in internal {
             let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, None);
         }
         match verdict {
@@ -263,18 +266,27 @@ impl HttpContext for Stream {
         }
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         if let Some(turn) = &self.turn {
             let headers = HeaderList::read(MapType::HttpResponseHeaders);
             let status = headers.get(":status");
             self.status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
             self.answer = Some(AnswerReader::new(&headers.get("content-type").unwrap_or_default()));
-            self.add_decision_headers(turn);
+            self.whole = end_of_stream;
+            if !turn.record().shadow {
+                add_decision_headers(turn);
+            }
         }
         Action::Continue
     }
 
-    fn on_http_response_body(&mut self, size: usize, _end_of_stream: bool) -> Action {
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.whole = true;
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.whole = self.whole || end_of_stream;
         if let Some(answer) = self.answer.as_mut().filter(|_| size > 0) {
             answer.feed(&body_bytes(BufferType::HttpResponseBody, 0, size));
         }
@@ -288,6 +300,7 @@ impl HttpContext for Stream {
         let reader = self.answer.as_mut();
         let answer = Answer {
             status: self.status,
+            whole: self.whole,
             guessed_output_tokens: reader
                 .as_ref()
                 .map_or(0, |reader| reader.guessed_output_tokens(bytes_per_token)),

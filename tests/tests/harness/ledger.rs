@@ -1,6 +1,7 @@
 //! Budgets under concurrency, failures and crashes, through the compiled filter.
 
 use crate::support::{Turn, World, chat};
+use seqroute_core::config::Config;
 use seqroute_tests::settings;
 use serde_json::json;
 
@@ -137,13 +138,18 @@ fn settled_money_survives_a_crash_and_a_reload() {
 #[test]
 fn memory_of_the_table_is_bounded_whatever_clients_send() {
     let mut settings = settings::plugin(json!({"always": "small"}));
-    settings["ledger"] = json!({"buckets": 8, "sessions_per_bucket": 4, "on_full": "evict_idle"});
+    settings["ledger"] =
+        json!({"buckets": 8, "sessions_per_bucket": 4, "evicted_per_bucket": 4, "on_full": "evict_idle"});
+    let config = Config::from_json(settings.to_string().as_bytes()).unwrap();
     let world = World::new(1, &settings);
     for k in 0..2000 {
         world.turn(0, &format!("session-{k}"), &chat(200, 10), 50, 5);
     }
     let shared = world.host.shared_data("seqroute");
     assert_eq!(shared.len(), 8);
-    assert!(shared.byte_size() < 8 * 4 * 128, "{} bytes", shared.byte_size());
-    assert_eq!(world.counter("sessions_created") - world.counter("sessions_evicted"), 32);
+    let most = config.ledger.max_bytes();
+    assert!((shared.byte_size() as u64) < most, "{} of {most} bytes", shared.byte_size());
+    let [created, restored, evicted] =
+        ["created", "restored", "evicted"].map(|name| world.counter(&format!("sessions_{name}")));
+    assert_eq!((created + restored - evicted, world.counter("sessions_forgotten")), (32, 2000 - 32 - 32));
 }

@@ -11,13 +11,48 @@
 //! reservations, which is counted as overrun.
 //!
 //! Sessions live in a table of a fixed number of buckets ([`table`]), each one value in shared data ([`bucket`]),
-//! changed only by compare-and-swap ([`store`]). Memory is bounded by the configuration, whatever clients send.
+//! changed only by compare-and-swap ([`swap`], [`store`]). Memory is bounded by the configuration, whatever clients
+//! send ([`crate::config::LedgerConfig::max_bytes`]). A second level, the tenants' budgets, is kept beside it in the
+//! same way ([`tenants`]); [`accounts`] reserves and ends a turn on both.
 
+pub mod accounts;
 pub mod bucket;
 pub mod store;
+pub mod swap;
 pub mod table;
+pub mod tenants;
 
+use crate::ledger::bucket::BucketError;
+use crate::ledger::store::StoreError;
 use crate::money::NanoUsd;
+
+/// Why an operation did not happen. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The host failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored bytes are no bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// Other VMs won every attempt.
+    #[error("ledger: gave up after {} conflicts", swap::MAX_ATTEMPTS)]
+    Conflicts,
+    /// The bucket has no room: it is full of sessions that may not be forgotten, or of reservations.
+    #[error("ledger: no room in the bucket")]
+    Full,
+    /// The session has too many turns in flight.
+    #[error("ledger: too many turns of one session in flight")]
+    TooManyInFlight,
+    /// A decision asked for more than was free: a defect of the caller, stopped here.
+    #[error("ledger: a decision asked for {asked} USD where {free} USD are free")]
+    Overdrawn {
+        /// What it asked for.
+        asked: NanoUsd,
+        /// What was free.
+        free: NanoUsd,
+    },
+}
 
 /// A session as a decision sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +75,10 @@ pub struct SessionView {
     pub last_body_bytes: u64,
     /// Output tokens of all settled turns.
     pub output_tokens: u64,
+    /// Time since the last settled turn; `None` before the first, and where time does not pass.
+    pub idle_ms: Option<u64>,
+    /// What an outer budget (the tenant's) still allows; `None` where there is none.
+    pub outer_available: Option<NanoUsd>,
 }
 
 impl SessionView {
@@ -52,7 +91,8 @@ impl SessionView {
     /// What may still be reserved.
     #[must_use]
     pub fn available(&self) -> NanoUsd {
-        self.budget.saturating_sub(self.spent).saturating_sub(self.outstanding)
+        let own = self.budget.saturating_sub(self.spent).saturating_sub(self.outstanding);
+        self.outer_available.map_or(own, |outer| own.min(outer))
     }
 
     /// Books a settled turn (without its reservation).
@@ -79,6 +119,27 @@ pub struct SettledTurn {
     pub body_bytes: u64,
     /// Output tokens.
     pub output_tokens: u64,
+}
+
+/// Which books a turn is kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Books {
+    /// Money that sessions may spend.
+    #[default]
+    Real,
+    /// What would have been spent: a shadow's, with keys of their own.
+    Shadow,
+}
+
+impl Books {
+    /// The head of their keys in shared data.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Books::Real => "seqroute",
+            Books::Shadow => "seqroute/shadow",
+        }
+    }
 }
 
 /// How a reservation ends.

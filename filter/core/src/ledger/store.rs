@@ -49,6 +49,29 @@ pub struct MemoryStore {
     values: Mutex<(HashMap<String, Versioned>, u32)>,
 }
 
+impl MemoryStore {
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.lock().map_or(0, |values| values.0.len())
+    }
+
+    /// Whether nothing was ever written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all keys and values.
+    #[must_use]
+    pub fn byte_size(&self) -> u64 {
+        let values = self.values.lock();
+        let size =
+            |(key, (value, _)): (&String, &Versioned)| (key.len() as u64).saturating_add(value.len() as u64);
+        values.map_or(0, |values| values.0.iter().map(size).fold(0, u64::saturating_add))
+    }
+}
+
 impl SharedStore for MemoryStore {
     fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
         let values = self.values.lock().map_err(|error| StoreError(error.to_string()))?;

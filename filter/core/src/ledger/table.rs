@@ -1,40 +1,22 @@
 //! The session table: reserve, settle, refund and expire under compare-and-swap.
 //!
-//! Each operation reads one bucket, expires leases in it, changes one session and writes the bucket back if nobody
-//! else has; on a conflict it starts again from what is there now. A decision made on an old balance is therefore
-//! never written. Counts are only reported for what was written.
+//! Each operation reads one bucket, expires leases in it, changes one session and writes the bucket back (see
+//! [`crate::ledger::swap`]).
+//!
+//! **Room.** A bucket holds a fixed number of sessions. What makes room for a new one, in this order: a session past
+//! its TTL; an idle session that has spent nothing, for a fresh budget is all it had; with `on_full: evict_idle` the
+//! idle session unseen for longest, which moves to the bucket's short list of evicted sessions and comes back from
+//! there with what it had spent. Only where that list overflows is a live session forgotten, and counted as such.
+//! With `on_full: reject` no session that has spent is ever moved. A session with money outstanding never is.
 
 use crate::config::{LedgerConfig, OnFull};
 use crate::counters::{Counter, Counts};
-use crate::ledger::bucket::{Bucket, BucketError, Entry};
-use crate::ledger::store::{CREATE, SharedStore, StoreError, Swap};
-use crate::ledger::{Ending, SessionView};
+use crate::ledger::bucket::{Bucket, Entry, Evicted, Reservation};
+use crate::ledger::store::SharedStore;
+use crate::ledger::swap::{self, Change};
+use crate::ledger::{Books, Ending, LedgerError, SessionView};
 use crate::money::NanoUsd;
 use crate::session_id::SessionId;
-
-/// Attempts before an operation gives up. A conflict means that another VM made progress in the same bucket, so
-/// many in a row need as many VMs that all hit it; the bound only keeps a broken host from holding a worker.
-const MAX_ATTEMPTS: u32 = 1000;
-
-/// Why an operation did not happen. Nothing was written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LedgerError {
-    /// The host failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The stored bytes are no bucket.
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    /// Other VMs won every attempt.
-    #[error("session table: gave up after {MAX_ATTEMPTS} conflicts")]
-    Conflicts,
-    /// The bucket is full of sessions that may not be forgotten.
-    #[error("session table: no room for a new session")]
-    Full,
-    /// The session has too many turns in flight.
-    #[error("session table: too many turns of one session in flight")]
-    TooManyInFlight,
-}
 
 /// What a decision wants from the session it saw.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,8 +34,8 @@ pub struct Reserved<T> {
     pub value: T,
     /// The session as the decision saw it.
     pub seen: SessionView,
-    /// The reservation's id.
-    pub reservation: Option<u64>,
+    /// The reservation's id and what it holds.
+    pub reservation: Option<(u64, NanoUsd)>,
 }
 
 /// The table in one store.
@@ -61,18 +43,14 @@ pub struct Reserved<T> {
 pub struct SessionTable<'a, S> {
     store: &'a S,
     config: &'a LedgerConfig,
-}
-
-enum Change<R> {
-    Write(R),
-    Keep(R),
+    books: Books,
 }
 
 impl<'a, S: SharedStore> SessionTable<'a, S> {
     /// The table that `config` describes.
     #[must_use]
-    pub fn new(store: &'a S, config: &'a LedgerConfig) -> Self {
-        SessionTable { store, config }
+    pub fn new(store: &'a S, config: &'a LedgerConfig, books: Books) -> Self {
+        SessionTable { store, config, books }
     }
 
     /// Lets `decide` look at the session and reserves what it asks for, all on one balance.
@@ -91,28 +69,33 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
         mut decide: impl FnMut(&SessionView) -> Choice<T>,
     ) -> Result<Reserved<T>, LedgerError> {
         self.change(id, now_ms, counts, |bucket, counts| {
-            let known = bucket.entries.iter().position(|entry| entry.id == id);
-            if known.is_none() {
-                self.make_room(bucket, now_ms, counts)?;
-                bucket.entries.push(Entry::new(id, budget_if_new, now_ms));
-                counts.add(Counter::SessionsCreated, 1);
-            }
-            let position = known.unwrap_or(bucket.entries.len().saturating_sub(1));
-            let entry = bucket.entries.get_mut(position).ok_or(LedgerError::Full)?;
-            let seen = entry.view();
+            let mut entry = self.take(bucket, id, budget_if_new, now_ms, counts)?;
+            let seen = entry.view(now_ms);
             let (amount, value) = match decide(&seen) {
                 Choice::Refuse(value) => {
                     return Ok(Change::Keep(Reserved { value, seen, reservation: None }));
                 }
                 Choice::Reserve(amount, value) => (amount, value),
             };
+            if amount > seen.available() {
+                return Err(LedgerError::Overdrawn { asked: amount, free: seen.available() });
+            }
             if seen.in_flight >= self.config.max_in_flight {
                 return Err(LedgerError::TooManyInFlight);
             }
-            let reservation = entry.reserve(amount, now_ms.saturating_add(self.config.lease_ms));
+            let held = bucket.entries.iter().map(|entry| entry.reservations.len() as u64);
+            let held = held.fold(seen.in_flight.into(), u64::saturating_add);
+            if held >= u64::from(self.config.reservations_per_bucket) {
+                return Err(LedgerError::Full);
+            }
+            let reservation = bucket.next_reservation;
+            bucket.next_reservation = reservation.wrapping_add(1);
+            let lease_end_ms = now_ms.saturating_add(self.config.lease_ms);
+            entry.reservations.push(Reservation { id: reservation, amount, lease_end_ms });
             entry.last_seen_ms = now_ms;
+            bucket.entries.push(entry);
             counts.add(Counter::GrantedNanoUsd, amount.0);
-            Ok(Change::Write(Reserved { value, seen, reservation: Some(reservation) }))
+            Ok(Change::Write(Reserved { value, seen, reservation: Some((reservation, amount)) }))
         })
     }
 
@@ -129,20 +112,27 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
         now_ms: u64,
         counts: &mut Counts,
     ) -> Result<(), LedgerError> {
+        let mut unknown = false;
         self.change(id, now_ms, counts, |bucket, counts| {
             let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.id == id) else {
-                if let Ending::Settle(turn) = ending {
-                    count_late(counts, turn.cost);
-                }
-                return Ok(Change::Keep(()));
+                let evicted = bucket.evicted.iter_mut().find(|evicted| evicted.id == id);
+                let (Ending::Settle(turn), Some(evicted)) = (ending, evicted) else {
+                    unknown = true;
+                    return Ok(Change::Keep(()));
+                };
+                evicted.spent = evicted.spent.saturating_add(turn.cost);
+                count_late(counts, turn.cost);
+                return Ok(Change::Write(()));
             };
             match (ending, entry.release(reservation)) {
                 (Ending::Settle(turn), Some(held)) => {
                     entry.session.settle(&turn);
+                    entry.last_settled_ms = now_ms;
                     count_settlement(counts, held, turn.cost);
                 }
                 (Ending::Settle(turn), None) => {
                     entry.session.settle(&turn);
+                    entry.last_settled_ms = now_ms;
                     count_late(counts, turn.cost);
                 }
                 (Ending::Refund, Some(held)) => counts.add(Counter::RefundedNanoUsd, held.0),
@@ -150,7 +140,12 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
             }
             entry.last_seen_ms = now_ms;
             Ok(Change::Write(()))
-        })
+        })?;
+        if let (true, Ending::Settle(turn)) = (unknown, ending) {
+            // Forgotten since: nowhere to book it, but not unnoticed.
+            count_late(counts, turn.cost);
+        }
+        Ok(())
     }
 
     /// The session as it stands, leases expired; `None` when the table does not know it. Writes nothing.
@@ -158,72 +153,105 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
     /// # Errors
     /// [`LedgerError`] when the host fails.
     pub fn view(&self, id: SessionId, now_ms: u64) -> Result<Option<SessionView>, LedgerError> {
-        let (mut bucket, _) = self.read(&self.key(id))?;
+        let (mut bucket, _) = swap::read::<Bucket>(self.store, &self.key(id))?;
         let entry = bucket.entries.iter_mut().find(|entry| entry.id == id);
         Ok(entry.map(|entry| {
-            entry.expire(now_ms);
-            entry.view()
+            entry.expire(now_ms, self.config.lease_ms);
+            entry.view(now_ms)
         }))
     }
 
-    fn key(&self, id: SessionId) -> String {
-        format!("seqroute/sessions/{}/{}", self.config.buckets, id.bucket(self.config.buckets))
+    /// The key of a session's bucket in shared data.
+    #[must_use]
+    pub fn key(&self, id: SessionId) -> String {
+        let buckets = self.config.buckets;
+        format!("{}/sessions/{buckets}/{}", self.books.prefix(), id.bucket(buckets))
     }
 
-    fn read(&self, key: &str) -> Result<(Bucket, u32), LedgerError> {
-        match self.store.get(key)? {
-            Some((bytes, number)) => Ok((Bucket::from_bytes(&bytes)?, number)),
-            None => Ok((Bucket::default(), CREATE)),
-        }
-    }
-
+    /// Changes one bucket, after the leases in it that have ended were expired.
     fn change<R>(
         &self,
         id: SessionId,
         now_ms: u64,
         counts: &mut Counts,
-        mut change: impl FnMut(&mut Bucket, &mut Counts) -> Result<Change<R>, LedgerError>,
+        change: impl FnMut(&mut Bucket, &mut Counts) -> Result<Change<R>, LedgerError>,
     ) -> Result<R, LedgerError> {
-        let key = self.key(id);
-        for _ in 0..MAX_ATTEMPTS {
-            let (mut bucket, number) = self.read(&key)?;
-            let mut written = Counts::default();
-            let expired = bucket.entries.iter_mut().map(|entry| entry.expire(now_ms));
-            written.add(Counter::ExpiredNanoUsd, expired.fold(NanoUsd::ZERO, NanoUsd::saturating_add).0);
-            let result = match change(&mut bucket, &mut written)? {
-                Change::Keep(result) => {
-                    counts.add(Counter::LateSettlements, written.get(Counter::LateSettlements));
-                    counts.add(Counter::LateNanoUsd, written.get(Counter::LateNanoUsd));
-                    return Ok(result);
-                }
-                Change::Write(result) => result,
-            };
-            if self.store.compare_and_swap(&key, &bucket.to_bytes(), number)? == Swap::Done {
-                counts.merge(&written);
-                return Ok(result);
+        let expire = |bucket: &mut Bucket, counts: &mut Counts| {
+            let expire = |entry: &mut Entry| entry.expire(now_ms, self.config.lease_ms);
+            let mut changed = false;
+            for expired in bucket.entries.iter_mut().map(expire) {
+                counts.add(Counter::LeasesExpired, expired.leases);
+                counts.add(Counter::ExpiredNanoUsd, expired.amount.0);
+                changed = changed || expired.changed;
             }
-            counts.add(Counter::CasConflicts, 1);
-        }
-        Err(LedgerError::Conflicts)
+            changed
+        };
+        swap::update(self.store, &self.key(id), None, counts, expire, change)
     }
 
-    /// Makes sure that one more session fits. A session with money outstanding is never forgotten.
-    fn make_room(&self, bucket: &mut Bucket, now_ms: u64, counts: &mut Counts) -> Result<(), LedgerError> {
+    /// Takes the session's entry out of the bucket: the one that is there, the evicted one, or a new one.
+    fn take(
+        &self,
+        bucket: &mut Bucket,
+        id: SessionId,
+        budget_if_new: NanoUsd,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> Result<Entry, LedgerError> {
+        let ttl_ms = self.config.session_ttl_ms;
+        let sessions = bucket.entries.len();
+        bucket.entries.retain(|entry| !entry.is_dead(now_ms, ttl_ms));
+        let dead = sessions.saturating_sub(bucket.entries.len());
+        counts.add(Counter::SessionsExpired, dead as u64);
+        if let Some(position) = bucket.entries.iter().position(|entry| entry.id == id) {
+            return Ok(bucket.entries.swap_remove(position));
+        }
+        bucket.evicted.retain(|evicted| now_ms.saturating_sub(evicted.last_seen_ms) < ttl_ms);
+        let evicted = bucket.evicted.iter().position(|evicted| evicted.id == id);
+        let evicted = evicted.map(|position| bucket.evicted.swap_remove(position));
+        self.make_room(bucket, counts)?;
+        match evicted {
+            Some(evicted) => {
+                counts.add(Counter::SessionsRestored, 1);
+                Ok(evicted.restore())
+            }
+            None => {
+                counts.add(Counter::SessionsCreated, 1);
+                Ok(Entry::new(id, budget_if_new, now_ms))
+            }
+        }
+    }
+
+    /// Makes sure that one more session fits (see the module's head for whom it may cost).
+    fn make_room(&self, bucket: &mut Bucket, counts: &mut Counts) -> Result<(), LedgerError> {
         if (bucket.entries.len() as u64) < u64::from(self.config.sessions_per_bucket) {
             return Ok(());
         }
         let idle = bucket.entries.iter().enumerate().filter(|(_, entry)| entry.reservations.is_empty());
-        let oldest = idle.min_by_key(|(_, entry)| entry.last_seen_ms);
-        let Some((position, entry)) = oldest else {
+        let (unspent, spent) = (NanoUsd::ZERO, self.config.on_full == OnFull::EvictIdle);
+        let movable = idle.filter(|(_, entry)| spent || entry.session.spent == unspent);
+        let order = |entry: &Entry| (entry.session.spent > unspent, entry.last_seen_ms);
+        let Some(position) = movable.min_by_key(|(_, entry)| order(entry)).map(|(position, _)| position)
+        else {
             return Err(LedgerError::Full);
         };
-        let dead = now_ms.saturating_sub(entry.last_seen_ms) >= self.config.session_ttl_ms;
-        if !dead && self.config.on_full == OnFull::Reject {
-            return Err(LedgerError::Full);
-        }
-        bucket.entries.swap_remove(position);
+        let entry = bucket.entries.swap_remove(position);
         counts.add(Counter::SessionsEvicted, 1);
+        if entry.session.spent > unspent {
+            self.remember(bucket, Evicted::of(&entry), counts);
+        }
         Ok(())
+    }
+
+    /// Adds to the evicted sessions; the one unseen for longest is forgotten where they are too many.
+    fn remember(&self, bucket: &mut Bucket, evicted: Evicted, counts: &mut Counts) {
+        bucket.evicted.push(evicted);
+        while bucket.evicted.len() as u64 > u64::from(self.config.evicted_per_bucket) {
+            let oldest = bucket.evicted.iter().enumerate().min_by_key(|(_, evicted)| evicted.last_seen_ms);
+            let Some((position, _)) = oldest else { return };
+            bucket.evicted.swap_remove(position);
+            counts.add(Counter::SessionsForgotten, 1);
+        }
     }
 }
 

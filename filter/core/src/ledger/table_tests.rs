@@ -1,9 +1,8 @@
-//! Tests of the session table: single steps, then random interleavings of many VMs with crashes.
+//! Tests of the session table, step by step. `interleaving_tests.rs` runs many VMs against it.
 
 use super::*;
 use crate::ledger::SettledTurn;
-use crate::ledger::store::MemoryStore;
-use proptest::prelude::*;
+use crate::ledger::store::{CREATE, MemoryStore, StoreError, Swap};
 use std::cell::Cell;
 
 const BUDGET: NanoUsd = NanoUsd(1000);
@@ -52,10 +51,10 @@ fn conserved(counts: &Counts, outstanding: u64) -> bool {
 #[test]
 fn a_settlement_charges_the_true_cost_and_frees_the_rest() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
+    let table = SessionTable::new(&store, &config, Books::Real);
     let reserved = table.reserve(session(1), BUDGET, 0, &mut counts, take(400)).unwrap();
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().available(), NanoUsd(600));
-    table.end(session(1), reserved.reservation.unwrap(), turn(150), 1, &mut counts).unwrap();
+    table.end(session(1), reserved.reservation.unwrap().0, turn(150), 1, &mut counts).unwrap();
     let view = table.view(session(1), 1).unwrap().unwrap();
     assert_eq!((view.spent, view.available(), view.turns), (NanoUsd(150), NanoUsd(850), 1));
     assert!(conserved(&counts, 0));
@@ -64,8 +63,8 @@ fn a_settlement_charges_the_true_cost_and_frees_the_rest() {
 #[test]
 fn a_refund_charges_nothing_and_is_no_turn() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(400)).unwrap().reservation.unwrap();
+    let table = SessionTable::new(&store, &config, Books::Real);
+    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(400)).unwrap().reservation.unwrap().0;
     table.end(session(1), id, Ending::Refund, 1, &mut counts).unwrap();
     let view = table.view(session(1), 1).unwrap().unwrap();
     assert_eq!((view.spent, view.available(), view.turns), (NanoUsd::ZERO, BUDGET, 0));
@@ -75,10 +74,10 @@ fn a_refund_charges_nothing_and_is_no_turn() {
 #[test]
 fn a_reservation_ends_only_once() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
-    let first = table.reserve(session(1), BUDGET, 0, &mut counts, take(100)).unwrap().reservation.unwrap();
+    let table = SessionTable::new(&store, &config, Books::Real);
+    let first = table.reserve(session(1), BUDGET, 0, &mut counts, take(100)).unwrap().reservation.unwrap().0;
     table.end(session(1), first, Ending::Refund, 0, &mut counts).unwrap();
-    let second = table.reserve(session(1), BUDGET, 0, &mut counts, take(200)).unwrap().reservation.unwrap();
+    let second = table.reserve(session(1), BUDGET, 0, &mut counts, take(200)).unwrap().reservation.unwrap().0;
     table.end(session(1), first, Ending::Refund, 0, &mut counts).unwrap();
     assert_ne!(first, second);
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().outstanding, NanoUsd(200));
@@ -88,7 +87,7 @@ fn a_reservation_ends_only_once() {
 #[test]
 fn a_refusal_of_a_new_session_writes_nothing() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
+    let table = SessionTable::new(&store, &config, Books::Real);
     let refused = table.reserve(session(1), BUDGET, 0, &mut counts, take(1001)).unwrap();
     assert_eq!(refused.reservation, None);
     assert_eq!(table.view(session(1), 0).unwrap(), None);
@@ -98,8 +97,8 @@ fn a_refusal_of_a_new_session_writes_nothing() {
 #[test]
 fn a_lease_that_ran_out_is_given_back_and_a_late_answer_still_charged() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(900)).unwrap().reservation.unwrap();
+    let table = SessionTable::new(&store, &config, Books::Real);
+    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(900)).unwrap().reservation.unwrap().0;
     let other = table.reserve(session(1), BUDGET, 1000, &mut counts, take(900)).unwrap();
     assert!(other.reservation.is_some(), "the first lease has ended");
     table.end(session(1), id, turn(50), 1001, &mut counts).unwrap();
@@ -111,8 +110,8 @@ fn a_lease_that_ran_out_is_given_back_and_a_late_answer_still_charged() {
 #[test]
 fn a_cost_above_the_reservation_is_charged_and_counted() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(100)).unwrap().reservation.unwrap();
+    let table = SessionTable::new(&store, &config, Books::Real);
+    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(100)).unwrap().reservation.unwrap().0;
     table.end(session(1), id, turn(130), 0, &mut counts).unwrap();
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().spent, NanoUsd(130));
     assert_eq!((counts.get(Counter::Overruns), counts.get(Counter::OverrunNanoUsd)), (1, 30));
@@ -123,27 +122,104 @@ fn a_cost_above_the_reservation_is_charged_and_counted() {
 fn a_full_bucket_refuses_a_new_session_and_keeps_the_old() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, ..config() };
-    let table = SessionTable::new(&store, &config);
+    let table = SessionTable::new(&store, &config, Books::Real);
     for number in 0..4 {
         let id =
-            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap();
+            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap().0;
         table.end(session(number), id, turn(10), 0, &mut counts).unwrap();
     }
     assert_eq!(table.reserve(session(9), BUDGET, 10, &mut counts, take(10)), Err(LedgerError::Full));
     assert_eq!(table.view(session(0), 10).unwrap().unwrap().spent, NanoUsd(10));
-    // Past the TTL the session unseen for longest makes room.
+    // Past the TTL the others are over.
     assert!(table.reserve(session(9), BUDGET, 5000, &mut counts, take(10)).is_ok());
+    assert_eq!((counts.get(Counter::SessionsExpired), counts.get(Counter::SessionsEvicted)), (4, 0));
+}
+
+#[test]
+fn a_session_that_has_spent_nothing_makes_room_for_another() {
+    let (store, mut counts) = (MemoryStore::default(), Counts::default());
+    let config = LedgerConfig { buckets: 1, ..config() };
+    let table = SessionTable::new(&store, &config, Books::Real);
+    for number in 0..4 {
+        let id =
+            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap().0;
+        table.end(session(number), id, Ending::Refund, 0, &mut counts).unwrap();
+    }
+    assert!(table.reserve(session(9), BUDGET, 10, &mut counts, take(10)).is_ok());
     assert_eq!(counts.get(Counter::SessionsEvicted), 1);
+}
+
+#[test]
+fn a_session_past_its_ttl_begins_anew() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let table = SessionTable::new(&store, &config, Books::Real);
+    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(900)).unwrap().reservation.unwrap().0;
+    table.end(session(1), id, turn(900), 0, &mut counts).unwrap();
+    assert_eq!(
+        table.reserve(session(1), BUDGET, 4999, &mut counts, take(900)).unwrap().reservation,
+        None,
+        "one millisecond before its end"
+    );
+    assert!(table.reserve(session(1), BUDGET, 5000, &mut counts, take(900)).unwrap().reservation.is_some());
+    assert_eq!(counts.get(Counter::SessionsExpired), 1);
+}
+
+/// Fills the one bucket with sessions 0 to 3, each of which has spent 10 at its own number as time.
+fn four_spenders(store: &MemoryStore, config: &LedgerConfig, counts: &mut Counts) {
+    let table = SessionTable::new(store, config, Books::Real);
+    for number in 0..4u8 {
+        let now_ms = u64::from(number);
+        let id =
+            table.reserve(session(number), BUDGET, now_ms, counts, take(10)).unwrap().reservation.unwrap().0;
+        table.end(session(number), id, turn(10), now_ms, counts).unwrap();
+    }
+}
+
+#[test]
+fn an_evicted_session_comes_back_with_what_it_had_spent() {
+    let (store, mut counts) = (MemoryStore::default(), Counts::default());
+    let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
+    let table = SessionTable::new(&store, &config, Books::Real);
+    four_spenders(&store, &config, &mut counts);
+    assert!(table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).is_ok());
+    assert_eq!(table.view(session(0), 10).unwrap(), None);
+    let back = table.reserve(session(0), BUDGET, 11, &mut counts, take(10)).unwrap();
+    assert_eq!((back.seen.spent, back.seen.turns), (NanoUsd(10), 1));
+    let moved = [Counter::SessionsEvicted, Counter::SessionsRestored, Counter::SessionsForgotten];
+    assert_eq!(moved.map(|counter| counts.get(counter)), [2, 1, 0]);
+}
+
+#[test]
+fn a_late_answer_of_an_evicted_session_is_booked_there() {
+    let (store, mut counts) = (MemoryStore::default(), Counts::default());
+    let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
+    let table = SessionTable::new(&store, &config, Books::Real);
+    four_spenders(&store, &config, &mut counts);
+    table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).unwrap();
+    table.end(session(0), 77, turn(30), 10, &mut counts).unwrap();
+    let back = table.reserve(session(0), BUDGET, 11, &mut counts, take(10)).unwrap();
+    assert_eq!((back.seen.spent, counts.get(Counter::LateNanoUsd)), (NanoUsd(40), 30));
+}
+
+#[test]
+fn only_an_overflow_of_the_evicted_forgets_a_live_session_and_it_is_counted() {
+    let (store, mut counts) = (MemoryStore::default(), Counts::default());
+    let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, evicted_per_bucket: 1, ..config() };
+    let table = SessionTable::new(&store, &config, Books::Real);
+    four_spenders(&store, &config, &mut counts);
+    table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).unwrap();
+    table.reserve(session(9), BUDGET, 10, &mut counts, take(10)).unwrap();
+    assert_eq!(counts.get(Counter::SessionsForgotten), 1);
 }
 
 #[test]
 fn eviction_spares_sessions_with_money_outstanding() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
-    let table = SessionTable::new(&store, &config);
+    let table = SessionTable::new(&store, &config, Books::Real);
     for number in 0..4 {
         let id =
-            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap();
+            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap().0;
         if number == 3 {
             table.end(session(number), id, turn(10), 0, &mut counts).unwrap();
         }
@@ -157,16 +233,56 @@ fn eviction_spares_sessions_with_money_outstanding() {
 fn turns_in_flight_are_bounded() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { max_in_flight: 2, ..config() };
-    let table = SessionTable::new(&store, &config);
+    let table = SessionTable::new(&store, &config, Books::Real);
     table.reserve(session(1), BUDGET, 0, &mut counts, take(1)).unwrap();
     table.reserve(session(1), BUDGET, 0, &mut counts, take(1)).unwrap();
     assert_eq!(table.reserve(session(1), BUDGET, 0, &mut counts, take(1)), Err(LedgerError::TooManyInFlight));
 }
 
 #[test]
+fn turns_in_flight_of_a_bucket_are_bounded() {
+    let (store, mut counts) = (MemoryStore::default(), Counts::default());
+    let config = LedgerConfig { buckets: 1, reservations_per_bucket: 2, ..config() };
+    let table = SessionTable::new(&store, &config, Books::Real);
+    table.reserve(session(1), BUDGET, 0, &mut counts, take(1)).unwrap();
+    table.reserve(session(2), BUDGET, 0, &mut counts, take(1)).unwrap();
+    assert_eq!(table.reserve(session(2), BUDGET, 0, &mut counts, take(1)), Err(LedgerError::Full));
+    assert_eq!(table.reserve(session(3), BUDGET, 0, &mut counts, take(1)), Err(LedgerError::Full));
+}
+
+#[test]
+fn a_decision_that_asks_for_more_than_is_free_gets_nothing() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let table = SessionTable::new(&store, &config, Books::Real);
+    let greedy = table.reserve(session(1), BUDGET, 0, &mut counts, |_| Choice::Reserve(NanoUsd(1001), ()));
+    assert_eq!(greedy, Err(LedgerError::Overdrawn { asked: NanoUsd(1001), free: BUDGET }));
+    assert_eq!(counts, Counts::default());
+}
+
+#[test]
+fn expired_leases_are_counted() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let table = SessionTable::new(&store, &config, Books::Real);
+    table.reserve(session(1), BUDGET, 0, &mut counts, take(10)).unwrap();
+    table.reserve(session(1), BUDGET, 0, &mut counts, take(20)).unwrap();
+    table.reserve(session(1), BUDGET, 1000, &mut counts, take(5)).unwrap();
+    assert_eq!((counts.get(Counter::LeasesExpired), counts.get(Counter::ExpiredNanoUsd)), (2, 30));
+}
+
+#[test]
+fn a_shadow_has_books_of_its_own() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let real = SessionTable::new(&store, &config, Books::Real);
+    let shadow = SessionTable::new(&store, &config, Books::Shadow);
+    shadow.reserve(session(1), BUDGET, 0, &mut counts, take(10)).unwrap();
+    assert_eq!(real.view(session(1), 0).unwrap(), None);
+    assert_eq!(shadow.view(session(1), 0).unwrap().unwrap().outstanding, NanoUsd(10));
+}
+
+#[test]
 fn a_broken_bucket_is_an_error_not_a_fresh_budget() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config);
+    let table = SessionTable::new(&store, &config, Books::Real);
     store.compare_and_swap(&table.key(session(1)), b"\x01broken", CREATE).unwrap();
     let result = table.reserve(session(1), BUDGET, 0, &mut counts, take(1));
     assert!(matches!(result, Err(LedgerError::Bucket(_))), "{result:?}");
@@ -199,111 +315,14 @@ fn a_decision_is_made_again_on_the_balance_that_another_worker_left() {
     let (store, config) = (MemoryStore::default(), config());
     let intrude = || {
         let mut counts = Counts::default();
-        SessionTable::new(&store, &config).reserve(session(1), BUDGET, 0, &mut counts, take(300)).unwrap();
+        SessionTable::new(&store, &config, Books::Real)
+            .reserve(session(1), BUDGET, 0, &mut counts, take(300))
+            .unwrap();
     };
     let contended = Contended { inner: &store, intruders: Cell::new(3), intrude: &intrude };
     let mut counts = Counts::default();
-    let table = SessionTable::new(&contended, &config);
+    let table = SessionTable::new(&contended, &config, Books::Real);
     let result = table.reserve(session(1), BUDGET, 0, &mut counts, take(300)).unwrap();
     assert_eq!(result.reservation, None, "three others took 900 of 1000");
     assert_eq!(counts.get(Counter::CasConflicts), 3);
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Reserve {
-        session: u8,
-        amount: u64,
-        intruder: Option<u64>,
-    },
-    End {
-        which: usize,
-        cost: Option<u64>,
-    },
-    /// The VM that holds this reservation dies: nobody ends it.
-    Crash {
-        which: usize,
-    },
-    Wait {
-        ms: u64,
-    },
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0u8..3, 1u64..400, proptest::option::of(1u64..400))
-            .prop_map(|(session, amount, intruder)| Step::Reserve { session, amount, intruder }),
-        4 => (any::<usize>(), proptest::option::of(0u64..500)).prop_map(|(which, cost)| Step::End { which, cost }),
-        1 => any::<usize>().prop_map(|which| Step::Crash { which }),
-        1 => (1u64..700).prop_map(|ms| Step::Wait { ms }),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn money_is_conserved_and_no_budget_is_overspent_in_any_interleaving(
-        steps in proptest::collection::vec(any_step(), 1..40),
-    ) {
-        let (store, config) = (MemoryStore::default(), config());
-        let counts = std::cell::RefCell::new(Counts::default());
-        let in_flight: std::cell::RefCell<Vec<(u8, u64)>> = Default::default();
-        let mut now_ms = 0;
-        for step in steps {
-            match step {
-                Step::Reserve { session: number, amount, intruder } => {
-                    let other = || {
-                        let amount = intruder.unwrap_or(1);
-                        let table = SessionTable::new(&store, &config);
-                        let mut own = Counts::default();
-                        let result = table.reserve(session(number), BUDGET, now_ms, &mut own, take(amount)).unwrap();
-                        counts.borrow_mut().merge(&own);
-                        in_flight.borrow_mut().extend(result.reservation.map(|id| (number, id)));
-                    };
-                    let intruders = Cell::new(u32::from(intruder.is_some()));
-                    let contended = Contended { inner: &store, intruders, intrude: &other };
-                    let mut own = Counts::default();
-                    let table = SessionTable::new(&contended, &config);
-                    let result = table.reserve(session(number), BUDGET, now_ms, &mut own, take(amount)).unwrap();
-                    counts.borrow_mut().merge(&own);
-                    in_flight.borrow_mut().extend(result.reservation.map(|id| (number, id)));
-                }
-                Step::End { which, cost } => {
-                    let mut in_flight = in_flight.borrow_mut();
-                    if !in_flight.is_empty() {
-                        let which = which % in_flight.len();
-                        let (number, id) = in_flight.swap_remove(which);
-                        let table = SessionTable::new(&store, &config);
-                        let ending = cost.map_or(Ending::Refund, turn);
-                        table.end(session(number), id, ending, now_ms, &mut counts.borrow_mut()).unwrap();
-                    }
-                }
-                Step::Crash { which } => {
-                    let mut in_flight = in_flight.borrow_mut();
-                    if !in_flight.is_empty() {
-                        let which = which % in_flight.len();
-                        in_flight.swap_remove(which);
-                    }
-                }
-                Step::Wait { ms } => now_ms += ms,
-            }
-            let counts = counts.borrow();
-            let mut outstanding = 0;
-            let mut spent = 0;
-            for number in 0..3 {
-                // Stored reservations, expired ones included: an expiry counts once it is written.
-                let (bucket, _) = SessionTable::new(&store, &config)
-                    .read(&SessionTable::new(&store, &config).key(session(number))).unwrap();
-                let Some(entry) = bucket.entries.iter().find(|entry| entry.id == session(number)) else { continue };
-                outstanding += entry.view().outstanding.0;
-                spent += entry.session.spent.0;
-                prop_assert!(entry.view().outstanding.0 <= BUDGET.0);
-            }
-            prop_assert!(conserved(&counts, outstanding), "{counts:?}, outstanding {outstanding}");
-            let excess = counts.get(Counter::OverrunNanoUsd) + counts.get(Counter::LateNanoUsd);
-            prop_assert_eq!(spent, counts.get(Counter::SettledNanoUsd) + excess);
-            prop_assert!(spent <= 3 * BUDGET.0 + excess);
-        }
-    }
 }

@@ -1,0 +1,114 @@
+//! Where a session's identity comes from, and which hints of a request are believed.
+
+use serde::{Deserialize, Serialize};
+
+/// Sources of session identity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// Where the session id may stand; the first source that has one wins.
+    pub sources: Vec<SessionSource>,
+    /// Header whose value keeps the sessions of tenants apart, and names the tenant whose budget is charged.
+    pub tenant_header: Option<String>,
+    /// What a request without a session gets.
+    pub no_session: NoSession,
+}
+
+/// A place where a session id may stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionSource {
+    /// A request header.
+    Header(String),
+    /// A cookie, by its name.
+    Cookie(String),
+    /// A field of the body; known only in the modes `peek` and `body`.
+    Body(BodySource),
+}
+
+/// A field of the body that may carry a session id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodySource {
+    /// `metadata.session_id`.
+    #[serde(rename = "metadata.session_id")]
+    MetadataSessionId,
+    /// `conversation`, a string or an object with `id` (OpenAI responses).
+    #[serde(rename = "conversation")]
+    Conversation,
+    /// `prompt_cache_key` (OpenAI).
+    #[serde(rename = "prompt_cache_key")]
+    PromptCacheKey,
+    /// `metadata.user_id` (Anthropic): an end user, and a session only where each user has one.
+    #[serde(rename = "metadata.user_id")]
+    MetadataUserId,
+    /// `user` (OpenAI): an end user as well.
+    #[serde(rename = "user")]
+    User,
+}
+
+/// What a request without a session gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoSession {
+    /// A session of one turn with the default budget.
+    #[default]
+    DefaultBudget,
+    /// It passes to the default cluster, unaccounted.
+    Bypass,
+    /// 400.
+    Reject,
+}
+
+/// A header that counts only where clients cannot set it themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HintConfig {
+    /// Its name.
+    pub header: String,
+    /// Whether it is believed.
+    #[serde(default)]
+    pub trust_header: bool,
+}
+
+impl HintConfig {
+    /// A hint that is not believed.
+    #[must_use]
+    pub fn untrusted(header: &str) -> HintConfig {
+        HintConfig { header: header.to_owned(), trust_header: false }
+    }
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        let headers = ["x-session-id", "x-conversation-id", "session-id", "agent-session-id"];
+        SessionConfig {
+            sources: headers.map(|name| SessionSource::Header(name.to_owned())).to_vec(),
+            tenant_header: None,
+            no_session: NoSession::default(),
+        }
+    }
+}
+
+impl std::fmt::Display for SessionSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SessionSource::Header(name) => write!(f, "header {name}"),
+            SessionSource::Cookie(name) => write!(f, "cookie {name}"),
+            SessionSource::Body(field) => write!(f, "body field {}", field.name()),
+        }
+    }
+}
+
+impl BodySource {
+    /// The field's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            BodySource::MetadataSessionId => "metadata.session_id",
+            BodySource::Conversation => "conversation",
+            BodySource::PromptCacheKey => "prompt_cache_key",
+            BodySource::MetadataUserId => "metadata.user_id",
+            BodySource::User => "user",
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Tests of the configuration's checks.
+
+use super::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A valid configuration of two models without a policy, for the tests of this crate.
+pub(crate) fn example() -> Value {
+    json!({
+        "version": 1, "salt": "a secret of tests",
+        "strategy": "best_affordable",
+        "budget": {"default_usd": "0.01"},
+        "models": [
+            {"name": "small", "cluster": "small-cluster", "expected_output_tokens": 100, "upper_output_tokens": 400,
+             "prices": {"input_pico_usd_per_token": 100_000, "output_pico_usd_per_token": 400_000}},
+            {"name": "large", "cluster": "large-cluster", "expected_output_tokens": 100, "upper_output_tokens": 400,
+             "prices": {"input_pico_usd_per_token": 3_000_000, "output_pico_usd_per_token": 15_000_000}},
+        ]
+    })
+}
+
+fn error_of(change: impl FnOnce(&mut Value)) -> String {
+    let mut value = example();
+    change(&mut value);
+    Config::from_json(value.to_string().as_bytes()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_example_is_accepted() {
+    let config = Config::from_json(example().to_string().as_bytes()).unwrap();
+    assert_eq!(config.default_budget(), NanoUsd(10_000_000));
+    assert_eq!(config.mode, Mode::Peek);
+}
+
+#[test]
+fn each_bad_value_is_named_with_its_field() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 22] = [
+        (|v| v["version"] = json!(2), "`version`: found `2`"),
+        (|v| v["salt"] = json!("short"), "`salt`: found `5 bytes`"),
+        (|v| v["budget"]["default_usd"] = json!("-1"), "`budget.default_usd`: found `-1`"),
+        (|v| v["budget"]["default_usd"] = json!("NaN"), "`budget.default_usd`: found `NaN`"),
+        (|v| v["budget"]["default_usd"] = json!("0"), "`budget.default_usd`: found `0`"),
+        (
+            |v| v["models"][0]["prices"]["input_pico_usd_per_token"] = json!(0),
+            "`models[0].prices`: found a price of 0",
+        ),
+        (|v| v["models"][1]["name"] = json!("small"), "`models[0].name`: found `small` twice"),
+        (|v| v["models"] = json!([]), "`models`: found 0 models"),
+        (|v| v["strategy"] = json!({"always": "huge"}), "`strategy.always`: found `huge`"),
+        (|v| v["strategy"] = json!("policy"), "`policy_b64`: found nothing"),
+        (|v| v["ledger"] = json!({"lease_ms": 5}), "`ledger.lease_ms`: found `5`"),
+        (|v| v["lambda"] = json!({"value": -0.5}), "`lambda.value`: found `-0.5`"),
+        (|v| v["session"] = json!({"sources": []}), "`session.sources`: found `0 sources`"),
+        (|v| v["session"] = json!({"sources": [{"header": "X-S"}]}), "`session.sources[0]`: found `X-S`"),
+        (|v| v["session"] = json!({"sources": [{"cookie": "a b"}]}), "`session.sources[0]`: found `a b`"),
+        (|v| v["tenants"] = json!({"default_usd": "1"}), "`session.tenant_header`: found nothing"),
+        (|v| v["canary_share"] = json!(0.5), "`canary_share`: found `0.5`"),
+        (|v| v["policy_canary_b64"] = json!("AA=="), "`policy_canary_b64`: found `a policy archive`"),
+        (|v| v["switching"] = json!({"cache_margin": -1.0}), "`switching.cache_margin`: found `-1`"),
+        (
+            |v| v["budget"]["shortest_output_tokens"] = json!(16),
+            "`budget.shortest_output_tokens`: found `16`, expected `cap_output`",
+        ),
+        (|v| v["debug"] = json!({"header": ""}), "`debug.header`: found ``"),
+        (
+            |v| v["models"][0]["prices"]["cached_input_pico_usd_per_token"] = json!(100_001),
+            "`models[0].prices.cached_input_pico_usd_per_token`: found `100001`",
+        ),
+    ];
+    for (change, expected) in cases {
+        let error = error_of(change);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_price_and_an_unknown_field_are_refused() {
+    assert!(
+        error_of(|v| v["models"][0]["prices"] = json!({"input_pico_usd_per_token": 5}))
+            .contains("output_pico")
+    );
+    assert!(error_of(|v| v["bugdet"] = json!({})).contains("bugdet"));
+}
+
+#[test]
+fn a_free_model_must_say_so() {
+    let mut value = example();
+    value["models"][0]["prices"]["input_pico_usd_per_token"] = json!(0);
+    value["models"][0]["free"] = json!(true);
+    assert!(Config::from_json(value.to_string().as_bytes()).is_ok());
+}
+
+/// A configuration in which every field stands.
+fn maximal() -> Value {
+    let mut value = example();
+    value["session"] = json!({"tenant_header": "x-team"});
+    value["budget"] =
+        json!({"default_usd": "1", "max_usd": "2", "cap_output": true, "shortest_output_tokens": 16});
+    value["tenants"] = json!({"default_usd": "1", "window_ms": 60_000});
+    value["strategy"] = json!("policy");
+    value["policy_b64"] = json!("");
+    value["policy_canary_b64"] = json!("");
+    value["models"][0]["prices"]["cached_input_pico_usd_per_token"] = json!(1);
+    value["models"][0]["prices"]["cache_write_pico_usd_per_token"] = json!(1);
+    value["models"][0]["free"] = json!(true);
+    value["models"][0]["accepts"] = json!({"images": false, "tools": false});
+    value["models"][0]["compat_group"] = json!("family");
+    value["models"].as_array_mut().unwrap().truncate(1);
+    value
+}
+
+/// Every field that holds a value, by its path. Lists of values, tables by name and the strategy are values.
+fn fields(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    let leaf = ["tenants.budgets_usd", "strategy"].contains(&path);
+    match value {
+        Value::Object(members) if !leaf => {
+            let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+            members.iter().for_each(|(name, value)| fields(value, &format!("{prefix}{name}"), found));
+        }
+        Value::Array(items) if path == "models" => {
+            items.iter().for_each(|item| fields(item, "models[]", found));
+        }
+        Value::Null => {}
+        value => {
+            found.insert(path.to_owned(), value.clone());
+        }
+    }
+}
+
+fn fields_of(config: &Value) -> BTreeMap<String, Value> {
+    let config = Config::from_json(config.to_string().as_bytes()).unwrap();
+    let mut found = BTreeMap::new();
+    fields(&serde_json::to_value(&config).unwrap(), "", &mut found);
+    found
+}
+
+#[test]
+fn every_field_is_documented_with_its_default() {
+    let readme = include_str!("../../../README.md");
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeMap<&str, &str> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split(" | ").collect();
+            (cells[0].trim_matches(['|', ' ', '`']), cells[1])
+        })
+        .collect();
+    let maximal = fields_of(&maximal());
+    assert_eq!(documented.keys().copied().collect::<Vec<_>>(), maximal.keys().collect::<Vec<_>>());
+
+    let mut bare = example();
+    bare["session"] = json!({"tenant_header": "x-team"});
+    bare["tenants"] = json!({"default_usd": "1"});
+    let defaults = fields_of(&bare);
+    let given = ["session.tenant_header", "strategy"];
+    for (field, default) in documented.iter().filter(|(field, _)| !given.contains(field)) {
+        match *default {
+            "required" => assert!(defaults.contains_key(*field), "`{field}`"),
+            // The block of what a model accepts stands in the configuration only where it was given.
+            "`true`" if field.starts_with("models[].accepts.") => {
+                assert_eq!(Accepts::default(), Accepts { images: true, tools: true });
+            }
+            "absent" => assert_eq!(defaults.get(*field), None, "`{field}`"),
+            json => {
+                let json: Value = serde_json::from_str(json.trim_matches('`')).unwrap();
+                assert_eq!(defaults.get(*field), Some(&json), "`{field}`");
+            }
+        }
+    }
+    assert_eq!(serde_json::to_value(Strategy::default()).unwrap(), json!("policy"));
+}
+
+#[test]
+fn the_memory_that_the_readme_names_is_what_the_formula_gives() {
+    let tenants: TenantConfig = serde_json::from_value(json!({"default_usd": "1"})).unwrap();
+    assert_eq!(LedgerConfig::default().max_bytes(), 41_332_736);
+    assert_eq!(tenants.max_bytes(), 576_064);
+}
+
+#[test]
+fn a_body_field_is_no_source_in_the_mode_headers() {
+    let error = error_of(|v| {
+        v["mode"] = json!("headers");
+        v["session"] = json!({"sources": [{"header": "x-session-id"}, {"body": "conversation"}]});
+    });
+    assert!(error.contains("`session.sources[1]`: found `conversation`"), "{error}");
+}
+
+#[test]
+fn what_serves_but_has_no_effect_is_said() {
+    let mut value = example();
+    value["mode"] = json!("headers");
+    value["budget"]["cap_output"] = json!(true);
+    let config = Config::from_json(value.to_string().as_bytes()).unwrap();
+    assert_eq!(config.warnings(), ["`budget.cap_output` has no effect in the mode `headers`"]);
+}

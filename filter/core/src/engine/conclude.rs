@@ -1,0 +1,112 @@
+//! The end of a turn: what each way of ending costs.
+
+use super::{Answer, Engine, Turn};
+use crate::config::{MissingUsage, ModelConfig};
+use crate::counters::{Counter, Counts};
+use crate::ledger::accounts::Accounts;
+use crate::ledger::store::SharedStore;
+use crate::ledger::{Books, Ending, SettledTurn};
+use crate::record::DecisionRecord;
+use crate::usage::Usage;
+
+impl Engine {
+    /// Ends a turn: settles it by usage, settles it by estimate where an answer came without usage, or refunds it.
+    ///
+    /// The outcome table. Each row has a name that tests and scenarios use; `envoy/README.md` shows the same table
+    /// to operators. "Status" is what the client got, "whole" means that the answer's end was seen.
+    ///
+    /// | row | what happened | status | ends as | charged |
+    /// |---|---|---|---|---|
+    /// | `answered` | a whole answer with usage, JSON or stream, compressed or not | 2xx | `settled` | the usage |
+    /// | `no_usage` | a whole answer without readable usage | 2xx | `estimated` | estimated input, output by what came |
+    /// | `cut_by_upstream` | reset, time-out or early end after the answer began | 2xx | `estimated` | as `no_usage`; usage seen so far counts where it is larger |
+    /// | `cut_by_client` | the client left after the answer began | 2xx | `estimated` | as `cut_by_upstream` |
+    /// | `usage_then_cut` | cut after the last usage, before the end | 2xx | `settled`, or `estimated` where more output came than the usage says | the larger of both |
+    /// | `client_gone_early` | the client left before any answer | none | `refunded` | 0 |
+    /// | `upstream_error` | the upstream answered with an error, with usage or without | 3xx, 4xx, 5xx | `refunded` | 0 |
+    /// | `upstream_reset` | connection refused or reset before the answer | 503 | `refunded` | 0 |
+    /// | `upstream_timeout` | Envoy's time-out before the answer | 504 | `refunded` | 0 |
+    /// | `retried` | Envoy's retry was answered after a failed attempt | 2xx | one turn, as the last attempt ended | once |
+    /// | `no_route` | cluster missing, no healthy host, circuit breaker | 503 | `refunded` | 0 |
+    /// | `reset_by_filter` | the filter reset a request that contradicts itself | none | `refunded` | 0 |
+    /// | `refused` | the filter answered itself | 4xx, 5xx | `refused` | 0, nothing was reserved |
+    /// | `bypassed` | no LLM call, or no session where that means bypass | any | no record | 0 |
+    /// | `vm_crash` | the VM died: nobody ends the turn | any | no record; the lease expires | 0 |
+    /// | `late` | the turn ended after its lease had expired | any | as above, counted as late | as above |
+    /// | `books_closed` | shared data failed at the end | any | as above, counted as `store_errors`; the lease expires | 0 |
+    pub fn conclude(
+        &self,
+        store: &impl SharedStore,
+        turn: Turn,
+        answer: &Answer,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> DecisionRecord {
+        let Turn { model, holding, books, body_bytes, mut record, .. } = turn;
+        record.status = answer.status;
+        let answered = answer.status.is_some_and(|status| (200..300).contains(&status));
+        let model = model.and_then(|k| Some((u8::try_from(k).ok()?, self.model(k)?)));
+        let Some((index, model)) = model else {
+            return record;
+        };
+        let ending = if answered {
+            self.settle(model, index, body_bytes, answer, &mut record)
+        } else {
+            record.outcome = "refunded".to_owned();
+            Ending::Refund
+        };
+        // A shadow's books are no money, and count as none.
+        let mut of_shadow = Counts::default();
+        let counts = if books == Books::Real { counts } else { &mut of_shadow };
+        counts.add(Counter::UsageEstimated, u64::from(record.outcome == "estimated"));
+        if let Some(holding) = holding {
+            let accounts = Accounts::new(store, &self.config.ledger, self.config.tenants.as_ref(), books);
+            if accounts.end(holding, ending, now_ms, counts).is_err() {
+                counts.add(Counter::StoreErrors, 1);
+            }
+        }
+        record
+    }
+
+    /// What an answer costs, written into the record.
+    fn settle(
+        &self,
+        model: &ModelConfig,
+        index: u8,
+        body_bytes: Option<u64>,
+        answer: &Answer,
+        record: &mut DecisionRecord,
+    ) -> Ending {
+        let usage = charged_usage(answer, record.prompt_tokens);
+        let exact = answer.usage == Some(usage);
+        record.outcome = if exact { "settled" } else { "estimated" }.to_owned();
+        record.usage = Some(usage);
+        let mut cost = model.prices.cost(&usage);
+        if answer.usage.is_none() && self.config.estimate.missing_usage == MissingUsage::Reservation {
+            cost = cost.max(record.reserved_nano_usd);
+        }
+        record.charged_nano_usd = cost;
+        Ending::Settle(SettledTurn {
+            cost,
+            model: index,
+            prompt_tokens: usage.input_tokens,
+            // A ratio of tokens to bytes is learned from reported tokens alone.
+            body_bytes: body_bytes.filter(|_| answer.usage.is_some()).unwrap_or(0),
+            output_tokens: usage.output_tokens,
+        })
+    }
+}
+
+/// The usage that an answer is charged by. An answer that was cut may have brought more output than the usage that
+/// came with its head says.
+fn charged_usage(answer: &Answer, prompt_tokens: u64) -> Usage {
+    let guess = answer.guessed_output_tokens;
+    match answer.usage {
+        Some(usage) if answer.whole => usage,
+        Some(usage) => {
+            let input_tokens = if usage.input_tokens > 0 { usage.input_tokens } else { prompt_tokens };
+            Usage { input_tokens, output_tokens: usage.output_tokens.max(guess), ..usage }
+        }
+        None => Usage { input_tokens: prompt_tokens, output_tokens: guess, ..Usage::default() },
+    }
+}

@@ -1,0 +1,147 @@
+//! One LLM request from its head to its record: features → mask → policy → reservation → record.
+//!
+//! The engine holds what a configuration fixes (models, policies, rules) and no state of its own: budgets live in the
+//! [`SharedStore`](crate::ledger::store::SharedStore), a turn's state in its [`Turn`]. The filter calls
+//! [`Engine::admit`] when it knows enough of a request and [`Engine::conclude`] exactly once when the stream has ended,
+//! however it ended. The trainer calls [`Engine::decide`], the same decision without a ledger.
+//!
+//! The parts: [`decision`] chooses a model, [`admit`] turns a request into a turn or a refusal, [`conclude`] ends it.
+
+pub mod admit;
+pub mod conclude;
+pub mod decision;
+pub mod turn;
+
+pub use decision::Decision;
+pub use turn::{Admission, Answer, Turn};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::config::{Config, ConfigError, ModelConfig, Strategy};
+use crate::policy::{Policy, PolicyError};
+use crate::session_id::SessionId;
+
+/// A configuration that cannot serve.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The configuration itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// A checked configuration with its policies.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    main: Arm,
+    canary: Option<Arm>,
+}
+
+/// One of two policies that sessions are split between, or the strategy in a policy's place.
+#[derive(Debug)]
+struct Arm {
+    policy: Option<Policy>,
+    id: String,
+    /// Share of the sessions that it decides.
+    share: f64,
+}
+
+impl Engine {
+    /// Reads a configuration and opens its policies.
+    ///
+    /// # Errors
+    /// [`EngineError`], one line; nothing of a bad configuration is kept.
+    pub fn configure(json: &[u8]) -> Result<Engine, EngineError> {
+        let mut config = Config::from_json(json)?;
+        let (main, canary) = (config.policy_b64.take(), config.policy_canary_b64.take());
+        let uses_policy = config.strategy == Strategy::Policy;
+        let open = |field: &str, text: Option<String>| {
+            let text = text.filter(|_| uses_policy);
+            text.map(|text| Policy::open(&decode(field, &text)?)).transpose()
+        };
+        let (main, canary) = (open("policy_b64", main)?, open("policy_canary_b64", canary)?);
+        let mut engine = Engine::new(config, main)?;
+        if let Some(policy) = canary {
+            engine.set_canary(policy)?;
+        }
+        Ok(engine)
+    }
+
+    /// Puts a checked configuration and an opened policy together.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy was trained for other models.
+    pub fn new(config: Config, policy: Option<Policy>) -> Result<Engine, PolicyError> {
+        if let Some(policy) = &policy {
+            policy.check_models(&config.models)?;
+        }
+        let id = match (&config.strategy, &policy) {
+            (Strategy::Always(name), _) => format!("always-{name}"),
+            (Strategy::BestAffordable, _) => "best-affordable".to_owned(),
+            (Strategy::Policy, Some(policy)) => policy.id(),
+            (Strategy::Policy, None) => {
+                return Err(PolicyError("the strategy `policy` has no policy".to_owned()));
+            }
+        };
+        Ok(Engine { config, main: Arm { policy, id, share: 1.0 }, canary: None })
+    }
+
+    /// Lets a second policy decide the share of sessions that the configuration names.
+    fn set_canary(&mut self, policy: Policy) -> Result<(), PolicyError> {
+        policy.check_models(&self.config.models)?;
+        let share = self.config.canary_share;
+        self.main.share = 1.0 - share;
+        self.canary = Some(Arm { id: policy.id(), policy: Some(policy), share });
+        Ok(())
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Id of the policy, or name of the strategy.
+    #[must_use]
+    pub fn policy_id(&self) -> &str {
+        &self.main.id
+    }
+
+    /// Id of the policy that is tried on a share of the sessions.
+    #[must_use]
+    pub fn canary_id(&self) -> Option<&str> {
+        self.canary.as_ref().map(|canary| canary.id.as_str())
+    }
+
+    /// The policy, where one is configured.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.main.policy.as_ref()
+    }
+
+    /// A model by index.
+    #[must_use]
+    pub fn model(&self, k: usize) -> Option<&ModelConfig> {
+        self.config.models.get(k)
+    }
+
+    /// Who decides a session: the same arm for all of its turns, by its hash. A request without a session is main's.
+    fn arm(&self, session: Option<SessionId>) -> &Arm {
+        match (&self.canary, session) {
+            (Some(canary), Some(session)) if session.unit_interval() < canary.share => canary,
+            _ => &self.main,
+        }
+    }
+}
+
+fn decode(field: &str, base64: &str) -> Result<Vec<u8>, PolicyError> {
+    let tar = BASE64_STANDARD.decode(base64.trim());
+    tar.map_err(|error| PolicyError(format!("`{field}` is no base64: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Tests of a bucket's bytes and of leases.
+
+use super::*;
+use proptest::prelude::*;
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let reservations = proptest::collection::vec(any::<[u64; 3]>(), 0..4);
+    (any::<[u8; 16]>(), any::<[u64; 7]>(), any::<u32>(), proptest::option::of(0u8..8), reservations).prop_map(
+        |(id, numbers, turns, last_model, reservations)| Entry {
+            id: SessionId(id),
+            last_seen_ms: numbers[0],
+            last_settled_ms: numbers[5],
+            session: SessionView {
+                spent: NanoUsd(numbers[2]),
+                turns,
+                last_model,
+                last_prompt_tokens: numbers[3],
+                output_tokens: numbers[4],
+                last_body_bytes: numbers[6],
+                ..SessionView::new(NanoUsd(numbers[1]))
+            },
+            reservations: reservations
+                .into_iter()
+                .map(|[id, amount, lease_end_ms]| Reservation { id, amount: NanoUsd(amount), lease_end_ms })
+                .collect(),
+        },
+    )
+}
+
+fn any_bucket() -> impl Strategy<Value = Bucket> {
+    let entries = || proptest::collection::vec(any_entry(), 0..5);
+    (any::<u64>(), entries(), entries()).prop_map(|(next_reservation, entries, evicted)| Bucket {
+        next_reservation,
+        entries,
+        evicted: evicted.iter().map(Evicted::of).collect(),
+    })
+}
+
+proptest! {
+    #[test]
+    fn writing_and_reading_is_the_identity(bucket in any_bucket()) {
+        prop_assert_eq!(Bucket::from_bytes(&bucket.to_bytes()), Ok(bucket));
+    }
+
+    #[test]
+    fn a_bucket_has_the_size_that_the_table_of_its_parts_says(bucket in any_bucket()) {
+        let reservations: usize = bucket.entries.iter().map(|entry| entry.reservations.len()).sum();
+        let expected = HEADER_BYTES
+            + SESSION_BYTES * bucket.entries.len() as u64
+            + RESERVATION_BYTES * reservations as u64
+            + EVICTED_BYTES * bucket.evicted.len() as u64;
+        prop_assert_eq!(bucket.to_bytes().len() as u64, expected);
+    }
+
+    #[test]
+    fn a_cut_bucket_is_an_error(bucket in any_bucket(), entry in any_entry(), cut in 1usize..45) {
+        let bucket = Bucket { entries: vec![entry.clone()], evicted: vec![Evicted::of(&entry)], ..bucket };
+        let bytes = bucket.to_bytes();
+        prop_assert!(Bucket::from_bytes(&bytes[..bytes.len() - cut]).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(bucket) = Bucket::from_bytes(&bytes) && !bytes.is_empty() {
+            prop_assert_eq!(bucket.to_bytes(), bytes);
+        }
+    }
+}
+
+fn entry(leases: &[(u64, u64)]) -> Entry {
+    let reservation = |(id, (amount, lease_end_ms)): (usize, &(u64, u64))| Reservation {
+        id: id as u64,
+        amount: NanoUsd(*amount),
+        lease_end_ms: *lease_end_ms,
+    };
+    let reservations = leases.iter().enumerate().map(reservation).collect();
+    Entry { reservations, ..Entry::new(SessionId([1; 16]), NanoUsd(100), 0) }
+}
+
+#[test]
+fn an_expired_lease_is_removed_once() {
+    let mut entry = entry(&[(30, 10), (20, 20)]);
+    assert_eq!(entry.view(0).available(), NanoUsd(50));
+    assert_eq!(entry.expire(10, 100), Expired { leases: 1, amount: NanoUsd(30), changed: true });
+    assert_eq!(entry.expire(10, 100), Expired::default());
+    assert_eq!(entry.view(10).available(), NanoUsd(80));
+}
+
+#[test]
+fn a_clock_set_back_delays_no_lease_by_more_than_one_lease() {
+    let mut entry = entry(&[(30, 1_000_100)]);
+    entry.last_seen_ms = 1_000_000;
+    assert_eq!(entry.expire(5, 100), Expired { changed: true, ..Expired::default() });
+    assert_eq!((entry.reservations[0].lease_end_ms, entry.last_seen_ms), (105, 5));
+    assert_eq!(entry.expire(105, 100).amount, NanoUsd(30));
+}
+
+#[test]
+fn an_evicted_session_comes_back_with_what_it_had_spent() {
+    let mut entry = entry(&[]);
+    entry.session.spent = NanoUsd(60);
+    entry.session.turns = 4;
+    entry.session.last_model = Some(2);
+    let restored = Evicted::of(&entry).restore();
+    assert_eq!((restored.view(0).available(), restored.session.turns), (NanoUsd(40), 4));
+    assert_eq!(restored.session.last_model, Some(2));
+}
