@@ -4,7 +4,7 @@ CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy bench clean
+.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy bench soak clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -42,6 +42,12 @@ toolchain:
 policy:
 	$(CARGO) build --release --workspace --bins
 	target/release/seqroute train --simulate 4000 --seed 1 --name default --out envoy/policy/default.nnef.tar
+
+# Send five million sessions through the core and through the module, and check that memory stays bounded (half an hour).
+soak: wasm
+	$(CARGO) build --release --workspace --bin soak
+	target/release/soak core 5000000
+	target/release/soak filter 5000000
 
 # Measure module size, boot time and added latency in real Envoy.
 bench: wasm envoy

@@ -5,8 +5,8 @@
 //! exceed the bound that the configuration sets, or when memory has grown after the table was full.
 //!
 //! ```sh
-//! cargo run --release -p seqroute-tests --bin soak -- core 5000000
-//! cargo run --release -p seqroute-tests --bin soak -- filter 5000000     # after `make wasm`
+//! make soak                          # both, five million sessions each
+//! target/release/soak core 1000000   # or one of them
 //! ```
 
 use anyhow::{Context, Result, bail, ensure};

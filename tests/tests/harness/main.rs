@@ -4,5 +4,6 @@ mod bad_input;
 mod chunks;
 mod configuration;
 mod ledger;
+mod modes;
 mod support;
 mod turns;
