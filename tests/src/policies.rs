@@ -20,11 +20,13 @@ pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
         weights: (0..out * width).map(|_| numbers.next() / (width as f32).sqrt()).collect(),
         biases: (0..out).map(|_| numbers.next() * 0.1).collect(),
     };
-    let hidden = vec![layer(64, features.len()), layer(64, 64)];
+    let front = Some(layer(16, features.len()));
+    let hidden = vec![layer(64, 16), layer(64, 64)];
     let (quality, cost) = (layer(names.len(), 64), layer(names.len(), 64));
     let network = NetworkWeights {
         mean: (0..features.len()).map(|k| k as f32 * 0.1).collect(),
         std: vec![1.5; features.len()],
+        front,
         hidden,
         quality,
         cost,

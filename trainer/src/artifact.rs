@@ -6,9 +6,11 @@ use seqroute_core::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
 use seqroute_core::policy::{Policy, PolicyError, write};
+use seqroute_core::text::TextFeatures;
 use serde_json::Value;
 
 use crate::learner::network::{Normalisation, Parameters, QNetwork, numbers};
+use crate::learner::text_head::TextHead;
 
 /// Largest difference of a value between the training engine and the filter's.
 pub const MAX_DIFFERENCE: f32 = 1e-4;
@@ -26,13 +28,23 @@ pub struct Origin {
     pub data_sha256: String,
 }
 
+/// A network with what goes in front of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Trained<'a> {
+    /// The learner's network.
+    pub parameters: &'a Parameters,
+    /// Of its states.
+    pub normalisation: &'a Normalisation,
+    /// The last entries of its states, from the text.
+    pub head: &'a TextHead,
+}
+
 /// The bytes of a policy archive.
 ///
 /// # Errors
 /// The core refuses the manifest or the shapes.
 pub fn archive(
-    parameters: &Parameters,
-    normalisation: &Normalisation,
+    network: &Trained<'_>,
     models: &[ModelConfig],
     origin: &Origin,
 ) -> Result<Vec<u8>, PolicyError> {
@@ -54,31 +66,32 @@ pub fn archive(
         data_sha256: origin.data_sha256.clone(),
         sha256: String::new(),
     };
-    write::archive(&parameters.export(normalisation), manifest)
+    write::archive(&network.parameters.export(network.normalisation, network.head), manifest)
 }
 
-/// Opens the archive as the filter does and compares its values with the training engine's on `states` (rows of raw
-/// features). Returns the largest difference.
+/// Opens the archive as the filter does and compares its values with the training engine's on `states`: rows of the
+/// features without text, and a message for each. Returns the largest difference.
 ///
 /// # Errors
 /// The archive does not open, or a value differs by more than [`MAX_DIFFERENCE`].
 pub fn self_check(
     archive: &[u8],
-    parameters: &Parameters,
-    normalisation: &Normalisation,
-    states: &[f32],
+    network: &Trained<'_>,
+    states: &[(Vec<f32>, TextFeatures)],
 ) -> Result<f32, String> {
     let policy = Policy::open(archive).map_err(|error| error.to_string())?;
-    let (width, models) = (normalisation.mean.len(), policy.manifest().models.len());
-    let mut rows = states.to_vec();
-    normalisation.apply(&mut rows);
-    let count = rows.len() / width.max(1);
+    let (width, models) = (network.normalisation.mean.len(), policy.manifest().models.len());
+    let mut rows: Vec<f32> = states
+        .iter()
+        .flat_map(|(plain, text)| [plain.clone(), network.head.predict(text)].concat())
+        .collect();
+    network.normalisation.apply(&mut rows);
     let device = Device::flex();
-    let rows: Tensor<2> = Tensor::from_data(TensorData::new(rows, [count, width]), &device);
-    let trained = numbers(QNetwork::load(parameters, &device).valid_forward(rows))?;
+    let rows: Tensor<2> = Tensor::from_data(TensorData::new(rows, [states.len(), width]), &device);
+    let trained = numbers(QNetwork::load(network.parameters, &device).forward(rows))?;
     let mut largest = 0f32;
-    for (state, trained) in states.chunks_exact(width).zip(trained.chunks_exact(2 * models)) {
-        let served = policy.values(state).map_err(|error| error.to_string())?;
+    for ((plain, text), trained) in states.iter().zip(trained.chunks_exact(2 * models)) {
+        let served = policy.values(&features::with_text(plain, text)).map_err(|error| error.to_string())?;
         let served = served.quality.iter().take(models).chain(served.cost.iter().take(models));
         for (served, trained) in served.zip(trained) {
             let difference = (served - trained).abs();

@@ -20,6 +20,7 @@ use seqroute_core::ledger::{SessionView, SettledTurn};
 use seqroute_core::mask::ActionMask;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::{Policy, PolicyError};
+use seqroute_core::text::TextFeatures;
 use seqroute_core::usage::Usage;
 
 use crate::session::{Outcome, Session, Turn};
@@ -115,7 +116,15 @@ impl<'a> Episode<'a> {
     /// The next turn's decision by the engine: features, mask, values and choice.
     #[must_use]
     pub fn decide(&self, lambda: f32) -> Decision {
-        self.engine.decide(&self.view, &self.size(), lambda)
+        let text = self.turn().map(|turn| turn.text).unwrap_or_default();
+        self.engine.decide(&self.view, &self.size(), &text, lambda)
+    }
+
+    /// As [`Episode::decide`], for an engine without a policy, of which only state and mask are wanted: the text
+    /// block says that none was seen. Relabelling asks millions of times, and the text is the same every time.
+    #[must_use]
+    pub fn decide_without_text(&self, lambda: f32) -> Decision {
+        self.engine.decide(&self.view, &self.size(), &TextFeatures::default(), lambda)
     }
 
     /// What was observed of `model` in the next turn.

@@ -16,13 +16,15 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use seqroute_core::MAX_MODELS;
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::features;
-use seqroute_core::money::NanoUsd;
+use seqroute_core::money::{NanoUsd, Prices};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{self, Episode, ReplayError};
+use crate::learner::text_head::Predictions;
 use crate::session::Session;
 
 /// How sessions are relabelled.
@@ -35,8 +37,22 @@ pub struct HbrConfig {
     pub budget_max_share: f64,
     /// Budgets that every session is replayed under.
     pub budgets_per_session: usize,
+    /// Fixed budgets instead, in nano-USD: the paper's grid. Empty: drawn ones.
+    pub grid_nano_usd: Vec<u64>,
     /// Spread of the behaviour's log-weights over the models: 0 walks uniformly, large walks stay with one model.
     pub behaviour_spread: f64,
+    /// Follow every option of every turn instead of one walk (the paper's tree); for short sessions and few models.
+    pub all_branches: bool,
+    /// Prices are relabelled too: those of each model are multiplied by a factor between 1/this and this, drawn
+    /// log-uniformly per replay. 1 leaves prices alone.
+    pub price_factor: f64,
+    /// Share of the replays with λ above 0.
+    pub lambda_share: f64,
+    /// The λ of those is drawn log-uniformly from this range.
+    pub lambda_range: [f64; 2],
+    /// Share of a turn's reward that is the quality predicted from its text instead of the observed one. Observed
+    /// quality is right or wrong; a policy cannot know which, so the mean is enough, and it is less noisy.
+    pub predicted_reward_share: f64,
 }
 
 impl Default for HbrConfig {
@@ -45,15 +61,24 @@ impl Default for HbrConfig {
             budget_min_share: 0.03,
             budget_max_share: 1.5,
             budgets_per_session: 12,
+            grid_nano_usd: Vec::new(),
             behaviour_spread: 2.0,
+            all_branches: false,
+            price_factor: 4.0,
+            lambda_share: 0.25,
+            lambda_range: [0.03, 30.0],
+            predicted_reward_share: 0.0,
         }
     }
 }
 
+/// Price settings that one relabelling draws; a replay takes one of them.
+const PRICE_DRAWS: usize = 256;
+
 /// Transitions as flat arrays: row i of an array of width w is `[i·w .. (i+1)·w]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transitions {
-    /// Width of a state.
+    /// Width of a state: the features without the text block, then the quality of each model that the text predicts.
     pub features: usize,
     /// Width of a mask.
     pub models: usize,
@@ -63,6 +88,10 @@ pub struct Transitions {
     pub masks: Vec<bool>,
     /// The model that answered.
     pub actions: Vec<u8>,
+    /// The walk went on with this row's model: what behaviour cloning clones.
+    pub taken: Vec<bool>,
+    /// λ of the replay.
+    pub lambdas: Vec<f32>,
     /// Quality of its answer.
     pub qualities: Vec<f32>,
     /// Cost of the turn as a share of the session's budget.
@@ -104,16 +133,20 @@ impl Transitions {
         self.states.get(i * self.features..(i + 1) * self.features).unwrap_or_default()
     }
 
-    fn push(&mut self, before: &Decision, action: usize, quality: f64, cost_share: f64, after: &After) {
-        self.states.extend_from_slice(before.features.as_slice());
-        self.masks.extend_from_slice(before.mask.as_slice());
+    fn push(&mut self, before: &State<'_>, action: usize, step: &StepLabels, after: &After<'_>) {
+        self.states.extend_from_slice(before.decision.features.without_text());
+        self.states.extend_from_slice(before.predicted);
+        self.masks.extend_from_slice(before.decision.mask.as_slice());
         self.actions.push(u8::try_from(action).unwrap_or(u8::MAX));
-        self.qualities.push(quality as f32);
-        self.costs.push(cost_share as f32);
+        self.taken.push(false);
+        self.lambdas.push(step.lambda);
+        self.qualities.push(step.quality);
+        self.costs.push(step.cost_share);
         match after {
             After::Turn(next) => {
-                self.next_states.extend_from_slice(next.features.as_slice());
-                self.next_masks.extend_from_slice(next.mask.as_slice());
+                self.next_states.extend_from_slice(next.decision.features.without_text());
+                self.next_states.extend_from_slice(next.predicted);
+                self.next_masks.extend_from_slice(next.decision.mask.as_slice());
             }
             After::LastTurn | After::Bankrupt => {
                 self.next_states.resize(self.next_states.len() + self.features, 0.0);
@@ -125,47 +158,184 @@ impl Transitions {
     }
 }
 
+/// A state before a turn.
+struct State<'a> {
+    decision: Decision,
+    predicted: &'a [f32],
+}
+
+/// What a row says of its turn.
+struct StepLabels {
+    lambda: f32,
+    quality: f32,
+    cost_share: f32,
+}
+
 /// What follows a turn.
-enum After {
-    Turn(Box<Decision>),
+enum After<'a> {
+    Turn(Box<State<'a>>),
     LastTurn,
     Bankrupt,
 }
 
-/// Relabels every session; `progress` hears how many sessions are done.
+/// Relabels every session without text; `progress` hears how many sessions are done.
 ///
 /// # Errors
-/// The core refuses the models, or no outcome of the most expensive model is known to set the range by.
+/// As [`Relabeller::new`] and [`Relabeller::rows`].
 pub fn relabel(
     sessions: &[Session],
     models: &[ModelConfig],
     config: &HbrConfig,
     seed: u64,
-    mut progress: impl FnMut(usize),
+    progress: impl FnMut(usize),
 ) -> Result<Transitions, ReplayError> {
-    let engine = environment::engine(models, Strategy::BestAffordable, None)?;
-    let reference = reference_cost_nano_usd(&engine, sessions);
-    let amount = |share: f64| NanoUsd((reference * share).round().max(1.0) as u64);
-    let (low, high) = (config.budget_min_share.ln(), config.budget_max_share.ln());
-    let mut transitions = Transitions {
-        features: features::names(models.len()).len(),
-        models: models.len(),
-        budget_range_nano_usd: [amount(config.budget_min_share), amount(config.budget_max_share)],
-        ..Transitions::default()
-    };
-    for (index, session) in sessions.iter().enumerate() {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(index as u64);
-        for stratum in 0..config.budgets_per_session {
-            let position = (stratum as f64 + rng.random::<f64>()) / config.budgets_per_session as f64;
-            let budget = amount((low + (high - low) * position).exp());
-            let weights: Vec<f64> =
-                models.iter().map(|_| (config.behaviour_spread * normal(&mut rng)).exp()).collect();
-            walk(Episode::new(&engine, session, budget), &weights, &mut rng, &mut transitions)?;
-        }
-        progress(index + 1);
+    Relabeller::new(sessions, models, config, &Predictions::default())?.rows(seed, 0, progress)
+}
+
+/// Relabels the same sessions again and again, each time under fresh budgets, prices and walks.
+#[derive(Debug)]
+pub struct Relabeller<'a> {
+    sessions: &'a [Session],
+    models: &'a [ModelConfig],
+    config: &'a HbrConfig,
+    predictions: &'a Predictions,
+    /// Mean cost of a session that one model answers alone; of the costliest logged path where no model has all.
+    costs_nano_usd: Vec<f64>,
+}
+
+/// Prices of one replay.
+struct Market {
+    engine: Engine,
+    reference_nano_usd: f64,
+}
+
+impl<'a> Relabeller<'a> {
+    /// Prepares for these sessions. Predictions come from [`crate::learner::text_head`]; without them the states
+    /// have zeros there.
+    ///
+    /// # Errors
+    /// The core refuses the models.
+    pub fn new(
+        sessions: &'a [Session],
+        models: &'a [ModelConfig],
+        config: &'a HbrConfig,
+        predictions: &'a Predictions,
+    ) -> Result<Self, ReplayError> {
+        let engine = environment::engine(models, Strategy::BestAffordable, None)?;
+        let costs: Vec<Option<f64>> = (0..models.len())
+            .map(|model| environment::mean_cost_nano_usd(&engine, sessions, model).ok())
+            .collect();
+        let costs_nano_usd = if costs.iter().any(Option::is_some) {
+            costs.into_iter().map(Option::unwrap_or_default).collect()
+        } else {
+            vec![reference_cost_nano_usd(&engine, sessions); models.len()]
+        };
+        Ok(Relabeller { sessions, models, config, predictions, costs_nano_usd })
     }
-    Ok(transitions)
+
+    /// Smallest and largest budget at the models' own prices.
+    #[must_use]
+    pub fn budget_range_nano_usd(&self) -> [NanoUsd; 2] {
+        let grid = &self.config.grid_nano_usd;
+        if let (Some(low), Some(high)) = (grid.iter().min(), grid.iter().max()) {
+            return [NanoUsd(*low), NanoUsd(*high)];
+        }
+        let reference = self.costs_nano_usd.iter().copied().fold(0.0, f64::max);
+        [self.config.budget_min_share, self.config.budget_max_share].map(|share| amount(reference, share))
+    }
+
+    /// One relabelling; the same seed and epoch give the same rows. `progress` hears how many sessions are done.
+    ///
+    /// # Errors
+    /// The core refuses the models.
+    pub fn rows(
+        &self,
+        seed: u64,
+        epoch: u64,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Transitions, ReplayError> {
+        let config = self.config;
+        let mut transitions = Transitions {
+            features: features::names_without_text(self.models.len()).len() + self.models.len(),
+            models: self.models.len(),
+            budget_range_nano_usd: self.budget_range_nano_usd(),
+            ..Transitions::default()
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(u64::MAX - epoch);
+        let markets = self.markets(&mut rng)?;
+        let (low, high) = (config.budget_min_share.ln(), config.budget_max_share.ln());
+        let replays = if config.grid_nano_usd.is_empty() {
+            config.budgets_per_session
+        } else {
+            config.grid_nano_usd.len()
+        };
+        for (index, session) in self.sessions.iter().enumerate() {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(epoch * self.sessions.len() as u64 + index as u64);
+            for replay in 0..replays {
+                let market = &markets[rng.random_range(0..markets.len())];
+                let position = (replay as f64 + rng.random::<f64>()) / replays as f64;
+                let share = (low + (high - low) * position).exp();
+                let budget = config.grid_nano_usd.get(replay);
+                let budget =
+                    budget.map_or_else(|| amount(market.reference_nano_usd, share), |grid| NanoUsd(*grid));
+                let lambda = self.lambda(&mut rng);
+                let weights = self.models.iter().map(|_| (config.behaviour_spread * normal(&mut rng)).exp());
+                let mut walk = Walk {
+                    session: index,
+                    lambda,
+                    weights: weights.collect(),
+                    config,
+                    predictions: self.predictions,
+                    transitions: &mut transitions,
+                };
+                let episode = Episode::new(&market.engine, session, budget);
+                let first = walk.state(&episode, 0);
+                walk.from(episode, first, 0, &mut rng)?;
+            }
+            progress(index + 1);
+        }
+        Ok(transitions)
+    }
+
+    fn lambda(&self, rng: &mut ChaCha8Rng) -> f32 {
+        let [low, high] = self.config.lambda_range.map(f64::ln);
+        let (drawn, position): (f64, f64) = (rng.random(), rng.random());
+        if drawn < self.config.lambda_share { (low + (high - low) * position).exp() as f32 } else { 0.0 }
+    }
+
+    fn markets(&self, rng: &mut ChaCha8Rng) -> Result<Vec<Market>, ReplayError> {
+        let spread = self.config.price_factor.ln();
+        let draws = if spread > 0.0 { PRICE_DRAWS } else { 1 };
+        let market = |_| {
+            let mut models = self.models.to_vec();
+            let mut reference_nano_usd = 0.0f64;
+            for (model, cost) in models.iter_mut().zip(&self.costs_nano_usd) {
+                let factor = (spread * (2.0 * rng.random::<f64>() - 1.0)).exp();
+                model.prices = multiplied(&model.prices, factor);
+                reference_nano_usd = reference_nano_usd.max(cost * factor);
+            }
+            let engine = environment::engine(&models, Strategy::BestAffordable, None)?;
+            Ok(Market { engine, reference_nano_usd })
+        };
+        (0..draws).map(market).collect()
+    }
+}
+
+fn amount(reference_nano_usd: f64, share: f64) -> NanoUsd {
+    NanoUsd((reference_nano_usd * share).round().max(1.0) as u64)
+}
+
+/// All prices times a factor; what has a price keeps one.
+fn multiplied(prices: &Prices, factor: f64) -> Prices {
+    let scaled = |price: u64| if price == 0 { 0 } else { (price as f64 * factor).round().max(1.0) as u64 };
+    Prices {
+        input_pico_usd_per_token: scaled(prices.input_pico_usd_per_token),
+        cached_input_pico_usd_per_token: prices.cached_input_pico_usd_per_token.map(scaled),
+        cache_write_pico_usd_per_token: prices.cache_write_pico_usd_per_token.map(scaled),
+        output_pico_usd_per_token: scaled(prices.output_pico_usd_per_token),
+    }
 }
 
 /// Mean cost of a session by the costliest path that was logged: with outcomes of every model, that of always taking
@@ -197,40 +367,78 @@ pub fn reference_cost_nano_usd(engine: &Engine, sessions: &[Session]) -> f64 {
     logged.sum::<f64>() / sessions.len().max(1) as f64
 }
 
-/// Walks once through a session and records the rows of every visited state.
-fn walk(
-    mut episode: Episode<'_>,
-    weights: &[f64],
-    rng: &mut ChaCha8Rng,
-    transitions: &mut Transitions,
-) -> Result<(), ReplayError> {
-    let budget = episode.view().budget.0 as f64;
-    let mut decision = episode.decide(0.0);
-    loop {
-        let mut branches = Vec::with_capacity(transitions.models);
-        for model in decision.mask.allowed().filter(|model| episode.outcome(*model).is_some()) {
-            let mut branch = episode;
-            let step = branch.take(model)?;
-            let after = match branch.turn() {
-                None => After::LastTurn,
-                Some(_) => {
-                    let next = branch.decide(0.0);
-                    let paid = next.mask.allowed().next().is_some();
-                    if paid { After::Turn(Box::new(next)) } else { After::Bankrupt }
-                }
-            };
-            transitions.push(&decision, model, step.quality, step.cost.0 as f64 / budget, &after);
-            branches.push((model, branch, after));
-        }
-        let Some(taken) = draw(rng, branches.iter().map(|(model, ..)| weights.get(*model).copied())) else {
-            return Ok(());
-        };
-        match branches.swap_remove(taken) {
-            (_, branch, After::Turn(next)) => {
-                episode = branch;
-                decision = *next;
+/// One way through a session, or all of them.
+struct Walk<'a, 't> {
+    session: usize,
+    lambda: f32,
+    weights: Vec<f64>,
+    config: &'a HbrConfig,
+    predictions: &'a Predictions,
+    transitions: &'t mut Transitions,
+}
+
+impl<'a> Walk<'a, '_> {
+    fn state(&self, episode: &Episode<'_>, turn: usize) -> State<'a> {
+        const NONE: &[f32] = &[0.0; MAX_MODELS];
+        let predicted = self.predictions.of(self.session, turn);
+        let predicted =
+            if predicted.is_empty() { NONE.get(..self.transitions.models) } else { Some(predicted) };
+        State { decision: episode.decide_without_text(self.lambda), predicted: predicted.unwrap_or_default() }
+    }
+
+    /// Records the rows of a state and goes on from there.
+    fn from(
+        &mut self,
+        mut episode: Episode<'_>,
+        mut state: State<'a>,
+        mut turn: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), ReplayError> {
+        let budget = episode.view().budget.0 as f64;
+        loop {
+            let mut branches = Vec::with_capacity(self.transitions.models);
+            for model in state.decision.mask.allowed().filter(|model| episode.outcome(*model).is_some()) {
+                let mut branch = episode;
+                let step = branch.take(model)?;
+                let after = match branch.turn() {
+                    None => After::LastTurn,
+                    Some(_) => {
+                        let next = self.state(&branch, turn + 1);
+                        let paid = next.decision.mask.allowed().next().is_some();
+                        if paid { After::Turn(Box::new(next)) } else { After::Bankrupt }
+                    }
+                };
+                let predicted = state.predicted.get(model).copied().unwrap_or(0.0);
+                let known =
+                    if self.predictions.of(self.session, turn).is_empty() || step.cut { 0.0 } else { 1.0 };
+                let share = known * self.config.predicted_reward_share as f32;
+                let labels = StepLabels {
+                    lambda: self.lambda,
+                    quality: (1.0 - share) * step.quality as f32 + share * predicted,
+                    cost_share: (step.cost.0 as f64 / budget) as f32,
+                };
+                self.transitions.push(&state, model, &labels, &after);
+                branches.push((model, branch, after, self.transitions.len() - 1));
             }
-            _ => return Ok(()),
+            if self.config.all_branches {
+                for (_, branch, after, row) in branches {
+                    self.transitions.taken[row] = true;
+                    if let After::Turn(next) = after {
+                        self.from(branch, *next, turn + 1, rng)?;
+                    }
+                }
+                return Ok(());
+            }
+            let weights = branches.iter().map(|(model, ..)| self.weights.get(*model).copied());
+            let Some(taken) = draw(rng, weights) else {
+                return Ok(());
+            };
+            let (_, branch, after, row) = branches.swap_remove(taken);
+            self.transitions.taken[row] = true;
+            let After::Turn(next) = after else {
+                return Ok(());
+            };
+            (episode, state, turn) = (branch, *next, turn + 1);
         }
     }
 }

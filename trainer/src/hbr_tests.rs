@@ -6,6 +6,7 @@ use crate::simulator;
 use proptest::prelude::*;
 use seqroute_core::config::Strategy;
 use seqroute_core::money::Prices;
+use seqroute_core::text::TextFeatures;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
     let mut model = simulator::tiers().remove(0);
@@ -26,6 +27,7 @@ fn session(answered_by: [&[&str]; 2]) -> Session {
         prompt_id: None,
         category: None,
         input_tokens,
+        text: TextFeatures::default(),
         options: names
             .iter()
             .map(|name| Outcome {
@@ -38,14 +40,15 @@ fn session(answered_by: [&[&str]; 2]) -> Session {
     Session { session: "s".to_owned(), turns: [30, 160].into_iter().zip(answered_by).map(turn).collect() }
 }
 
+/// Prices as they are, and λ = 0.
+fn plain() -> HbrConfig {
+    HbrConfig { price_factor: 1.0, lambda_share: 0.0, ..HbrConfig::default() }
+}
+
 /// Relabels under exactly one budget, given as a share of the reference cost.
 fn relabel_at(session: Session, share: f64) -> Transitions {
-    let config = HbrConfig {
-        budget_min_share: share,
-        budget_max_share: share,
-        budgets_per_session: 1,
-        ..HbrConfig::default()
-    };
+    let config =
+        HbrConfig { budget_min_share: share, budget_max_share: share, budgets_per_session: 1, ..plain() };
     relabel(&[session], &models(), &config, 1, |_| {}).unwrap()
 }
 
@@ -98,6 +101,46 @@ fn the_same_seed_gives_the_same_rows() {
     assert_ne!(run(1).costs, run(2).costs);
 }
 
+#[test]
+fn every_epoch_draws_anew() {
+    let (sessions, models) = (simulator::Simulator::new(1).sessions(5), simulator::tiers());
+    let (config, predictions) = (HbrConfig::default(), Predictions::default());
+    let relabeller = Relabeller::new(&sessions, &models, &config, &predictions).unwrap();
+    let rows = |epoch| relabeller.rows(1, epoch, |_| {}).unwrap();
+    assert_eq!(rows(0), relabel(&sessions, &models, &config, 1, |_| {}).unwrap());
+    assert_ne!(rows(1).costs, rows(0).costs);
+    assert!(rows(0).lambdas.iter().any(|lambda| *lambda > 0.0) && rows(0).lambdas.contains(&0.0));
+}
+
+#[test]
+fn relabelled_prices_move_the_models_apart() {
+    let one_turn = Session { turns: session([BOTH, BOTH]).turns[..1].to_vec(), session: "s".to_owned() };
+    let config = HbrConfig { price_factor: 4.0, budget_min_share: 3.0, budget_max_share: 3.0, ..plain() };
+    let found = relabel(&[one_turn], &models(), &config, 1, |_| {}).unwrap();
+    // The share of the budget that each model's turn costs: 1/3 for whichever is the dearest at its drawn price.
+    let ratios: Vec<f32> = found.costs.chunks(2).map(|pair| pair[1] / pair[0]).collect();
+    assert!(found.costs.chunks(2).all(|pair| (pair[0].max(pair[1]) - 1.0 / 3.0).abs() < 0.01));
+    let largest = ratios.iter().copied().fold(0.0, f32::max);
+    let smallest = ratios.iter().copied().fold(f32::MAX, f32::min);
+    assert!(smallest < 5.0 && largest > 20.0 && largest <= 161.0, "{smallest} to {largest}");
+}
+
+#[test]
+fn all_branches_are_the_whole_tree() {
+    let config = HbrConfig { all_branches: true, grid_nano_usd: vec![1_000_000], ..plain() };
+    let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1, |_| {}).unwrap();
+    assert_eq!(found.actions, [0, 1, 0, 1, 0, 1]);
+    assert_eq!(found.taken, [true; 6]);
+    assert_eq!(found.budget_range_nano_usd, [NanoUsd(1_000_000); 2]);
+}
+
+#[test]
+fn a_walk_takes_one_row_of_every_state() {
+    let found = relabel_at(session([BOTH, BOTH]), 5.0);
+    assert_eq!(found.taken.chunks(2).map(|pair| pair.iter().filter(|taken| **taken).count()).max(), Some(1));
+    assert_eq!(found.taken.iter().filter(|taken| **taken).count(), 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// Every row, replayed by the environment from its own budget, gives the row again.
@@ -107,14 +150,16 @@ proptest! {
         let tiers = simulator::tiers();
         let engine = environment::engine(&tiers, Strategy::BestAffordable, None).unwrap();
         let config = HbrConfig {
-            budget_min_share: share, budget_max_share: share, budgets_per_session: 1, ..HbrConfig::default()
+            budget_min_share: share, budget_max_share: share, budgets_per_session: 1, ..plain()
         };
         let found = relabel(&sessions, &tiers, &config, seed, |_| {}).unwrap();
         let budget = found.budget_range_nano_usd[0];
         let (mut row, mut episode) = (0, Episode::new(&engine, &sessions[0], budget));
         while row < found.len() {
             let decision = episode.decide(0.0);
-            prop_assert_eq!(decision.features.as_slice(), found.state(row));
+            let plain = decision.features.without_text();
+            prop_assert_eq!(plain, &found.state(row)[..plain.len()]);
+            prop_assert_eq!(&found.state(row)[plain.len()..], &[0.0; 3][..]);
             let mut following = None;
             for model in decision.mask.allowed() {
                 let mut branch = episode;
@@ -127,7 +172,7 @@ proptest! {
                 prop_assert_eq!(found.terminal[row], bankrupt || next.is_none());
                 let continues = next.filter(|_| !bankrupt).filter(|next| {
                     let rows = decision.mask.allowed().count() - decision.mask.allowed().take_while(|m| *m < model).count();
-                    (row + rows) < found.len() && next.features.as_slice() == found.state(row + rows)
+                    (row + rows) < found.len() && found.state(row + rows).starts_with(next.features.without_text())
                 });
                 if continues.is_some() { following = Some(branch); }
                 row += 1;

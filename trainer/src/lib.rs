@@ -26,6 +26,7 @@ pub mod hbr;
 pub mod learner;
 pub mod models;
 pub mod population;
+pub mod prompts;
 pub mod session;
 pub mod simulator;
 pub mod training;

@@ -19,6 +19,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use seqroute_core::config::ModelConfig;
+use seqroute_core::text::TextFeatures;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -44,6 +45,11 @@ pub struct Turn {
     pub category: Option<String>,
     /// Tokens of this turn's own message.
     pub input_tokens: u64,
+    /// What the filter counts in this turn's own message. A file has the message itself (`"text": "…"`), which is
+    /// counted while it is read, or the counters of a decision record (`"text": {"counts": "…"}`), which is also
+    /// what is written.
+    #[serde(default, skip_serializing_if = "TextFeatures::is_empty", with = "text")]
+    pub text: TextFeatures,
     /// The observed outcomes, at most one per model.
     pub options: Vec<Outcome>,
 }
@@ -58,6 +64,33 @@ pub struct Outcome {
     pub quality: f64,
     /// Tokens of its answer.
     pub output_tokens: u64,
+}
+
+/// [`Turn::text`] in files.
+mod text {
+    use seqroute_core::text::TextFeatures;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Message(String),
+        Counted { counts: String },
+    }
+
+    pub fn serialize<S: Serializer>(text: &TextFeatures, to: S) -> Result<S::Ok, S::Error> {
+        Written::Counted { counts: text.to_base64().unwrap_or_default() }.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<TextFeatures, D::Error> {
+        match Written::deserialize(from) {
+            Ok(Written::Message(message)) => Ok(TextFeatures::of(&message)),
+            Ok(Written::Counted { counts }) => TextFeatures::from_base64(&counts).ok_or_else(|| {
+                de::Error::custom("field `text.counts`: expected the counters of a record, in base64")
+            }),
+            Err(_) => Err(de::Error::custom("field `text`: expected a message or `{\"counts\": …}`")),
+        }
+    }
 }
 
 impl Turn {

@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use seqroute_core::config::{Accepts, ModelConfig};
 use seqroute_core::money::Prices;
+use seqroute_core::text::TextFeatures;
 
 use crate::session::{Outcome, Session, Turn};
 
@@ -226,6 +227,7 @@ fn turn(rng: &mut ChaCha8Rng, kind: &Kind, t: usize, spike: bool, difficulty: f6
         prompt_id: None,
         category: Some(kind.name.to_owned()),
         input_tokens: system_tokens + tokens(message),
+        text: TextFeatures::default(),
         options: TIERS.iter().map(&mut option).collect(),
     }
 }

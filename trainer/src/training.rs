@@ -1,20 +1,28 @@
 //! A training run from sessions to artifact: relabel, learn, choose the best checkpoint, check, describe.
 //!
-//! The run writes nothing; it returns the bytes of the three files, which the command writes at once. A checkpoint is
-//! judged by playing validation sessions under several budgets with the core's decision rule, the way the policy
-//! will be used; without validation sessions the last one is taken.
+//! A run writes nothing but what its caller makes of [`Progress::Save`]; it returns the bytes of the files, which the
+//! command writes at once. A checkpoint is judged by playing validation sessions under several budgets with the
+//! core's decision rule, the way the policy will be used; without validation sessions the last one is taken.
+
+use std::time::Instant;
 
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
+use seqroute_core::text::TextFeatures;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::artifact::{self, Origin};
+use crate::artifact::{self, Origin, Trained};
 use crate::environment;
-use crate::hbr::{self, HbrConfig};
-use crate::learner::cql::{self, CqlConfig, CqlMetrics, Event};
-use crate::learner::network::Parameters;
+use crate::hbr::{self, HbrConfig, Relabeller, Transitions};
+use crate::learner::bc::{Bc, BcConfig};
+use crate::learner::cql::{Cql, CqlConfig};
+use crate::learner::fit::{self, Ended, FitConfig, Measured, Observer, State};
+use crate::learner::fqi::{Fqi, FqiConfig};
+use crate::learner::network::{Normalisation, Parameters};
+use crate::learner::text_head::{self, TextConfig, TextHead, TextSummary};
+use crate::learner::{Algorithm, Learner};
 use crate::session::Session;
 
 /// States that the self-check compares.
@@ -26,22 +34,37 @@ const CHECKED_STATES: usize = 1000;
 pub struct TrainConfig {
     /// Everything random follows from this number.
     pub seed: u64,
+    /// The learner.
+    pub algorithm: Algorithm,
     /// Budgets at which checkpoints are validated, as shares of the mean cost of always taking the most expensive
     /// model.
     pub validation_budget_shares: Vec<f64>,
     /// How sessions are relabelled.
     pub hbr: HbrConfig,
-    /// The learner.
+    /// What the text of a message tells.
+    pub text: TextConfig,
+    /// The training loop.
+    pub fit: FitConfig,
+    /// Settings of `fqi`.
+    pub fqi: FqiConfig,
+    /// Settings of `cql`.
     pub cql: CqlConfig,
+    /// Settings of `bc`.
+    pub bc: BcConfig,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             seed: 1,
+            algorithm: Algorithm::default(),
             validation_budget_shares: vec![0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0],
             hbr: HbrConfig::default(),
+            text: TextConfig::default(),
+            fit: FitConfig::default(),
+            fqi: FqiConfig::default(),
             cql: CqlConfig::default(),
+            bc: BcConfig::default(),
         }
     }
 }
@@ -65,26 +88,88 @@ impl TrainConfig {
     /// # Errors
     /// One line: field, found, expected.
     pub fn check(&self) -> Result<(), String> {
-        let (low, high) = (self.hbr.budget_min_share, self.hbr.budget_max_share);
-        if !(low > 0.0 && low <= high && high.is_finite()) {
-            let expected = "0 < budget_min_share <= budget_max_share";
-            return Err(format!("field `hbr.budget_min_share`: found {low} and {high}, expected {expected}"));
-        }
-        if self.hbr.budgets_per_session == 0 {
-            return Err("field `hbr.budgets_per_session`: found 0, expected at least 1".to_owned());
-        }
-        let spread = self.hbr.behaviour_spread;
-        if !(0.0..=10.0).contains(&spread) {
-            return Err(format!("field `hbr.behaviour_spread`: found {spread}, expected 0 to 10"));
-        }
+        self.check_hbr()?;
         let shares = &self.validation_budget_shares;
-        if shares.is_empty() || !shares.iter().all(|share| share.is_finite() && *share > 0.0) {
-            return Err(format!(
-                "field `validation_budget_shares`: found {shares:?}, expected numbers above 0"
-            ));
+        require(
+            !shares.is_empty() && shares.iter().all(|share| share.is_finite() && *share > 0.0),
+            "validation_budget_shares",
+            shares,
+            "numbers above 0",
+        )?;
+        require(self.text.folds != 1, "text.folds", &self.text.folds, "0, or at least 2")?;
+        self.check_fit()?;
+        for (learner, td) in [("fqi", self.fqi.td()), ("cql", self.cql.td())] {
+            let not_negative = |value: f32| value.is_finite() && value >= 0.0;
+            let field = |name: &str| format!("{learner}.{name}");
+            require((0.0..=1.0).contains(&td.gamma), &field("gamma"), &td.gamma, "0 to 1")?;
+            require(not_negative(td.eta), &field("eta"), &td.eta, "at least 0")?;
+            let delta = td.huber_delta;
+            require(delta.is_finite() && delta > 0.0, &field("huber_delta"), &delta, "above 0")?;
+            require(not_negative(td.cost_weight), &field("cost_weight"), &td.cost_weight, "at least 0")?;
         }
-        self.cql.check()
+        let not_negative = |value: f32| value.is_finite() && value >= 0.0;
+        require(not_negative(self.cql.alpha), "cql.alpha", &self.cql.alpha, "at least 0")?;
+        let penalty = self.bc.logit_penalty;
+        require(not_negative(penalty), "bc.logit_penalty", &penalty, "at least 0")
     }
+
+    fn check_hbr(&self) -> Result<(), String> {
+        let hbr = &self.hbr;
+        let (low, high) = (hbr.budget_min_share, hbr.budget_max_share);
+        let expected = "0 < budget_min_share <= budget_max_share";
+        let range = [low, high];
+        require(low > 0.0 && low <= high && high.is_finite(), "hbr.budget_min_share", &range, expected)?;
+        let budgets = hbr.budgets_per_session;
+        require(budgets > 0, "hbr.budgets_per_session", &budgets, "at least 1")?;
+        let grid = &hbr.grid_nano_usd;
+        require(grid.iter().all(|budget| *budget > 0), "hbr.grid_nano_usd", grid, "budgets above 0")?;
+        let spread = hbr.behaviour_spread;
+        require((0.0..=10.0).contains(&spread), "hbr.behaviour_spread", &spread, "0 to 10")?;
+        let factor = hbr.price_factor;
+        require((1.0..=100.0).contains(&factor), "hbr.price_factor", &factor, "1 to 100")?;
+        let share = hbr.lambda_share;
+        require((0.0..=1.0).contains(&share), "hbr.lambda_share", &share, "0 to 1")?;
+        let [low, high] = hbr.lambda_range;
+        let fits = low > 0.0 && low <= high && high.is_finite();
+        require(fits, "hbr.lambda_range", &hbr.lambda_range, "0 < smallest <= largest")?;
+        let share = hbr.predicted_reward_share;
+        require((0.0..=1.0).contains(&share), "hbr.predicted_reward_share", &share, "0 to 1")
+    }
+
+    fn check_fit(&self) -> Result<(), String> {
+        let fit = &self.fit;
+        let widths = fit.hidden.iter().all(|width| (1..=1024).contains(width));
+        let fits = widths && (1..=4).contains(&fit.hidden.len());
+        require(fits, "fit.hidden", &fit.hidden, "1 to 4 widths of 1 to 1024")?;
+        for (name, value) in [
+            ("steps", fit.steps),
+            ("batch", fit.batch),
+            ("target_period_steps", fit.target_period_steps),
+            ("average_steps", fit.average_steps),
+            ("checkpoints", fit.checkpoints),
+            ("shards", fit.shards),
+        ] {
+            require(value > 0, &format!("fit.{name}"), &value, "at least 1")?;
+        }
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        require(positive(fit.learning_rate), "fit.learning_rate", &fit.learning_rate, "above 0")?;
+        let last = fit.final_learning_rate;
+        require(positive(last), "fit.final_learning_rate", &last, "above 0")?;
+        let decay = fit.weight_decay;
+        require((0.0..=1.0).contains(&decay), "fit.weight_decay", &decay, "0 to 1")
+    }
+
+    fn learner(&self) -> Box<dyn Learner> {
+        match self.algorithm {
+            Algorithm::Fqi => Box::new(Fqi(self.fqi.clone())),
+            Algorithm::Cql => Box::new(Cql(self.cql.clone())),
+            Algorithm::Bc => Box::new(Bc(self.bc.clone())),
+        }
+    }
+}
+
+fn require(ok: bool, field: &str, found: &dyn std::fmt::Debug, expected: &str) -> Result<(), String> {
+    if ok { Ok(()) } else { Err(format!("field `{field}`: found {found:?}, expected {expected}")) }
 }
 
 /// What is trained on.
@@ -105,7 +190,7 @@ pub struct TrainingData<'a> {
 pub struct CheckpointMetrics {
     /// What the learner measured.
     #[serde(flatten)]
-    pub learner: CqlMetrics,
+    pub learner: Measured,
     /// Validation: quality per turn, mean over the budgets. Turns that were not served count 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_quality: Option<f64>,
@@ -117,7 +202,7 @@ pub struct CheckpointMetrics {
     pub validation_bankrupt_share: Option<f64>,
 }
 
-/// The relabelled data in numbers.
+/// The relabelled data in numbers: those of the first relabelling.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RelabelSummary {
     /// Sessions.
@@ -133,19 +218,30 @@ pub struct RelabelSummary {
 /// What a run tells while it runs.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// So many sessions are relabelled.
-    Relabelled(usize),
+    /// The text head is fitted.
+    Text(&'a TextSummary),
     /// Relabelling is done.
     Data(&'a RelabelSummary),
     /// So many steps are done.
     Step(usize),
     /// A checkpoint was measured.
     Checkpoint(&'a CheckpointMetrics),
+    /// The state to keep, so that the training can go on from here.
+    Save(&'a State),
+}
+
+/// What a run listens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Go on.
+    GoOn,
+    /// Save the state and stop.
+    Stop,
 }
 
 /// A finished run.
 #[derive(Clone, Debug)]
-pub struct Trained {
+pub struct Finished {
     /// The policy archive.
     pub archive: Vec<u8>,
     /// The policy's id.
@@ -154,93 +250,150 @@ pub struct Trained {
     pub config_toml: String,
     /// The metrics, one JSON object per line.
     pub metrics_jsonl: String,
+    /// What the text tells.
+    pub text: TextSummary,
     /// The relabelled data.
     pub data: RelabelSummary,
+    /// Rows that were trained on, over all relabellings.
+    pub rows_seen: u64,
     /// The step whose weights were taken.
     pub chosen_step: usize,
     /// Largest difference in the self-check.
     pub largest_difference: f32,
+    /// Seconds of the loop alone.
+    pub seconds: f64,
 }
 
-/// Trains a policy.
+/// Trains a policy; `None` when `progress` wished it to stop. `state` is where an earlier run of the same data and
+/// settings stopped.
 ///
 /// # Errors
-/// One line for settings, data or models that cannot be trained with.
+/// One line for settings, data or models that cannot be trained with, or from `progress`.
 pub fn train(
     data: &TrainingData<'_>,
     config: &TrainConfig,
     name: &str,
-    mut progress: impl FnMut(Progress<'_>),
-) -> Result<Trained, String> {
+    state: Option<State>,
+    progress: &mut dyn FnMut(Progress<'_>) -> Result<Wish, String>,
+) -> Result<Option<Finished>, String> {
     config.check()?;
-    let relabelled = hbr::relabel(data.train, data.models, &config.hbr, config.seed, |done| {
-        progress(Progress::Relabelled(done));
-    });
-    let transitions = relabelled.map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let (head, predictions, text) = text_head::fit(data.train, data.models, &config.text);
+    progress(Progress::Text(&text))?;
+    let relabeller = Relabeller::new(data.train, data.models, &config.hbr, &predictions);
+    let relabeller = relabeller.map_err(|error| error.to_string())?;
+    let rows = |epoch: u64| relabeller.rows(config.seed, epoch, |_| {}).map_err(|error| error.to_string());
+    let first = rows(0)?;
     let summary = RelabelSummary {
         sessions: data.train.len(),
-        transitions: transitions.len(),
-        bankrupt_share: transitions.bankrupt_share(),
-        budget_range_nano_usd: transitions.budget_range_nano_usd,
+        transitions: first.len(),
+        bankrupt_share: first.bankrupt_share(),
+        budget_range_nano_usd: first.budget_range_nano_usd,
     };
-    progress(Progress::Data(&summary));
+    let checked = states_to_check(&first, data.train);
+    progress(Progress::Data(&summary))?;
     let origin = Origin {
         name: name.to_owned(),
-        learner: json!({"algorithm": "cql", "config": config}),
+        learner: json!({"algorithm": config.algorithm.name(), "config": config}),
         budget_range_nano_usd: summary.budget_range_nano_usd,
         data_sha256: data.sha256.to_owned(),
     };
-    let validator = Validator::new(data, config)?;
-    let checked = evenly_spaced_states(&transitions, CHECKED_STATES);
-    let mut best: Option<(f64, usize, Parameters)> = None;
-    let mut metrics_jsonl = String::new();
-    let (normalisation, _) =
-        cql::train(transitions, &config.cql, config.seed, |normalisation, event| match event {
-            Event::Step(step) => {
-                progress(Progress::Step(step));
-                Ok(())
-            }
-            Event::Checkpoint(learner, parameters) => {
-                let archive = artifact::archive(parameters, normalisation, data.models, &origin);
-                let mut metrics = CheckpointMetrics {
-                    learner: learner.clone(),
-                    validation_quality: None,
-                    validation_quality_by_budget: Vec::new(),
-                    validation_bankrupt_share: None,
-                };
-                validator.measure(&archive.map_err(|error| error.to_string())?, &mut metrics)?;
-                // Without validation every checkpoint scores alike and the last one stays.
-                let score = metrics.validation_quality.unwrap_or(0.0);
-                if best.as_ref().is_none_or(|(highest, ..)| score >= *highest) {
-                    best = Some((score, learner.step, parameters.clone()));
-                }
-                progress(Progress::Checkpoint(&metrics));
-                metrics_jsonl += &serde_json::to_string(&metrics).map_err(|error| error.to_string())?;
-                metrics_jsonl.push('\n');
-                Ok(())
-            }
-        })?;
-    let (_, chosen_step, parameters) = best.ok_or("the training ended without a checkpoint")?;
-    let archive = artifact::archive(&parameters, &normalisation, data.models, &origin);
-    let archive = archive.map_err(|error| error.to_string())?;
-    let largest_difference = artifact::self_check(&archive, &parameters, &normalisation, &checked)?;
+    let mut follower = Follower {
+        models: data.models,
+        head: &head,
+        origin: &origin,
+        validator: Validator::new(data, config)?,
+        progress,
+        failed: None,
+    };
+    // The first rows are needed for the summary and by the loop: made once, kept until the loop asks for them.
+    let first = std::sync::Mutex::new(Some(first));
+    let kept = |epoch: u64| {
+        let kept = first.lock().ok().and_then(|mut first| first.take()).filter(|_| epoch == 0);
+        kept.map_or_else(|| rows(epoch), Ok)
+    };
+    let (state, ended) = fit::fit(&kept, &*config.learner(), &config.fit, config.seed, state, &mut follower)?;
+    if let Some(error) = follower.failed {
+        return Err(error);
+    }
+    if ended == Ended::Stopped {
+        return Ok(None);
+    }
+    let best = state.best.as_ref().ok_or("the training ended without a checkpoint")?;
+    let network = Trained { parameters: &best.parameters, normalisation: &state.normalisation, head: &head };
+    let archive = artifact::archive(&network, data.models, &origin).map_err(|error| error.to_string())?;
+    let largest_difference = artifact::self_check(&archive, &network, &checked)?;
     let policy_id = Policy::open(&archive).map_err(|error| error.to_string())?.id();
     let config_toml = toml::to_string(config).map_err(|error| error.to_string())?;
-    Ok(Trained {
+    Ok(Some(Finished {
         archive,
         policy_id,
         config_toml,
-        metrics_jsonl,
+        metrics_jsonl: state.metrics_jsonl.clone(),
+        text,
         data: summary,
-        chosen_step,
+        rows_seen: state.rows_seen,
+        chosen_step: best.step,
         largest_difference,
-    })
+        seconds: started.elapsed().as_secs_f64(),
+    }))
 }
 
-fn evenly_spaced_states(transitions: &hbr::Transitions, count: usize) -> Vec<f32> {
-    let stride = transitions.len().div_ceil(count).max(1);
-    let rows = (0..transitions.len()).step_by(stride);
-    rows.flat_map(|row| transitions.state(row)).copied().collect()
+/// Evenly spaced states with messages from the same data, one without.
+fn states_to_check(transitions: &Transitions, sessions: &[Session]) -> Vec<(Vec<f32>, TextFeatures)> {
+    let stride = transitions.len().div_ceil(CHECKED_STATES).max(1);
+    let plain = transitions.features - transitions.models;
+    let rows = (0..transitions.len()).step_by(stride).map(|row| transitions.state(row));
+    let texts = sessions.iter().flat_map(|session| &session.turns).map(|turn| turn.text);
+    let texts = [TextFeatures::default()].into_iter().chain(texts).cycle();
+    rows.zip(texts).map(|(row, text)| (row.iter().copied().take(plain).collect(), text)).collect()
+}
+
+/// Judges checkpoints and passes on what happens.
+struct Follower<'a> {
+    models: &'a [ModelConfig],
+    head: &'a TextHead,
+    origin: &'a Origin,
+    validator: Validator<'a>,
+    progress: &'a mut dyn FnMut(Progress<'_>) -> Result<Wish, String>,
+    failed: Option<String>,
+}
+
+impl Observer for Follower<'_> {
+    fn step(&mut self, step: usize) -> bool {
+        match (self.progress)(Progress::Step(step)) {
+            Ok(wish) => wish == Wish::GoOn,
+            Err(error) => {
+                self.failed = Some(error);
+                false
+            }
+        }
+    }
+
+    fn checkpoint(
+        &mut self,
+        measured: &Measured,
+        normalisation: &Normalisation,
+        average: &Parameters,
+    ) -> Result<(String, f64), String> {
+        let network = Trained { parameters: average, normalisation, head: self.head };
+        let archive =
+            artifact::archive(&network, self.models, self.origin).map_err(|error| error.to_string())?;
+        let mut metrics = CheckpointMetrics {
+            learner: measured.clone(),
+            validation_quality: None,
+            validation_quality_by_budget: Vec::new(),
+            validation_bankrupt_share: None,
+        };
+        self.validator.measure(&archive, &mut metrics)?;
+        (self.progress)(Progress::Checkpoint(&metrics))?;
+        let line = serde_json::to_string(&metrics).map_err(|error| error.to_string())?;
+        Ok((line, metrics.validation_quality.unwrap_or(0.0)))
+    }
+
+    fn save(&mut self, state: &State) -> Result<(), String> {
+        (self.progress)(Progress::Save(state)).map(|_| ())
+    }
 }
 
 /// Plays validation sessions with a policy.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 fn tiny(seed: u64) -> TrainConfig {
     let mut config = TrainConfig { seed, ..TrainConfig::default() };
     config.hbr.budgets_per_session = 4;
-    config.cql = CqlConfig {
+    config.fit = FitConfig {
         hidden: vec![24],
         steps: 1500,
         batch: 128,
@@ -16,22 +16,34 @@ fn tiny(seed: u64) -> TrainConfig {
         target_period_steps: 100,
         average_steps: 200,
         learning_rate: 3e-3,
-        ..CqlConfig::default()
+        ..FitConfig::default()
     };
     config
 }
 
-fn run(config: &TrainConfig, sessions: usize) -> Trained {
+/// What a training does when asked after every step.
+type Follow<'a> = &'a mut dyn FnMut(Progress<'_>) -> Result<Wish, String>;
+
+fn follow(
+    config: &TrainConfig,
+    sessions: usize,
+    state: Option<State>,
+    progress: Follow<'_>,
+) -> Option<Finished> {
     let (train, models) = (Simulator::new(5).sessions(sessions), tiers());
     let sha256 = crate::session::hex(&Sha256::digest(to_bytes(&train, false).unwrap()));
     let valid = Simulator::new(6).sessions(60);
     let data = TrainingData { train: &train, valid: &valid, models: &models, sha256: &sha256 };
-    super::train(&data, config, "tiny", |_| {}).unwrap()
+    super::train(&data, config, "tiny", state, progress).unwrap()
+}
+
+fn run(config: &TrainConfig, sessions: usize) -> Finished {
+    follow(config, sessions, None, &mut |_| Ok(Wish::GoOn)).unwrap()
 }
 
 fn short() -> TrainConfig {
     let mut config = tiny(3);
-    config.cql.steps = 60;
+    config.fit.steps = 60;
     config
 }
 
@@ -47,8 +59,8 @@ fn the_artifact_opens_and_says_what_it_was_made_from() {
     let trained = run(&short(), 40);
     let policy = Policy::open(&trained.archive).unwrap();
     let manifest = policy.manifest();
-    assert_eq!(manifest.learner["algorithm"], "cql");
-    assert_eq!(manifest.learner["config"]["cql"]["steps"], 60);
+    assert_eq!(manifest.learner["algorithm"], "fqi");
+    assert_eq!(manifest.learner["config"]["fit"]["steps"], 60);
     assert_eq!(manifest.budget_range_nano_usd, trained.data.budget_range_nano_usd);
     assert_eq!(manifest.data_sha256.len(), 64);
     assert!(trained.policy_id.starts_with("tiny@"));
@@ -77,13 +89,14 @@ fn a_short_training_beats_random_choice() {
 fn a_bad_setting_is_named_with_its_line_or_field() {
     let error = |text: &str| TrainConfig::from_toml(text).unwrap_err();
     assert!(error("seed = 1\n[cql]\nalfa = 1\n").contains("line 3: unknown field `alfa`"));
-    assert!(error("[cql]\nsteps = 0\n").contains("`cql.steps`: found 0, expected at least 1"));
-    assert!(error("[hbr]\nbudget_min_share = 2.0\n").contains("`hbr.budget_min_share`: found 2 and 1.5"));
+    assert!(error("[fit]\nsteps = 0\n").contains("`fit.steps`: found 0, expected at least 1"));
+    assert!(error("[hbr]\nbudget_min_share = 2.0\n").contains("`hbr.budget_min_share`: found [2.0, 1.5]"));
+    assert!(error("algorithm = \"dqn\"").contains("expected one of `fqi`, `cql`, `bc`"));
 }
 
 #[test]
 fn the_example_configuration_is_the_default() {
-    let text = include_str!("../examples/cql.toml");
+    let text = include_str!("../examples/train.toml");
     assert_eq!(TrainConfig::from_toml(text), Ok(TrainConfig::default()));
 }
 
@@ -94,6 +107,98 @@ fn data_that_no_budget_pays_for_is_an_error() {
     config.hbr.budget_max_share = 1e-9;
     let (train, models) = (Simulator::new(5).sessions(5), tiers());
     let data = TrainingData { train: &train, valid: &[], models: &models, sha256: "" };
-    let error = super::train(&data, &config, "tiny", |_| {}).unwrap_err();
+    let error = super::train(&data, &config, "tiny", None, &mut |_| Ok(Wish::GoOn)).unwrap_err();
     assert!(error.contains("found no transition to train on"), "{error}");
+}
+
+#[test]
+fn a_training_that_is_stopped_and_goes_on_ends_in_the_same_bytes() {
+    let mut config = short();
+    // Several epochs of about 900 rows, so that the stop at step 37 lies inside a later one.
+    config.hbr.budgets_per_session = 2;
+    let whole = run(&config, 40);
+    let mut kept = None;
+    let stopped = follow(&config, 40, None, &mut |progress| {
+        if let Progress::Save(state) = &progress {
+            kept = Some(serde_json::to_string(state).unwrap());
+        }
+        Ok(if matches!(progress, Progress::Step(37)) { Wish::Stop } else { Wish::GoOn })
+    });
+    assert!(stopped.is_none());
+    let state: State = serde_json::from_str(&kept.unwrap()).unwrap();
+    assert_eq!(state.step, 37);
+    let resumed = follow(&config, 40, Some(state), &mut |_| Ok(Wish::GoOn)).unwrap();
+    assert!(resumed.archive == whole.archive && resumed.metrics_jsonl == whole.metrics_jsonl);
+}
+
+#[test]
+fn every_learner_trains_and_shards_change_nothing_but_rounding() {
+    for algorithm in [Algorithm::Fqi, Algorithm::Cql, Algorithm::Bc] {
+        let config = TrainConfig { algorithm, ..short() };
+        let trained = run(&config, 40);
+        let policy = Policy::open(&trained.archive).unwrap();
+        assert_eq!(policy.manifest().learner["algorithm"], algorithm.name());
+        let mut halved = config.clone();
+        halved.fit.shards = 2;
+        let loss = |trained: &Finished| -> f64 {
+            let last: serde_json::Value =
+                serde_json::from_str(trained.metrics_jsonl.lines().last().unwrap()).unwrap();
+            let measure = if algorithm == Algorithm::Bc { "cross_entropy" } else { "quality_loss" };
+            last[measure].as_f64().unwrap()
+        };
+        assert!((loss(&trained) / loss(&run(&halved, 40)) - 1.0).abs() < 1e-3, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn without_a_better_checkpoint_the_training_ends_early() {
+    let mut config = short();
+    config.fit.steps = 3000;
+    config.fit.checkpoints = 300;
+    config.fit.patience = 3;
+    config.fit.learning_rate = 3e-2;
+    config.fit.final_learning_rate = 3e-2;
+    let lines = run(&config, 40).metrics_jsonl.lines().count();
+    assert!(lines < 300, "{lines}");
+}
+
+#[test]
+fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
+    use crate::baseline::{CoreRouter, Router};
+    use crate::session::{Outcome, Turn};
+    use seqroute_core::text::TextFeatures;
+    let models = vec![tiers().remove(0), tiers().remove(2)];
+    // Every other message is hard, which only its words say; the budget pays for half of the turns.
+    let turn = |number: usize| {
+        let hard = number.is_multiple_of(2);
+        let words = if hard { "prove the theorem" } else { "tell me a story" };
+        let option =
+            |model: &str, quality: f64| Outcome { model: model.to_owned(), quality, output_tokens: 300 };
+        Turn {
+            prompt_id: None,
+            category: None,
+            input_tokens: 100,
+            text: TextFeatures::of(&format!("{words} about number{}", "abcdefgh".get(number % 7..).unwrap())),
+            options: vec![option("small", if hard { 0.1 } else { 0.9 }), option("large", 0.9)],
+        }
+    };
+    let session = |k: usize| Session {
+        session: k.to_string(),
+        turns: (0..4).map(|t| turn(k * 7 + t * (1 + k % 3))).collect(),
+    };
+    let (train, valid): (Vec<_>, Vec<_>) =
+        ((0..300).map(session).collect(), (300..400).map(session).collect());
+    let data = TrainingData { train: &train, valid: &valid, models: &models, sha256: "" };
+    let trained = super::train(&data, &tiny(1), "text", None, &mut |_| Ok(Wish::GoOn)).unwrap().unwrap();
+    assert!(trained.text.explained_gap_share[0] > 0.5, "{:?}", trained.text);
+    let policy = Policy::open(&trained.archive).unwrap();
+    let router = CoreRouter::policy(&models, policy).unwrap();
+    let myopic = CoreRouter::myopic(&models).unwrap();
+    let reference = environment::mean_cost_nano_usd(router.engine(), &valid, 1).unwrap();
+    let quality = |router: &dyn Router| -> f64 {
+        let budget = NanoUsd((0.8 * reference) as u64);
+        valid.iter().enumerate().map(|(k, session)| router.run(k, session, budget).unwrap().quality).sum()
+    };
+    let (ours, myopic) = (quality(&router), quality(&myopic));
+    assert!(ours > 1.05 * myopic, "ours {ours:.1}, myopic {myopic:.1}");
 }

@@ -5,7 +5,8 @@
 //! price moves. Normalisation is not done here: it is part of the policy's graph.
 //!
 //! The order is: the session block ([`SESSION_FEATURES`]), then for each model k the block `m{k}_*`
-//! ([`MODEL_FEATURES`]). [`names`] lists them; a policy's manifest carries the same list and its hash, and a policy
+//! ([`MODEL_FEATURES`]), then the text block: `text_absent`, which is 1 where no text was seen, and one number per
+//! bucket, `text_000` and so on ([`TextFeatures::scaled`]). [`names`] lists them; a policy's manifest carries the same list and its hash, and a policy
 //! with another list is refused.
 
 use sha2::{Digest, Sha256};
@@ -14,6 +15,7 @@ use crate::MAX_MODELS;
 use crate::estimate::{CostEstimate, TokenEstimate};
 use crate::ledger::SessionView;
 use crate::mask::ActionMask;
+use crate::text::{TEXT_BUCKETS, TextFeatures};
 
 /// Features of the session and the request. Logarithms are natural, `ln(1 + x)`.
 ///
@@ -25,13 +27,15 @@ use crate::mask::ActionMask;
 /// | `new_tokens_ln` | input tokens beyond the previous turn's input | 0 … |
 /// | `mean_output_tokens_ln` | mean output tokens of the settled turns | 0 … |
 /// | `runway_turns_ln` | turns the rest would pay at the mean cost so far; 0 in the first turn | 0 … 12 |
-pub const SESSION_FEATURES: [&str; 6] = [
+/// | `lambda_ln` | λ, the price of money; 0 where the decision rule does not charge the spend to go | 0 … |
+pub const SESSION_FEATURES: [&str; 7] = [
     "turn_ln",
     "spent_share",
     "prompt_tokens_ln",
     "new_tokens_ln",
     "mean_output_tokens_ln",
     "runway_turns_ln",
+    "lambda_ln",
 ];
 
 /// Features of each model, prefixed by `m{k}_`.
@@ -43,8 +47,11 @@ pub const SESSION_FEATURES: [&str; 6] = [
 /// | `was_last` | 1 when the model answered the previous turn | 0, 1 |
 pub const MODEL_FEATURES: [&str; 3] = ["turns_left_ln", "allowed", "was_last"];
 
+/// Features of the text block.
+pub const TEXT_BLOCK: usize = 1 + TEXT_BUCKETS;
+
 /// The largest number of features: all of them, for [`MAX_MODELS`] models.
-pub const MAX_FEATURES: usize = SESSION_FEATURES.len() + MODEL_FEATURES.len() * MAX_MODELS;
+pub const MAX_FEATURES: usize = SESSION_FEATURES.len() + MODEL_FEATURES.len() * MAX_MODELS + TEXT_BLOCK;
 
 /// Runway and turns left are capped at e¹² ≈ 163,000 turns: beyond that money is no constraint.
 const MAX_TURNS_LN: f64 = 12.0;
@@ -62,14 +69,35 @@ impl Features {
     pub fn as_slice(&self) -> &[f32] {
         self.values.get(..self.len).unwrap_or_default()
     }
+
+    /// The numbers without the text block: the state of session, request and models.
+    #[must_use]
+    pub fn without_text(&self) -> &[f32] {
+        self.values.get(..self.len.saturating_sub(TEXT_BLOCK)).unwrap_or_default()
+    }
 }
 
 /// The names of all features for `models` models, in their order.
 #[must_use]
 pub fn names(models: usize) -> Vec<String> {
+    let text = ["text_absent".to_owned()].into_iter();
+    let text = text.chain((0..TEXT_BUCKETS).map(|bucket| format!("text_{bucket:03}")));
+    names_without_text(models).into_iter().chain(text).collect()
+}
+
+/// The names of [`Features::without_text`].
+#[must_use]
+pub fn names_without_text(models: usize) -> Vec<String> {
     let session = SESSION_FEATURES.iter().map(|name| (*name).to_owned());
     let of_model = |k: usize| MODEL_FEATURES.iter().map(move |name| format!("m{k}_{name}"));
     session.chain((0..models).flat_map(of_model)).collect()
+}
+
+/// A whole state from what [`Features::without_text`] gives and a message.
+#[must_use]
+pub fn with_text(without_text: &[f32], text: &TextFeatures) -> Vec<f32> {
+    let absent = if text.is_empty() { 1.0 } else { 0.0 };
+    without_text.iter().copied().chain([absent]).chain(text.scaled()).collect()
 }
 
 /// SHA-256 (hexadecimal) over the names, one per line: what a manifest carries.
@@ -90,6 +118,8 @@ pub fn extract(
     tokens: &TokenEstimate,
     estimates: &[CostEstimate],
     mask: &ActionMask,
+    text: &TextFeatures,
+    lambda: f32,
 ) -> Features {
     let available = session.available();
     let ratio = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
@@ -106,6 +136,7 @@ pub fn extract(
         ln_1p(new_tokens as f64),
         ln_1p(ratio(session.output_tokens as f64, turns)),
         runway,
+        ln_1p(f64::from(lambda)),
     ];
     let of_models = estimates.iter().enumerate().flat_map(|(k, estimate)| {
         let turns_left = match estimate.expected.0 {
@@ -115,10 +146,19 @@ pub fn extract(
         let was_last = session.last_model.is_some_and(|last| usize::from(last) == k);
         [turns_left, f64::from(u8::from(mask.allows(k))), f64::from(u8::from(was_last))]
     });
-    let mut features = Features { values: [0.0; MAX_FEATURES], len: 0 };
-    for (value, feature) in features.values.iter_mut().zip(of_session.into_iter().chain(of_models)) {
-        *value = feature as f32;
-        features.len = features.len.saturating_add(1);
+    let mut features = Features { values: [0.0; MAX_FEATURES], len: TEXT_BLOCK };
+    let mut values = features.values.iter_mut();
+    // Not a zip: one that ends takes an element of the longer side with it.
+    for feature in of_session.into_iter().chain(of_models) {
+        if let Some(value) = values.next() {
+            *value = feature as f32;
+            features.len = features.len.saturating_add(1);
+        }
+    }
+    if text.is_empty() {
+        values.take(1).for_each(|value| *value = 1.0);
+    } else {
+        values.skip(1).zip(text.scaled()).for_each(|(value, weight)| *value = weight);
     }
     features
 }
@@ -164,7 +204,8 @@ mod tests {
 
     fn state(view: &SessionView, scale: u64) -> Features {
         let estimates = estimates(scale);
-        extract(view, &size(), &estimates, &ActionMask::new(&estimates, view.available(), NanoUsd::ZERO))
+        let mask = ActionMask::new(&estimates, view.available(), NanoUsd::ZERO);
+        extract(view, &size(), &estimates, &mask, &TextFeatures::default(), 0.0)
     }
 
     #[test]
@@ -176,7 +217,8 @@ mod tests {
             ln(100.0),
             ln(20.0),
             ln(10.0),
-            ln(5.0), //
+            ln(5.0),
+            0.0, //
             ln(10.0),
             1.0,
             0.0, //
@@ -189,6 +231,21 @@ mod tests {
         for ((name, found), expected) in names(2).iter().zip(found.as_slice()).zip(expected) {
             assert!((found - expected).abs() < 1e-6, "{name}: found {found}, expected {expected}");
         }
+        let text = &found.as_slice()[found.without_text().len()..];
+        assert_eq!((found.without_text().len(), text.len()), (expected.len(), TEXT_BLOCK));
+        assert_eq!((text[0], text[1..].iter().sum::<f32>()), (1.0, 0.0));
+    }
+
+    #[test]
+    fn text_that_was_seen_fills_its_block_and_touches_nothing_else() {
+        let (view, estimates) = (view(), estimates(1));
+        let mask = ActionMask::new(&estimates, view.available(), NanoUsd::ZERO);
+        let text = TextFeatures::of("What is 2 + 2?");
+        let found = extract(&view, &size(), &estimates, &mask, &text, 0.0);
+        assert_eq!(found.without_text(), state(&view, 1).without_text());
+        let block = &found.as_slice()[found.without_text().len()..];
+        assert_eq!(block[0], 0.0);
+        assert_eq!(block[1..], text.scaled().collect::<Vec<_>>());
     }
 
     #[test]
@@ -227,7 +284,8 @@ mod tests {
             };
             let size = TokenEstimate { prompt_tokens: tokens[2], upper_prompt_tokens: tokens[2], max_output_tokens: None };
             let estimates = [CostEstimate::default(); 2];
-            let found = extract(&view, &size, &estimates, &ActionMask::new(&estimates, view.available(), NanoUsd::ZERO));
+            let mask = ActionMask::new(&estimates, view.available(), NanoUsd::ZERO);
+            let found = extract(&view, &size, &estimates, &mask, &TextFeatures::of("some text"), 0.5);
             prop_assert!(found.as_slice().iter().all(|value| value.is_finite()));
         }
     }

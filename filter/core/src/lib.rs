@@ -48,6 +48,7 @@ pub mod reply_headers;
 pub mod request;
 pub mod scan;
 pub mod session_id;
+pub mod text;
 pub mod usage;
 
 /// The largest number of models (actions) one policy may choose from.

@@ -44,8 +44,11 @@ pub struct DecisionRecord {
     /// Chance with which the action was taken, given the state and the policy: 1, for policies are deterministic; 0 in
     /// a shadow, whose action was not taken. A policy's share of the sessions is apart, in `policy_share`.
     pub propensity: f32,
-    /// The state, in the order of [`crate::features::names`].
+    /// The state, in the order of [`crate::features::names`], without the text block.
     pub features: Vec<f32>,
+    /// The text block: [`crate::text::TextFeatures::to_base64`]; absent where no text was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Which models were allowed.
     pub mask: Vec<bool>,
     /// Expected cost per model.

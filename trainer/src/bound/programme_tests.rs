@@ -4,6 +4,7 @@ use super::*;
 use crate::baseline::CoreRouter;
 use crate::session::{Outcome, Turn as SessionTurn};
 use crate::simulator::{self, Simulator, tiers};
+use seqroute_core::text::TextFeatures;
 
 fn models() -> Vec<ModelConfig> {
     let mut models = simulator::tiers();
@@ -24,6 +25,7 @@ fn sessions() -> Vec<Session> {
             prompt_id: None,
             category: Some(category.to_owned()),
             input_tokens,
+            text: TextFeatures::default(),
             options: vec![option("small", of_small, 200), option("large", 1.0, 300)],
         }
     };
@@ -63,7 +65,7 @@ impl Programme {
         let session = SessionView { budget: money, ..self.typical_session(t, class, prompt) };
         let config = &engine.config().estimate;
         let size = RequestSize { body_bytes: Some(prompt * config.bytes_per_token), max_output_tokens: None };
-        let decision = engine.decide(&session, &size, 0.0);
+        let decision = engine.decide(&session, &size, &TextFeatures::default(), 0.0);
         let worth = |k: usize| {
             let (_, cap) = engine.reservation(k, &session, &decision.tokens);
             let outputs = &self.population.output_tokens[class][k];

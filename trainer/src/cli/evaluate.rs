@@ -29,6 +29,10 @@ pub struct Arguments {
     /// Session file to tune heuristics on; without it those with a setting are left out.
     #[arg(long)]
     tune: Option<PathBuf>,
+    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain or `.gz`); may be
+    /// given more than once.
+    #[arg(long)]
+    prompts: Vec<PathBuf>,
     /// Budgets, in percent of the mean cost of always taking the most expensive model.
     #[arg(
         long, value_delimiter = ',', value_parser = percent,
@@ -81,13 +85,18 @@ impl Arguments {
     pub fn run(self) -> Result<()> {
         let models = seqroute::models::read(&self.models)?;
         let policies = self.policies(&models)?;
+        let prompts = seqroute::prompts::read_all(&self.prompts)?;
         let complete = |path: &Path| -> Result<Vec<Session>> {
-            let sessions = session::read(path, &models)?.sessions;
+            let mut sessions = session::read(path, &models)?.sessions;
+            super::attach(&prompts, path, &mut sessions);
             require_all_outcomes(path, &sessions, &models)?;
             Ok(sessions)
         };
         let sessions = complete(&self.data)?;
-        let train = self.train.as_deref().map(|path| session::read(path, &models)).transpose()?;
+        let mut train = self.train.as_deref().map(|path| session::read(path, &models)).transpose()?;
+        if let (Some(path), Some(train)) = (&self.train, &mut train) {
+            super::attach(&prompts, path, &mut train.sessions);
+        }
         let tune = self.tune.as_deref().map(complete).transpose()?.unwrap_or_default();
         let shares: Vec<f64> = self.budgets.iter().map(|percent| percent / 100.0).collect();
         let sweep_shares: Vec<f64> = self.sweep_budgets.iter().map(|percent| percent / 100.0).collect();

@@ -15,6 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use seqroute::prompts::Prompts;
+use seqroute::session::Session;
 use seqroute_core::policy::Policy;
 
 /// Train, evaluate and deploy SeqRoute policies.
@@ -64,6 +66,17 @@ fn bar(length: usize, what: &'static str) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
+}
+
+/// Gives turns the texts of their prompts, and says how many have none, where texts were given at all.
+fn attach(prompts: &Prompts, path: &Path, sessions: &mut [Session]) {
+    let without = seqroute::prompts::attach(prompts, sessions);
+    if without > 0 && !prompts.is_empty() {
+        eprintln!(
+            "warning: {}: {without} turns have no text: their `prompt_id` is in no --prompts file",
+            path.display()
+        );
+    }
 }
 
 /// Writes an output file whole or not at all.

@@ -1,14 +1,20 @@
 //! `seqroute train`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use seqroute::learner::fit::State;
+use seqroute::learner::text_head::TextSummary;
+use seqroute::prompts;
 use seqroute::session::{self, Dataset};
 use seqroute::simulator::{self, Simulator};
-use seqroute::training::{self, Progress, TrainConfig, TrainingData};
+use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
 use seqroute_core::config::ModelConfig;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Validation sessions of a simulated run come from this far along the simulator's sessions: never training ones.
@@ -28,18 +34,26 @@ pub struct Arguments {
     /// Session file to choose the best checkpoint by; needs outcomes of every model.
     #[arg(long)]
     valid: Option<PathBuf>,
-    /// Settings, TOML; see `examples/cql.toml`.
+    /// Texts of the prompts of `--data` and `--valid` (JSON lines with `prompt_id` and `prompt`, plain or `.gz`); may
+    /// be given more than once.
+    #[arg(long)]
+    prompts: Vec<PathBuf>,
+    /// Settings, TOML; see `examples/train.toml`.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Overrides the settings' seed.
     #[arg(long)]
     seed: Option<u64>,
     /// The policy's name in its manifest and in decision records.
-    #[arg(long, default_value = "cql")]
+    #[arg(long, default_value = "fqi")]
     name: String,
-    /// The archive to write; `<out>.config.toml` and `<out>.metrics.jsonl` go beside it.
+    /// The archive to write; `<out>.config.toml` and `<out>.metrics.jsonl` go beside it, and while the training runs
+    /// `<out>.checkpoint`.
     #[arg(long)]
     out: PathBuf,
+    /// Go on from `<out>.checkpoint`, which a run with the same data and settings left behind.
+    #[arg(long)]
+    resume: bool,
 }
 
 /// Sessions and models of a run.
@@ -68,39 +82,58 @@ impl Arguments {
             models: &inputs.models,
             sha256: &inputs.train.sha256,
         };
-        let relabel = super::bar(data.train.len(), "relabelling");
-        let steps = super::bar(config.cql.steps, "training");
-        let trained = training::train(&data, &config, &self.name, |progress| match progress {
-            Progress::Relabelled(done) => relabel.set_position(done as u64),
-            Progress::Data(data) => {
-                relabel.finish_and_clear();
-                println!(
+        let checkpoint = beside(&self.out, ".checkpoint");
+        let fingerprint = fingerprint(&data, &config)?;
+        let state = if self.resume { Some(read_checkpoint(&checkpoint, &fingerprint)?) } else { None };
+        let interrupted = interrupted()?;
+        let steps = super::bar(config.fit.steps, "training");
+        let mut progress = |progress: Progress<'_>| -> Result<Wish, String> {
+            match progress {
+                Progress::Text(text) => println!("{}", text_line(text)),
+                Progress::Data(data) => println!(
                     "{} sessions, {} transitions, {:.1} % lead to bankruptcy; budgets {} to {} USD",
                     data.sessions,
                     data.transitions,
                     100.0 * data.bankrupt_share,
                     data.budget_range_nano_usd[0],
                     data.budget_range_nano_usd[1],
-                );
+                ),
+                Progress::Step(step) => steps.set_position(step as u64),
+                Progress::Checkpoint(metrics) => {
+                    let quality = metrics.validation_quality.map(|quality| format!("quality {quality:.4}"));
+                    steps.set_message(quality.unwrap_or_default());
+                }
+                Progress::Save(state) => {
+                    let saved = serde_json::to_vec(&Saved { fingerprint: &fingerprint, state });
+                    let saved = saved.map_err(|error| error.to_string())?;
+                    super::write(&checkpoint, &saved).map_err(|error| format!("{error:#}"))?;
+                }
             }
-            Progress::Step(step) => steps.set_position(step as u64),
-            Progress::Checkpoint(metrics) => {
-                let quality = metrics.validation_quality;
-                steps.set_message(quality.map(|quality| format!("quality {quality:.4}")).unwrap_or_default());
-            }
-        });
-        let trained = trained.map_err(|error| anyhow!(error))?;
+            Ok(if interrupted.load(Ordering::Relaxed) { Wish::Stop } else { Wish::GoOn })
+        };
+        let trained = training::train(&data, &config, &self.name, state, &mut progress);
         steps.finish_and_clear();
+        let Some(trained) = trained.map_err(|error| anyhow!(error))? else {
+            let command = "the same command with --resume goes on from there";
+            bail!("stopped; the training is kept in {}: {command}", checkpoint.display());
+        };
         super::write(&beside(&self.out, ".config.toml"), trained.config_toml.as_bytes())?;
         super::write(&beside(&self.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
         super::write(&self.out, &trained.archive)?;
+        match std::fs::remove_file(&checkpoint) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{}: cannot be removed", checkpoint.display()));
+            }
+            _ => {}
+        }
         println!(
-            "{}: {} bytes, policy {}, weights of step {} of {}, self-check within {:.1e}, {:.1} s",
+            "{}: {} bytes, policy {}, weights of step {} of {}, {} transitions seen, self-check within {:.1e}, {:.1} s",
             self.out.display(),
             trained.archive.len(),
             trained.policy_id,
             trained.chosen_step,
-            config.cql.steps,
+            config.fit.steps,
+            trained.rows_seen,
             trained.largest_difference,
             started.elapsed().as_secs_f64(),
         );
@@ -122,16 +155,88 @@ impl Arguments {
             return Ok(Inputs { models, train: Dataset { sessions, sha256 }, valid });
         }
         let data = self.data.as_deref().context("--data: expected a session file, or --simulate")?;
-        let train = session::read(data, &models)?;
+        let prompts = prompts::read_all(&self.prompts)?;
+        let mut train = session::read(data, &models)?;
+        super::attach(&prompts, data, &mut train.sessions);
         let valid = match &self.valid {
             Some(path) => {
-                let valid = session::read(path, &models)?.sessions;
+                let mut valid = session::read(path, &models)?.sessions;
+                super::attach(&prompts, path, &mut valid);
                 super::evaluate::require_all_outcomes(path, &valid, &models)?;
                 valid
             }
             None => Vec::new(),
         };
         Ok(Inputs { models, train, valid })
+    }
+}
+
+/// What lies in a checkpoint file.
+#[derive(Serialize)]
+struct Saved<'a> {
+    fingerprint: &'a str,
+    state: &'a State,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    fingerprint: String,
+    state: State,
+}
+
+/// Of everything that a training follows from: going on with anything else would mix two trainings.
+fn fingerprint(data: &TrainingData<'_>, config: &TrainConfig) -> Result<String> {
+    let mut hash = Sha256::new();
+    let texts = data.train.iter().chain(data.valid).flat_map(|session| &session.turns);
+    texts.for_each(|turn| hash.update(turn.text.counts()));
+    for part in
+        [data.sha256.as_bytes(), &serde_json::to_vec(data.models)?, toml::to_string(config)?.as_bytes()]
+    {
+        hash.update(part);
+    }
+    Ok(session::hex(&hash.finalize()))
+}
+
+fn read_checkpoint(path: &Path, fingerprint: &str) -> Result<State> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let loaded: Loaded =
+        serde_json::from_slice(&bytes).with_context(|| format!("{}: no checkpoint", path.display()))?;
+    if loaded.fingerprint != fingerprint {
+        bail!("{}: found a training on other data or settings, expected the same ones", path.display());
+    }
+    Ok(loaded.state)
+}
+
+/// Becomes true when the user interrupts; a second interrupt ends the program at once.
+fn interrupted() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&flag);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if seen.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    });
+    Ok(flag)
+}
+
+fn text_line(text: &TextSummary) -> String {
+    let percent = |shares: &[f64]| {
+        let shares: Vec<String> = shares.iter().map(|share| format!("{:.1} %", 100.0 * share)).collect();
+        shares.join(", ")
+    };
+    match text.penalty {
+        None => "no text was seen".to_owned(),
+        Some(penalty) => format!(
+            "{} different messages explain {} of the models' quality and {} of its gaps (penalty {penalty})",
+            text.messages,
+            percent(&text.explained_share),
+            percent(&text.explained_gap_share),
+        ),
     }
 }
 

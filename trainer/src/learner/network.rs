@@ -9,7 +9,11 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use seqroute_core::features::TEXT_BLOCK;
 use seqroute_core::policy::write::{Layer, NetworkWeights};
+use serde::{Deserialize, Serialize};
+
+use crate::learner::text_head::TextHead;
 
 /// Divisor of a feature that never varied: whatever it says later, it is not heard.
 pub const SILENT_STD: f32 = 1e9;
@@ -17,11 +21,13 @@ pub const SILENT_STD: f32 = 1e9;
 const MIN_STD: f64 = 1e-6;
 
 /// Mean and standard deviation of every feature.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalisation {
     /// Means.
+    #[serde(with = "exact")]
     pub mean: Vec<f32>,
     /// Standard deviations; [`SILENT_STD`] for a feature that never varied.
+    #[serde(with = "exact")]
     pub std: Vec<f32>,
 }
 
@@ -59,15 +65,30 @@ impl Normalisation {
 }
 
 /// One layer on the host: weights `[in, out]` and biases `[out]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Dense {
     inputs: usize,
+    #[serde(with = "exact")]
     weights: Vec<f32>,
+    #[serde(with = "exact")]
     biases: Vec<f32>,
 }
 
+/// Floats in a checkpoint, bit by bit: a text that is read back may differ in the last digit.
+pub(super) mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(values: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        Ok(Vec::<u32>::deserialize(from)?.into_iter().map(f32::from_bits).collect())
+    }
+}
+
 /// The network's numbers on the host.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     layers: Vec<Dense>,
     models: usize,
@@ -89,25 +110,42 @@ impl Parameters {
         Parameters { layers, models }
     }
 
+    /// Zeros in the same shapes.
+    #[must_use]
+    pub fn zeros(&self) -> Self {
+        let zero = |dense: &Dense| Dense {
+            inputs: dense.inputs,
+            weights: vec![0.0; dense.weights.len()],
+            biases: vec![0.0; dense.biases.len()],
+        };
+        Parameters { layers: self.layers.iter().map(zero).collect(), models: self.models }
+    }
+
+    /// Every number, in a fixed order.
+    pub fn values(&self) -> impl Iterator<Item = &f32> {
+        self.layers.iter().flat_map(|layer| layer.weights.iter().chain(&layer.biases))
+    }
+
+    /// As [`Parameters::values`], to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut f32> {
+        self.layers.iter_mut().flat_map(|layer| layer.weights.iter_mut().chain(&mut layer.biases))
+    }
+
     /// Moves a share `step` of the way to `other`: an exponential average when repeated.
     pub fn approach(&mut self, other: &Parameters, step: f32) {
-        for (layer, other) in self.layers.iter_mut().zip(&other.layers) {
-            let pairs = layer.weights.iter_mut().zip(&other.weights);
-            let pairs = pairs.chain(layer.biases.iter_mut().zip(&other.biases));
-            pairs.for_each(|(value, other)| *value += step * (other - *value));
-        }
+        self.values_mut().zip(other.values()).for_each(|(value, other)| *value += step * (other - *value));
     }
 
     /// Whether every number is finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
-        let mut layers = self.layers.iter();
-        layers.all(|layer| layer.weights.iter().chain(&layer.biases).all(|value| value.is_finite()))
+        self.values().all(|value| value.is_finite())
     }
 
-    /// The network as the artifact stores it: weights `[out, in]`, heads apart, normalisation in front.
+    /// The network as the artifact stores it: weights `[out, in]`, heads apart; in front the normalisation and the
+    /// layer that passes the state on and puts the text head's predictions behind it, which is the learner's state.
     #[must_use]
-    pub fn export(&self, normalisation: &Normalisation) -> NetworkWeights {
+    pub fn export(&self, normalisation: &Normalisation, head: &TextHead) -> NetworkWeights {
         let layer = |dense: &Dense, outputs: std::ops::Range<usize>| {
             let width = dense.biases.len();
             let weight = |output: usize, input: usize| dense.weights.get(input * width + output).copied();
@@ -123,14 +161,36 @@ impl Parameters {
         let all = |dense: &Dense| layer(dense, 0..dense.biases.len());
         let empty = Dense { inputs: 0, weights: Vec::new(), biases: Vec::new() };
         let (heads, hidden) = self.layers.split_last().unwrap_or((&empty, &[]));
+        let plain = normalisation.mean.len().saturating_sub(self.models);
+        let of_text = |number: f32| vec![number; TEXT_BLOCK];
+        let extended = |numbers: &[f32], number: f32| [&numbers[..plain], &of_text(number)].concat();
         NetworkWeights {
-            mean: normalisation.mean.clone(),
-            std: normalisation.std.clone(),
+            mean: extended(&normalisation.mean, 0.0),
+            std: extended(&normalisation.std, 1.0),
+            front: Some(front(normalisation, head, plain)),
             hidden: hidden.iter().map(all).collect(),
             quality: layer(heads, 0..self.models),
             cost: layer(heads, self.models..2 * self.models),
         }
     }
+}
+
+/// See [`Parameters::export`]. Rows of the first kind copy a feature; those of the second are the text head, already
+/// normalised.
+fn front(normalisation: &Normalisation, head: &TextHead, plain: usize) -> Layer {
+    let inputs = plain + TEXT_BLOCK;
+    let copies = (0..plain).flat_map(|k| (0..inputs).map(move |input| if input == k { 1.0 } else { 0.0 }));
+    let mut front = Layer { weights: copies.collect(), biases: vec![0.0; plain] };
+    let scales = normalisation.mean.iter().zip(&normalisation.std).skip(plain);
+    for ((mean, std), ((weights, bias), absent)) in
+        scales.zip(head.weights.iter().zip(&head.biases).zip(&head.absent))
+    {
+        front.weights.extend(std::iter::repeat_n(0.0, plain));
+        front.weights.push(absent / std);
+        front.weights.extend(weights.iter().map(|weight| weight / std));
+        front.biases.push((bias - mean) / std);
+    }
+    front
 }
 
 /// The network on a device.
@@ -155,22 +215,22 @@ impl QNetwork {
         QNetwork { hidden: layers, heads }
     }
 
-    /// Reads the numbers back.
+    /// The gradients of a loss, in the shape of the parameters; zeros where the loss does not reach.
     ///
     /// # Errors
     /// The device fails.
-    pub fn read(&self, models: usize) -> Result<Parameters, String> {
-        let dense = |linear: &Linear| -> Result<Dense, String> {
-            let weight = linear.weight.val();
-            let [inputs, _] = weight.dims();
-            let biases = match &linear.bias {
-                Some(bias) => numbers(bias.val())?,
-                None => Vec::new(),
-            };
-            Ok(Dense { inputs, weights: numbers(weight)?, biases })
-        };
-        let layers = self.hidden.iter().chain([&self.heads]).map(dense).collect::<Result<_, _>>()?;
-        Ok(Parameters { layers, models })
+    pub fn gradients(&self, loss: &Tensor<1>, shape: &Parameters) -> Result<Parameters, String> {
+        let gradients = loss.backward();
+        let mut found = shape.zeros();
+        for (linear, layer) in self.hidden.iter().chain([&self.heads]).zip(&mut found.layers) {
+            if let Some(gradient) = linear.weight.val().grad(&gradients) {
+                layer.weights = numbers(gradient)?;
+            }
+            if let Some(gradient) = linear.bias.as_ref().and_then(|bias| bias.val().grad(&gradients)) {
+                layer.biases = numbers(gradient)?;
+            }
+        }
+        Ok(found)
     }
 
     /// `[batch, features]` (normalised) to `[batch, 2 · models]`: qualities to go, then spends to go.
@@ -200,17 +260,43 @@ pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, String> {
 mod tests {
     use super::*;
 
+    fn head(models: usize) -> TextHead {
+        let weights = (0..models).map(|k| vec![0.1 * k as f32; TEXT_BLOCK - 1]).collect();
+        TextHead { weights, biases: vec![0.5; models], absent: vec![0.25; models] }
+    }
+
     #[test]
-    fn the_numbers_survive_the_device_and_the_export_transposes() {
+    fn the_export_transposes_and_puts_the_text_head_in_front() {
         let drawn = Parameters::draw(5, &[4, 3], 2, 1);
-        let device = Device::flex();
-        assert_eq!(QNetwork::load(&drawn, &device).read(2), Ok(drawn.clone()));
-        let normalisation = Normalisation { mean: vec![0.0; 5], std: vec![1.0; 5] };
-        let exported = drawn.export(&normalisation);
+        let normalisation = Normalisation { mean: vec![1.0; 5], std: vec![2.0; 5] };
+        let exported = drawn.export(&normalisation, &head(2));
         assert_eq!(exported.hidden[0].weights[1], drawn.layers[0].weights[4]);
         assert_eq!(exported.hidden.len(), 2);
         assert_eq!((exported.quality.weights.len(), exported.cost.biases.len()), (6, 2));
         assert_eq!(exported.cost.weights[0], drawn.layers[2].weights[2]);
+        let (front, inputs) = (exported.front.unwrap(), 3 + TEXT_BLOCK);
+        assert_eq!((exported.mean.len(), front.weights.len(), front.biases.len()), (inputs, 5 * inputs, 5));
+        assert_eq!((front.weights[0], front.weights[1], front.weights[inputs + 1]), (1.0, 0.0, 1.0));
+        assert_eq!(front.weights[4 * inputs..][2..5], [0.0, 0.125, 0.05]);
+        assert_eq!(front.biases[3..], [-0.25; 2]);
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_loss() {
+        let device = Device::flex().autodiff();
+        let parameters = Parameters::draw(2, &[], 1, 1);
+        let network = QNetwork::load(&parameters, &device);
+        let states = Tensor::from_data(TensorData::new(vec![1.0f32, 2.0], [1, 2]), &device);
+        let loss = network.forward(states).narrow(1, 0, 1).sum();
+        let gradients = network.gradients(&loss, &parameters).unwrap();
+        assert_eq!(gradients.values().copied().collect::<Vec<_>>(), [1.0, 0.0, 2.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn parameters_survive_a_checkpoint_bit_by_bit() {
+        let drawn = Parameters::draw(5, &[4, 3], 2, 1);
+        let text = serde_json::to_string(&drawn).unwrap();
+        assert_eq!(serde_json::from_str::<Parameters>(&text).unwrap(), drawn);
     }
 
     #[test]

@@ -148,7 +148,13 @@ mod tests {
     }
 
     fn turn(category: &str) -> Turn {
-        Turn { prompt_id: None, category: Some(category.to_owned()), input_tokens: 1, options: Vec::new() }
+        Turn {
+            prompt_id: None,
+            category: Some(category.to_owned()),
+            input_tokens: 1,
+            text: Default::default(),
+            options: Vec::new(),
+        }
     }
 
     #[test]

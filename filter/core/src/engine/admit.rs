@@ -50,6 +50,7 @@ impl Engine {
                 size: RequestSize { body_bytes, max_output_tokens },
                 needs: body.map(Needs::of).unwrap_or_default(),
                 // Only a body that was understood is rewritten.
+                text: body.map(|body| body.text).unwrap_or_default(),
                 can_cut: self.config.can_cut_answers() && body.is_some(),
             },
             requested_model: body.and_then(|body| body.requested_model.as_deref()),
@@ -89,7 +90,7 @@ impl Engine {
             return None;
         }
         let size = RequestSize { body_bytes: Some(0), max_output_tokens: None };
-        let (ask, requested_model) = (Ask { size, needs: Needs::default(), can_cut: false }, None);
+        let (ask, requested_model) = (Ask { size, ..Ask::default() }, None);
         let session = head.identity.session(&self.config, None);
         let request = Request { head, session, ask, requested_model, now_ms };
         let refused = self.refuse(self.new_turn(&request, Books::Real), &Refusal::InvalidBody, head);
@@ -241,6 +242,7 @@ impl Engine {
             reason: String::new(),
             propensity: 1.0,
             features: Vec::new(),
+            text: None,
             mask: Vec::new(),
             expected_nano_usd: Vec::new(),
             locked: false,
@@ -277,7 +279,8 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     let models = decision.estimates.len();
     record.turn = session.turns;
     record.reason = decision.reason.to_owned();
-    record.features = decision.features.as_slice().to_vec();
+    record.features = decision.features.without_text().to_vec();
+    record.text = decision.text.to_base64();
     record.mask = decision.mask.as_slice().to_vec();
     record.expected_nano_usd = decision.estimates.iter().map(|estimate| estimate.expected).collect();
     record.locked = decision.permitted.locked;

@@ -5,7 +5,7 @@
 //! cheapest permitted model with an answer cut at what is left; then nothing, and the request is refused.
 
 use super::{Arm, Engine};
-use crate::config::Strategy;
+use crate::config::{LambdaRule, Strategy};
 use crate::decide::{self, QValues};
 use crate::estimate::{self, CostEstimate, RequestSize, TokenEstimate};
 use crate::features::{self, Features};
@@ -13,6 +13,7 @@ use crate::ledger::SessionView;
 use crate::locks::{Needs, Permitted};
 use crate::mask::{self, ActionMask};
 use crate::money::NanoUsd;
+use crate::text::TextFeatures;
 
 /// A decision and everything it was made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Decision {
     pub reason: &'static str,
     /// The state.
     pub features: Features,
+    /// What was counted in the last user message; also part of the state.
+    pub text: TextFeatures,
     /// What the conversation permits.
     pub permitted: Permitted,
     /// Which models were allowed.
@@ -45,15 +48,24 @@ pub struct Decision {
 pub(super) struct Ask {
     pub(super) size: RequestSize,
     pub(super) needs: Needs,
+    /// What was counted in the last user message.
+    pub(super) text: TextFeatures,
     /// The answer can be cut at what its reservation pays.
     pub(super) can_cut: bool,
 }
 
 impl Engine {
-    /// Chooses a model for one turn. Pure: the same session, size and λ give the same decision.
+    /// Chooses a model for one turn. Pure: the same session, size, text and λ give the same decision.
     #[must_use]
-    pub fn decide(&self, session: &SessionView, size: &RequestSize, lambda: f32) -> Decision {
-        let ask = Ask { size: *size, needs: Needs::default(), can_cut: self.config.can_cut_answers() };
+    pub fn decide(
+        &self,
+        session: &SessionView,
+        size: &RequestSize,
+        text: &TextFeatures,
+        lambda: f32,
+    ) -> Decision {
+        let can_cut = self.config.can_cut_answers();
+        let ask = Ask { size: *size, needs: Needs::default(), text: *text, can_cut };
         self.decide_by(&self.main, session, &ask, lambda)
     }
 
@@ -66,7 +78,9 @@ impl Engine {
         let permitted = Permitted::new(models, ask.needs, session);
         let reserve = mask::reserve(&self.config.guard, models, &estimates, permitted, &tokens, session);
         let mask = ActionMask::among(&estimates, permitted, session.available(), reserve);
-        let features = features::extract(session, &tokens, &estimates, &mask);
+        // Only values for the spend to go depend on λ: the other rule charges λ itself.
+        let seen_lambda = if self.config.lambda.rule == LambdaRule::SpendToGo { lambda } else { 0.0 };
+        let features = features::extract(session, &tokens, &estimates, &mask, &ask.text, seen_lambda);
         let values = arm.policy.as_ref().map(|policy| policy.values(features.as_slice()));
         let values = values.and_then(Result::ok);
         let (reserved, output_cap_tokens) = (NanoUsd::ZERO, None);
@@ -75,6 +89,7 @@ impl Engine {
             chosen,
             reason,
             features,
+            text: ask.text,
             permitted,
             mask,
             values,

@@ -14,6 +14,7 @@ use crate::money::NanoUsd;
 use crate::record::DecisionRecord;
 use crate::request::RequestHead;
 use crate::scan::facts::BodyFacts;
+use crate::text::TextFeatures;
 use crate::usage::Usage;
 use serde_json::{Value, json};
 
@@ -369,7 +370,7 @@ fn a_locked_conversation_is_refused_rather_than_broken() {
     let session = |budget| SessionView { turns: 1, last_model: Some(1), ..SessionView::new(NanoUsd(budget)) };
     let decide = |budget| {
         let session = session(budget);
-        let ask = Ask { size, needs, can_cut: false };
+        let ask = Ask { size, needs, ..Ask::default() };
         world.engine.decide_by(&world.engine.main, &session, &ask, 0.0).chosen
     };
     assert_eq!(decide(10_000_000), Some(1));
@@ -396,7 +397,7 @@ fn a_switch_must_pay_for_the_prompt_cache_that_it_gives_up() {
     };
     let size = RequestSize { body_bytes: Some(40_000), max_output_tokens: Some(100) };
     let decide = |margin, session: &SessionView| {
-        let decision = engine(margin).decide(session, &size, 0.0);
+        let decision = engine(margin).decide(session, &size, &TextFeatures::default(), 0.0);
         (decision.chosen, decision.reason)
     };
     // 10,000 tokens at a discount of 0.09 USD per million are 0.0009 of the budget of 1 USD; the gain is 0.1.
@@ -467,6 +468,7 @@ mod test_policy {
         let network = NetworkWeights {
             mean: vec![0.0; features.len()],
             std: vec![1.0; features.len()],
+            front: None,
             hidden: vec![layer(2, features.len(), vec![0.0; 2])],
             quality: layer(2, 2, quality.to_vec()),
             cost: layer(2, 2, vec![0.0; 2]),

@@ -21,13 +21,15 @@ pub struct Layer {
     pub biases: Vec<f32>,
 }
 
-/// A network: normalisation, hidden layers with ReLU, two linear heads on the last one.
+/// A network: normalisation, a linear front, hidden layers with ReLU, two linear heads on the last one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkWeights {
     /// Mean of each feature.
     pub mean: Vec<f32>,
     /// Divisor of each feature, above 0. A feature that never varied in training gets a huge one: it must not speak.
     pub std: Vec<f32>,
+    /// Layer without activation before the hidden ones: it draws many inputs (the words) together into few.
+    pub front: Option<Layer>,
     /// Hidden layers, from the input on.
     pub hidden: Vec<Layer>,
     /// Head for quality to go, `[models, hidden]`.
@@ -56,8 +58,17 @@ pub fn archive(network: &NetworkWeights, mut manifest: Manifest) -> Result<Vec<u
     };
     variable(&mut text, "mean", "norm/mean", [1, inputs], &network.mean)?;
     variable(&mut text, "std", "norm/std", [1, inputs], &network.std)?;
-    text.push_str("  centred = sub(state, mean);\n  h0 = div(centred, std);\n");
     let mut width = inputs;
+    text.push_str("  centred = sub(state, mean);\n");
+    if let Some(front) = &network.front {
+        let out = front.biases.len();
+        variable(&mut text, "w_front", "front/filter", [out, width], &front.weights)?;
+        variable(&mut text, "b_front", "front/bias", [1, out], &front.biases)?;
+        text.push_str("  scaled = div(centred, std);\n  h0 = linear(scaled, w_front, b_front);\n");
+        width = out;
+    } else {
+        text.push_str("  h0 = div(centred, std);\n");
+    }
     for (number, layer) in network.hidden.iter().enumerate().map(|(k, layer)| (k.saturating_add(1), layer)) {
         let (name, out) = (format!("fc{number}"), layer.biases.len());
         variable(&mut text, &format!("w{number}"), &format!("{name}/filter"), [out, width], &layer.weights)?;

@@ -9,6 +9,7 @@ use crate::scan::key::Key;
 use crate::scan::messages::Messages;
 use crate::scan::slot::Slot;
 use crate::session_id::MAX_RAW_ID_BYTES;
+use crate::text::TextFeatures;
 
 /// Longest model name that is kept.
 const MAX_MODEL_BYTES: usize = 256;
@@ -45,6 +46,8 @@ pub struct BodyFacts {
     pub messages: u64,
     /// Members that may name the session.
     pub session_ids: BodySessionIds,
+    /// What was counted in the last user message.
+    pub text: TextFeatures,
 }
 
 /// Members of a body that may name its session, decoded; one that is empty or longer than
@@ -147,6 +150,7 @@ impl FactsReader {
                 metadata_user_id: id(&self.metadata_user_id),
                 user: id(&self.user),
             },
+            text: TextFeatures::default(),
         }
     }
 

@@ -1,0 +1,108 @@
+//! Texts of prompts, kept apart from the sessions that name them.
+//!
+//! ```json
+//! {"prompt_id": "gsm8k/1", "prompt": "A robe takes 2 bolts of blue fiber …"}
+//! ```
+//!
+//! A prompt that many sessions share is stored once. Of a text only what [`TextFeatures`] counts is kept.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use seqroute_core::text::TextFeatures;
+use serde::Deserialize;
+
+use crate::session::{DataError, Session};
+
+/// What is counted in each prompt, by its id.
+pub type Prompts = HashMap<String, TextFeatures>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    prompt_id: String,
+    prompt: String,
+}
+
+/// Reads prompt files.
+///
+/// # Errors
+/// [`DataError`] for a file that cannot be read or a line that is no prompt; a later text for the same id is an error.
+pub fn read_all(paths: &[PathBuf]) -> Result<Prompts, DataError> {
+    let mut prompts = Prompts::new();
+    paths.iter().try_for_each(|path| read(path, &mut prompts))?;
+    Ok(prompts)
+}
+
+fn read(path: &Path, prompts: &mut Prompts) -> Result<(), DataError> {
+    let io = |error| DataError::Io { path: path.to_owned(), error };
+    let file = File::open(path).map_err(io)?;
+    let zipped = path.extension().is_some_and(|extension| extension == "gz");
+    let source: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    for (number, line) in BufReader::new(source).lines().enumerate() {
+        let bad = |message: String| DataError::Line { path: path.to_owned(), line: number + 1, message };
+        let line = line.map_err(|error| bad(error.to_string()))?;
+        let line: Line = serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
+        let text = TextFeatures::of(&line.prompt);
+        if prompts.insert(line.prompt_id.clone(), text).is_some_and(|earlier| earlier != text) {
+            return Err(bad(format!(
+                "field `prompt_id`: found `{}` again with another text",
+                line.prompt_id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Gives every turn without a text the text of its prompt. Returns how many turns are left without one.
+#[must_use]
+pub fn attach(prompts: &Prompts, sessions: &mut [Session]) -> usize {
+    let turns = sessions.iter_mut().flat_map(|session| &mut session.turns);
+    let without = turns.filter_map(|turn| {
+        if turn.text.is_empty() {
+            turn.text = turn.prompt_id.as_ref().and_then(|id| prompts.get(id)).copied().unwrap_or_default();
+        }
+        turn.text.is_empty().then_some(())
+    });
+    without.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_get_the_text_of_their_prompt_and_a_missing_one_is_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("prompts.jsonl");
+        std::fs::write(&path, "{\"prompt_id\": \"p\", \"prompt\": \"What is 2 + 2?\"}\n").unwrap();
+        let prompts = read_all(std::slice::from_ref(&path)).unwrap();
+        let mut sessions = crate::simulator::Simulator::new(1).sessions(1);
+        sessions[0].turns.truncate(1);
+        assert_eq!(attach(&prompts, &mut sessions), 1);
+        sessions[0].turns[0].prompt_id = Some("p".to_owned());
+        assert_eq!(attach(&prompts, &mut sessions), 0);
+        assert_eq!(sessions[0].turns[0].text, TextFeatures::of("What is 2 + 2?"));
+    }
+
+    #[test]
+    fn a_bad_line_and_a_second_text_for_an_id_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("prompts.jsonl");
+        let one = "{\"prompt_id\": \"p\", \"prompt\": \"one\"}\n";
+        for (text, expected) in [
+            (
+                format!("{one}{}", one.replace("one", "two")),
+                "prompts.jsonl:2: field `prompt_id`: found `p` again",
+            ),
+            (one.replace("prompt_id", "id"), "prompts.jsonl:1: unknown field `id`"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = read_all(std::slice::from_ref(&path)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
