@@ -4,7 +4,7 @@ CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy bench soak clean
+.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy bench soak load clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -48,6 +48,11 @@ soak: wasm
 	$(CARGO) build --release --workspace --bin soak
 	target/release/soak core 5000000
 	target/release/soak filter 5000000
+
+# Try to overspend budgets: 100,000 turns with faults through real Envoy, beside a post-hoc checker.
+load: wasm envoy
+	$(CARGO) build --release --workspace --bin load
+	target/release/load
 
 # Measure module size, boot time and added latency in real Envoy.
 bench: wasm envoy

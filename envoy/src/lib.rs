@@ -5,11 +5,13 @@
 //! - [`mock_llm`] plays the models: honest token usage, and every way in which an upstream can let a
 //!   gateway down.
 //!
-//! - [`demo`] plays the same sessions with every policy, [`bench`] measures what the filter adds.
+//! - [`demo`] plays the same sessions with every policy, [`bench`] measures what the filter adds, [`load`] tries to
+//!   overspend budgets.
 //!
 //! Nothing in this crate runs in production.
 
 pub mod bench;
 pub mod demo;
 pub mod launcher;
+pub mod load;
 pub mod mock_llm;

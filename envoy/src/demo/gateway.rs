@@ -28,11 +28,39 @@ impl Gateway {
     ///
     /// # Errors
     /// When Envoy, the module or a port is missing, or Envoy refuses a configuration.
-    pub async fn start(
+    pub async fn start<'a>(
         run_dir: &Path,
         wasm: &Path,
         policy: &[u8],
-        strategies: &[(&str, Value)],
+        strategies: &[(&'a str, Value)],
+        workers: u32,
+    ) -> Result<Gateway> {
+        let plugin: Value = serde_json::from_str(SHIPPED_PLUGIN)?;
+        let settings_of = |(name, strategy): &(&'a str, Value)| {
+            let mut settings = plugin.clone();
+            settings["strategy"] = strategy.clone();
+            settings["salt"] = json!(SALT);
+            // The demo is its own trusted caller: every session brings its budget.
+            settings["budget"]["trust_header"] = json!(true);
+            settings["budget"]["max_usd"] = json!("1000");
+            let policy = (*strategy == json!("policy")).then_some(policy);
+            let settings =
+                deploy::plugin_config(&settings.to_string(), policy).map_err(|error| anyhow!(error))?;
+            Ok((*name, serde_json::from_str(&settings)?))
+        };
+        let listeners = strategies.iter().map(settings_of).collect::<Result<Vec<_>>>()?;
+        Gateway::start_with(run_dir, wasm, &listeners, workers).await
+    }
+
+    /// Starts Envoy with a listener for each `(name, plugin configuration)` and a plain one; the clusters are those of
+    /// the shipped configuration.
+    ///
+    /// # Errors
+    /// When Envoy, the module or a port is missing, or Envoy refuses a configuration.
+    pub async fn start_with(
+        run_dir: &Path,
+        wasm: &Path,
+        listeners: &[(&str, Value)],
         workers: u32,
     ) -> Result<Gateway> {
         let plugin: Value = serde_json::from_str(SHIPPED_PLUGIN)?;
@@ -48,16 +76,8 @@ impl Gateway {
         spec.listeners = vec![ListenerSpec::plain(PLAIN)];
         let ecds = run_dir.join("ecds");
         std::fs::create_dir_all(&ecds).with_context(|| format!("{}", ecds.display()))?;
-        for (name, strategy) in strategies {
-            let mut settings = plugin.clone();
-            settings["strategy"] = strategy.clone();
-            settings["salt"] = json!(SALT);
-            // The demo is its own trusted caller: every session brings its budget.
-            settings["budget"]["trust_header"] = json!(true);
-            settings["budget"]["max_usd"] = json!("1000");
-            let policy = (*strategy == json!("policy")).then_some(policy);
-            let settings =
-                deploy::plugin_config(&settings.to_string(), policy).map_err(|error| anyhow!(error))?;
+        for (name, settings) in listeners {
+            let settings = settings.to_string();
             let version = deploy::version(&settings);
             let resource =
                 deploy::resource("seqroute", "seqroute", &wasm.to_string_lossy(), &settings, &version);

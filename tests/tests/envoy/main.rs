@@ -4,6 +4,7 @@ mod bad_input;
 mod bodies;
 mod concurrency;
 mod hot_update;
+mod load;
 mod outcomes;
 mod parity;
 mod support;

@@ -77,7 +77,10 @@ impl Engine {
         answer: &Answer,
         record: &mut DecisionRecord,
     ) -> Ending {
-        let usage = charged_usage(answer, record.prompt_tokens);
+        // No answer is longer than its limit, whatever its bytes look like.
+        let limit = record.output_cap_tokens.or(record.max_output_tokens).unwrap_or(u64::MAX);
+        let guessed_output_tokens = answer.guessed_output_tokens.min(limit);
+        let usage = charged_usage(&Answer { guessed_output_tokens, ..*answer }, record.prompt_tokens);
         let exact = answer.usage == Some(usage);
         record.outcome = if exact { "settled" } else { "estimated" }.to_owned();
         record.usage = Some(usage);

@@ -267,6 +267,17 @@ fn a_body_that_is_not_rewritten_is_no_reason_to_reserve_less() {
     assert!(matches!(read, Admission::Route(turn) if turn.record().output_cap_tokens == Some(239)));
 }
 
+#[test]
+fn an_estimate_never_exceeds_the_limit_that_the_answer_had() {
+    let mut world = World::new(|_| {});
+    let turn = world.route();
+    // 4000 bytes in the answer's frame look like 1000 tokens; the request allowed 100.
+    let answer = Answer { status: Some(200), guessed_output_tokens: 1000, whole: true, ..Answer::default() };
+    let record = world.end(turn, answer);
+    assert_eq!((record.outcome.as_str(), record.usage), ("estimated", usage(100, 100)));
+    assert!(record.charged_nano_usd <= record.reserved_nano_usd);
+}
+
 fn with_tenant(budget_usd: &'static str) -> impl FnOnce(&mut Value) {
     move |v| {
         v["session"] = json!({"tenant_header": "x-team"});
