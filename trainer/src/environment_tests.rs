@@ -37,6 +37,7 @@ fn session() -> Session {
         category: None,
         input_tokens,
         text: TextFeatures::default(),
+        propensity: None,
         options: vec![option("small", 0.25), option("large", 1.0)],
     };
     Session { session: "s".to_owned(), turns: vec![turn(30), turn(60)] }

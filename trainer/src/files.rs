@@ -3,7 +3,7 @@
 //! A file is written under a temporary name in its own directory, flushed to the disk and renamed. Envoy watches for
 //! the rename, so it never reads half a resource, and an interrupted command leaves the old file as it was.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// Replaces the file at `path` by `bytes`, readable by everyone.
@@ -11,6 +11,17 @@ use std::path::Path;
 /// # Errors
 /// The directory does not exist or is not writable; the file at `path` is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// Replaces the file at `path` by what `write` writes, piece by piece, readable by everyone.
+///
+/// # Errors
+/// The directory does not exist or is not writable, or `write` fails; the file at `path` is then untouched.
+pub fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -24,7 +35,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         builder.permissions(std::fs::Permissions::from_mode(0o644));
     }
     let mut file = builder.tempfile_in(directory)?;
-    file.write_all(bytes)?;
+    let mut buffered = BufWriter::with_capacity(1 << 16, file.as_file_mut());
+    write(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
@@ -41,6 +55,20 @@ mod tests {
         write_atomically(&path, b"one").unwrap();
         write_atomically(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        write_atomically(&path, b"one").unwrap();
+        let fail = |file: &mut dyn Write| {
+            file.write_all(b"tw")?;
+            Err(io::Error::other("no"))
+        };
+        assert!(write_atomically_with(&path, fail).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

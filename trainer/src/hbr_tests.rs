@@ -28,6 +28,7 @@ fn session(answered_by: [&[&str]; 2]) -> Session {
         category: None,
         input_tokens,
         text: TextFeatures::default(),
+        propensity: None,
         options: names
             .iter()
             .map(|name| Outcome {

@@ -1,4 +1,4 @@
-//! Sessions on disk: one JSON object per line, plain or gzip (`.gz`).
+//! Sessions on disk: one JSON object per line, plain, gzip (`.gz`) or zstd (`.zst`).
 //!
 //! ```json
 //! {"session": "s-1", "turns": [{"input_tokens": 120, "options": [{"model": "small", "quality": 0.8, "output_tokens": 90}]}]}
@@ -9,19 +9,20 @@
 //! field name or a quality in percent would otherwise train a policy on nonsense: unknown fields, unknown models,
 //! duplicates and values out of range are refused, each with `file:line`.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use flate2::Compression;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use seqroute_core::config::ModelConfig;
 use seqroute_core::text::TextFeatures;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::compression::Compression;
 
 /// A conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Turn {
     /// what is written.
     #[serde(default, skip_serializing_if = "TextFeatures::is_empty", with = "text")]
     pub text: TextFeatures,
+    /// In single-path logs, the chance with which the gateway took the action that it took; above 0, at most 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<f64>,
     /// The observed outcomes, at most one per model.
     pub options: Vec<Outcome>,
 }
@@ -155,13 +159,31 @@ pub fn read(path: &Path, models: &[ModelConfig]) -> Result<Dataset, DataError> {
     Ok(Dataset { sessions, sha256: reader.sha256() })
 }
 
-/// Reads sessions one by one; memory holds one line and the ids seen.
+/// What a set of sessions cannot teach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataWarning {
+    /// There is no later turn to save money for.
+    #[error(
+        "all-sessions-have-one-turn: found no session of two turns, so nothing can be learnt about saving money"
+    )]
+    AllSessionsHaveOneTurn,
+}
+
+/// What is wrong with these sessions as a whole, though each is valid.
+#[must_use]
+pub fn warning(sessions: &[Session]) -> Option<DataWarning> {
+    let one_turn = !sessions.is_empty() && sessions.iter().all(|session| session.turns.len() == 1);
+    one_turn.then_some(DataWarning::AllSessionsHaveOneTurn)
+}
+
+/// Reads sessions one by one; memory holds one line, and 64 bits of every id seen: among a million ids two different
+/// ones are taken for the same with a chance of 3 in 10⁸.
 pub struct SessionReader<'a> {
     path: PathBuf,
     lines: io::Lines<BufReader<Box<dyn Read>>>,
     line: usize,
     models: &'a [ModelConfig],
-    seen: HashSet<String>,
+    seen: HashSet<u64>,
     hash: Arc<Mutex<Sha256>>,
 }
 
@@ -182,7 +204,7 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 impl<'a> SessionReader<'a> {
-    /// Opens a file; a name that ends in `.gz` is decompressed.
+    /// Opens a file; a name that ends in `.gz` or `.zst` is decompressed.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -190,8 +212,8 @@ impl<'a> SessionReader<'a> {
         let file = File::open(path).map_err(|error| DataError::Io { path: path.to_owned(), error })?;
         let hash = Arc::new(Mutex::new(Sha256::new()));
         let file = Hashing { inner: file, hash: Arc::clone(&hash) };
-        let source: Box<dyn Read> =
-            if is_gzip(path) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let source = Compression::of(path).reader(file);
+        let source = source.map_err(|error| DataError::Io { path: path.to_owned(), error })?;
         let lines = BufReader::with_capacity(1 << 16, source).lines();
         Ok(SessionReader { path: path.to_owned(), lines, line: 0, models, seen: HashSet::new(), hash })
     }
@@ -209,7 +231,9 @@ impl<'a> SessionReader<'a> {
             format!("column {}: {}", error.column(), message.trim_end_matches(&place))
         })?;
         check(&session, self.models)?;
-        if !self.seen.insert(session.session.clone()) {
+        let mut hasher = DefaultHasher::new();
+        session.session.hash(&mut hasher);
+        if !self.seen.insert(hasher.finish()) {
             return Err(format!("field `session`: found `{}` again, expected unique ids", session.session));
         }
         Ok(session)
@@ -244,6 +268,10 @@ pub fn check(session: &Session, models: &[ModelConfig]) -> Result<(), String> {
     for (t, turn) in session.turns.iter().enumerate() {
         if turn.options.is_empty() {
             return Err(format!("field `turns[{t}].options`: found none, expected at least one option"));
+        }
+        if let Some(found) = turn.propensity.filter(|propensity| !(*propensity > 0.0 && *propensity <= 1.0)) {
+            let expected = "a number above 0, at most 1";
+            return Err(format!("field `turns[{t}].propensity`: found {found}, expected {expected}"));
         }
         for (o, option) in turn.options.iter().enumerate() {
             let at = |field: &str| format!("field `turns[{t}].options[{o}].{field}`");
@@ -281,48 +309,42 @@ pub fn first_gap(sessions: &[Session], models: &[ModelConfig]) -> Option<(String
 ///
 /// # Errors
 /// Whatever the writer says.
-pub fn write_lines<'a>(
-    writer: &mut impl Write,
-    sessions: impl IntoIterator<Item = &'a Session>,
+pub fn write_lines(
+    writer: &mut (impl Write + ?Sized),
+    sessions: impl IntoIterator<Item = impl Borrow<Session>>,
 ) -> io::Result<()> {
     for session in sessions {
-        serde_json::to_writer(&mut *writer, session)?;
+        serde_json::to_writer(&mut *writer, session.borrow())?;
         writer.write_all(b"\n")?;
     }
     Ok(())
 }
 
-/// The bytes of a session file; `gzip` bytes depend on nothing but the sessions.
+/// The bytes of a session file, which depend on nothing but the sessions.
 ///
 /// # Errors
 /// Only when memory runs out.
 pub fn to_bytes(sessions: &[Session], gzip: bool) -> io::Result<Vec<u8>> {
-    if gzip {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        write_lines(&mut encoder, sessions)?;
-        return encoder.finish();
-    }
     let mut bytes = Vec::new();
-    write_lines(&mut bytes, sessions)?;
+    let compression = if gzip { Compression::Gzip } else { Compression::None };
+    compression.write(&mut bytes, |writer| write_lines(writer, sessions))?;
     Ok(bytes)
 }
 
-/// Writes a session file at once; a name that ends in `.gz` is compressed.
+/// Writes a session file at once, one session after the other; a name that ends in `.gz` or `.zst` is compressed.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write(path: &Path, sessions: &[Session]) -> io::Result<()> {
-    crate::files::write_atomically(path, &to_bytes(sessions, is_gzip(path))?)
+pub fn write(path: &Path, sessions: impl IntoIterator<Item = impl Borrow<Session>>) -> io::Result<()> {
+    crate::files::write_atomically_with(path, |file| {
+        Compression::of(path).write(file, |writer| write_lines(writer, sessions))
+    })
 }
 
 /// Hexadecimal digits of a hash.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn is_gzip(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "gz")
 }
 
 #[cfg(test)]

@@ -29,7 +29,12 @@ fn error_of(change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn each_bad_line_is_named_with_its_field() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 11] = [
+    let cases: [(Change, &str); 13] = [
+        (
+            |v| v["turns"][0]["propensity"] = json!(0),
+            "field `turns[0].propensity`: found 0, expected a number above 0",
+        ),
+        (|v| v["turns"][0]["options"][0]["quality"] = json!("NaN"), "invalid type"),
         (|v| v["session"] = json!("a"), "field `session`: found `a` again"),
         (|v| v["session"] = json!(""), "field `session`: found an empty text"),
         (|v| v["turns"] = json!([]), "field `turns`: found none"),
@@ -83,9 +88,9 @@ fn a_cut_gzip_file_is_an_error_with_its_line() {
 #[test]
 fn the_hash_is_that_of_the_bytes_on_the_disk() {
     let directory = tempfile::tempdir().unwrap();
-    for name in ["log.jsonl", "log.jsonl.gz"] {
+    for name in ["log.jsonl", "log.jsonl.gz", "log.jsonl.zst"] {
         let path = directory.path().join(name);
-        write(&path, &simulator::Simulator::new(1).sessions(300)).unwrap();
+        write(&path, simulator::Simulator::new(1).sessions(300)).unwrap();
         let expected = hex(&Sha256::digest(std::fs::read(&path).unwrap()));
         assert_eq!(read(&path, &simulator::tiers()).unwrap().sha256, expected);
     }
@@ -100,12 +105,46 @@ fn a_gap_in_the_outcomes_is_found() {
     assert_eq!((session, turn, model.as_str()), (sessions[2].session.clone(), 0, "medium"));
 }
 
+#[test]
+fn compressed_bytes_depend_on_the_sessions_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let sessions = simulator::Simulator::new(1).sessions(20);
+    for name in ["s.jsonl.gz", "s.jsonl.zst"] {
+        let written = |_| {
+            let path = directory.path().join(name);
+            write(&path, &sessions).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        assert_eq!(written(1), written(2));
+    }
+}
+
+#[test]
+fn a_cut_zstd_file_is_an_error_with_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl.zst");
+    write(&path, simulator::Simulator::new(1).sessions(500)).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = read(&path, &simulator::tiers()).unwrap_err().to_string();
+    assert!(error.contains("log.jsonl.zst:"), "{error}");
+}
+
+#[test]
+fn sessions_of_one_turn_each_are_warned_of_by_name() {
+    let mut sessions = simulator::Simulator::new(1).sessions(5);
+    assert_eq!(warning(&sessions), None);
+    sessions.iter_mut().for_each(|session| session.turns.truncate(1));
+    assert!(warning(&sessions).unwrap().to_string().starts_with("all-sessions-have-one-turn: "));
+    assert_eq!(warning(&[]), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn writing_and_reading_is_the_identity(seed in any::<u64>(), count in 1usize..20, gzip in any::<bool>()) {
+    fn writing_and_reading_is_the_identity(seed in any::<u64>(), count in 1usize..20, end in 0usize..3) {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(if gzip { "s.jsonl.gz" } else { "s.jsonl" });
+        let path = directory.path().join(["s.jsonl", "s.jsonl.gz", "s.jsonl.zst"][end]);
         let sessions = simulator::Simulator::new(seed).sessions(count);
         write(&path, &sessions).unwrap();
         prop_assert_eq!(read(&path, &simulator::tiers()).unwrap().sessions, sessions);

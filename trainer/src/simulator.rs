@@ -104,6 +104,7 @@ pub const KINDS: [Kind; 3] = [
 
 /// A simulated model: name, ability (on the scale of difficulty), verbosity, USD per million input and output tokens
 /// in pico-USD per token, expected and upper (99 %) output tokens measured on 20,000 sessions.
+#[derive(Debug)]
 struct Tier {
     name: &'static str,
     ability: f64,
@@ -136,9 +137,95 @@ const TIERS: [Tier; 3] = [
     },
 ];
 
+/// The two models of the paper's check: 1 and 10 nano-USD per token, input and output alike.
+const PAPER_TIERS: [Tier; 2] = [
+    Tier { name: "8b", ability: 0.7, verbosity: 1.0, prices: [1_000, 1_000], output_tokens: [60, 175] },
+    Tier { name: "70b", ability: 1.9, verbosity: 1.0, prices: [10_000, 10_000], output_tokens: [60, 175] },
+];
+
+/// Sessions of the paper's check: short messages, so that 5,000 token units do not pay four strong turns.
+const PAPER_KINDS: [Kind; 1] = [Kind {
+    name: "chat",
+    share: 1.0,
+    system_tokens: 0,
+    message_tokens: 25.0,
+    answer_tokens: 52.0,
+    difficulty: 0.0,
+}];
+
+/// What simulated sessions are like.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    kinds: &'static [Kind],
+    tiers: &'static [Tier],
+    /// Exactly so many turns; otherwise a coin ends the session.
+    turns: Option<usize>,
+    stop_probability: f64,
+    growth_per_turn: f64,
+    spike_probability_per_turn: f64,
+    message_spread: f64,
+}
+
+impl Scenario {
+    /// What the shipped policy is trained on.
+    pub const DEFAULT: Scenario = Scenario {
+        kinds: &KINDS,
+        tiers: &TIERS,
+        turns: None,
+        stop_probability: STOP_PROBABILITY,
+        growth_per_turn: GROWTH_PER_TURN,
+        spike_probability_per_turn: SPIKE_PROBABILITY_PER_TURN,
+        message_spread: MESSAGE_SPREAD,
+    };
+
+    /// Difficulty rises three times as fast: money spent early is missed most.
+    pub const RISING: Scenario = Scenario {
+        growth_per_turn: 3.0 * GROWTH_PER_TURN,
+        spike_probability_per_turn: 0.08,
+        ..Scenario::DEFAULT
+    };
+
+    /// Messages with a heavy tail (a few hold a whole document) and sessions that are longer and end less predictably.
+    pub const HEAVY_TAIL: Scenario =
+        Scenario { message_spread: 1.5, stop_probability: 0.09, ..Scenario::DEFAULT };
+
+    /// Four turns, two models at 1 and 10 nano-USD per token: the shape of the paper's experiment.
+    pub const PAPER: Scenario = Scenario {
+        kinds: &PAPER_KINDS,
+        tiers: &PAPER_TIERS,
+        turns: Some(4),
+        message_spread: 0.5,
+        ..Scenario::DEFAULT
+    };
+
+    /// All scenarios by name.
+    pub const ALL: [(&str, Scenario); 4] = [
+        ("default", Scenario::DEFAULT),
+        ("rising-difficulty", Scenario::RISING),
+        ("heavy-tail", Scenario::HEAVY_TAIL),
+        ("paper", Scenario::PAPER),
+    ];
+
+    /// The scenario of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Scenario> {
+        Scenario::ALL.iter().find(|(known, _)| *known == name).map(|(_, scenario)| *scenario)
+    }
+
+    /// The scenario's models as those of a configuration; clusters are named like the models.
+    #[must_use]
+    pub fn models(&self) -> Vec<ModelConfig> {
+        configured(self.tiers)
+    }
+}
+
 /// The three tiers as models of a configuration; clusters are named like the tiers.
 #[must_use]
 pub fn tiers() -> Vec<ModelConfig> {
+    configured(&TIERS)
+}
+
+fn configured(tiers: &[Tier]) -> Vec<ModelConfig> {
     let tier = |tier: &Tier| ModelConfig {
         name: tier.name.to_owned(),
         cluster: tier.name.to_owned(),
@@ -155,20 +242,27 @@ pub fn tiers() -> Vec<ModelConfig> {
         accepts: Accepts::default(),
         compat_group: None,
     };
-    TIERS.iter().map(tier).collect()
+    tiers.iter().map(tier).collect()
 }
 
 /// Draws sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulator {
+    scenario: Scenario,
     seed: u64,
 }
 
 impl Simulator {
-    /// A simulator whose sessions follow from `seed` alone.
+    /// A simulator of the default scenario whose sessions follow from `seed` alone.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Simulator { seed }
+        Simulator::of(Scenario::DEFAULT, seed)
+    }
+
+    /// A simulator of another scenario.
+    #[must_use]
+    pub fn of(scenario: Scenario, seed: u64) -> Self {
+        Simulator { scenario, seed }
     }
 
     /// The first `count` sessions.
@@ -179,38 +273,47 @@ impl Simulator {
 
     /// All sessions, without end.
     pub fn iter(&self) -> impl Iterator<Item = Session> + use<> {
-        let seed = self.seed;
+        let Simulator { scenario, seed } = *self;
         (0u64..).map(move |index| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(index);
-            session(&mut rng, format!("sim-{seed}-{index:06}"))
+            session(&scenario, &mut rng, format!("sim-{seed}-{index:06}"))
         })
     }
 }
 
-fn session(rng: &mut ChaCha8Rng, id: String) -> Session {
-    let kind = draw_kind(rng);
+fn session(scenario: &Scenario, rng: &mut ChaCha8Rng, id: String) -> Session {
+    let kind = draw_kind(scenario.kinds, rng);
     let base = kind.difficulty + SESSION_SPREAD * normal(rng);
     let mut wandering = TURN_SPREAD * normal(rng);
     let mut turns = Vec::new();
-    for t in 0..MAX_TURNS {
-        let spike =
-            t > 0 && rng.random_bool((SPIKE_PROBABILITY_PER_TURN * t as f64).min(MAX_SPIKE_PROBABILITY));
-        let difficulty =
-            base + GROWTH_PER_TURN * t as f64 + wandering + if spike { SPIKE_DIFFICULTY } else { 0.0 };
-        turns.push(turn(rng, &kind, t, spike, difficulty));
+    for t in 0..scenario.turns.unwrap_or(MAX_TURNS) {
+        let spike = t > 0
+            && rng.random_bool((scenario.spike_probability_per_turn * t as f64).min(MAX_SPIKE_PROBABILITY));
+        let difficulty = base
+            + scenario.growth_per_turn * t as f64
+            + wandering
+            + if spike { SPIKE_DIFFICULTY } else { 0.0 };
+        turns.push(turn(scenario, rng, &kind, t, spike, difficulty));
         wandering =
             PERSISTENCE * wandering + TURN_SPREAD * (1.0 - PERSISTENCE * PERSISTENCE).sqrt() * normal(rng);
-        if rng.random_bool(STOP_PROBABILITY) {
+        if scenario.turns.is_none() && rng.random_bool(scenario.stop_probability) {
             break;
         }
     }
     Session { session: id, turns }
 }
 
-fn turn(rng: &mut ChaCha8Rng, kind: &Kind, t: usize, spike: bool, difficulty: f64) -> Turn {
+fn turn(
+    scenario: &Scenario,
+    rng: &mut ChaCha8Rng,
+    kind: &Kind,
+    t: usize,
+    spike: bool,
+    difficulty: f64,
+) -> Turn {
     let factor = if spike { SPIKE_MESSAGE_FACTOR } else { 1.0 };
-    let message = kind.message_tokens * factor * (MESSAGE_SPREAD * normal(rng)).exp();
+    let message = kind.message_tokens * factor * (scenario.message_spread * normal(rng)).exp();
     let system_tokens = if t == 0 { kind.system_tokens } else { 0 };
     let answer = kind.answer_tokens * (ANSWER_SPREAD * normal(rng) + ANSWER_GROWTH * difficulty).exp();
     let shared_noise = QUALITY_NOISE[0] * normal(rng);
@@ -228,19 +331,20 @@ fn turn(rng: &mut ChaCha8Rng, kind: &Kind, t: usize, spike: bool, difficulty: f6
         category: Some(kind.name.to_owned()),
         input_tokens: system_tokens + tokens(message),
         text: TextFeatures::default(),
-        options: TIERS.iter().map(&mut option).collect(),
+        propensity: None,
+        options: scenario.tiers.iter().map(&mut option).collect(),
     }
 }
 
-fn draw_kind(rng: &mut ChaCha8Rng) -> Kind {
+fn draw_kind(kinds: &[Kind], rng: &mut ChaCha8Rng) -> Kind {
     let mut left: f64 = rng.random();
-    for kind in KINDS {
+    for kind in kinds {
         left -= kind.share;
         if left < 0.0 {
-            return kind;
+            return *kind;
         }
     }
-    KINDS[0]
+    kinds[0]
 }
 
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
@@ -279,6 +383,29 @@ mod tests {
         let of_model = turns.filter(|(t, _)| fits(*t)).map(|(_, turn)| turn.outcome(model).unwrap().quality);
         let (sum, count) = of_model.fold((0.0, 0.0), |(sum, count), quality| (sum + quality, count + 1.0));
         sum / count
+    }
+
+    #[test]
+    fn each_scenario_is_what_it_is_named_for() {
+        let of = |name| Simulator::of(Scenario::named(name).unwrap(), 5).sessions(2_000);
+        let mean_turns = |sessions: &[Session]| {
+            sessions.iter().map(|session| session.turns.len()).sum::<usize>() as f64 / sessions.len() as f64
+        };
+        let longest = |sessions: &[Session]| {
+            sessions.iter().flat_map(|session| &session.turns).map(|turn| turn.input_tokens).max()
+        };
+        let (default, rising, heavy, paper) =
+            (of("default"), of("rising-difficulty"), of("heavy-tail"), of("paper"));
+        let fall = |sessions: &[Session]| {
+            quality(sessions, "small", |t| t == 0) - quality(sessions, "small", |t| t >= 4)
+        };
+        assert!(fall(&rising) > fall(&default) + 0.1);
+        assert!(longest(&heavy) > longest(&default) && mean_turns(&heavy) > mean_turns(&default) + 1.0);
+        assert!(paper.iter().all(|session| session.turns.len() == 4));
+        for session in &paper {
+            assert_eq!(crate::session::check(session, &Scenario::PAPER.models()), Ok(()));
+        }
+        assert!(Scenario::named("none").is_none());
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
             category: None,
             input_tokens: 100,
             text: TextFeatures::of(&format!("{words} about number{}", "abcdefgh".get(number % 7..).unwrap())),
+            propensity: None,
             options: vec![option("small", if hard { 0.1 } else { 0.9 }), option("large", 0.9)],
         }
     };

@@ -26,6 +26,7 @@ fn sessions() -> Vec<Session> {
             category: Some(category.to_owned()),
             input_tokens,
             text: TextFeatures::default(),
+            propensity: None,
             options: vec![option("small", of_small, 200), option("large", 1.0, 300)],
         }
     };

@@ -13,7 +13,7 @@ use seqroute_core::policy::Policy;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Policy as `NAME=ARCHIVE`, or several archives of one method trained with several seeds as
-    /// `NAME=ARCHIVE,ARCHIVE`; again for further policies. The first is the one in question. Without any, baselines and bounds are compared.
+    /// `NAME=ARCHIVE,ARCHIVE`, or with its own λ as `NAME@λ=ARCHIVE`; again for further policies. The first is the one in question. Without any, baselines and bounds are compared.
     #[arg(long = "policy", value_parser = named)]
     policies: Vec<Named>,
     /// Models file, a JSON array of models as in the plugin configuration.
@@ -39,6 +39,9 @@ pub struct Arguments {
         default_value = "5,7,10,15,20,30,40,50,65,80,100,120"
     )]
     budgets: Vec<f64>,
+    /// Budgets in nano-USD instead.
+    #[arg(long, value_delimiter = ',', conflicts_with = "budgets")]
+    budgets_nano_usd: Vec<u64>,
     /// Budgets, in percent, at which the first policy is also played under many λ.
     #[arg(long, value_delimiter = ',', value_parser = percent, default_value = "30,120")]
     sweep_budgets: Vec<f64>,
@@ -78,6 +81,8 @@ enum Rule {
 #[derive(Clone, Debug)]
 struct Named {
     name: String,
+    /// Its own λ, where the name says one.
+    lambda: Option<f32>,
     archives: Vec<PathBuf>,
 }
 
@@ -90,6 +95,7 @@ impl Arguments {
             let mut sessions = session::read(path, &models)?.sessions;
             super::attach(&prompts, path, &mut sessions);
             require_all_outcomes(path, &sessions, &models)?;
+            super::warn(path, &sessions);
             Ok(sessions)
         };
         let sessions = complete(&self.data)?;
@@ -98,7 +104,12 @@ impl Arguments {
             super::attach(&prompts, path, &mut train.sessions);
         }
         let tune = self.tune.as_deref().map(complete).transpose()?.unwrap_or_default();
-        let shares: Vec<f64> = self.budgets.iter().map(|percent| percent / 100.0).collect();
+        let shares: Vec<f64> = if self.budgets_nano_usd.is_empty() {
+            self.budgets.iter().map(|percent| percent / 100.0).collect()
+        } else {
+            let reference = evaluation::reference_nano_usd(&models, &sessions)?;
+            self.budgets_nano_usd.iter().map(|budget| *budget as f64 / reference).collect()
+        };
         let sweep_shares: Vec<f64> = self.sweep_budgets.iter().map(|percent| percent / 100.0).collect();
         let question = Question {
             sessions: &sessions,
@@ -137,7 +148,7 @@ impl Arguments {
             Rule::NextCost => LambdaRule::NextCost,
         };
         let mut policies: Vec<PolicyContestant> = Vec::new();
-        for Named { name, archives } in &self.policies {
+        for Named { name, lambda, archives } in &self.policies {
             if policies.iter().any(|policy| policy.name == *name) {
                 bail!("--policy: found the name `{name}` twice, expected different names");
             }
@@ -151,7 +162,7 @@ impl Arguments {
                 kind: if policies.is_empty() { Kind::Ours } else { Kind::Learned },
                 models: models.to_vec(),
                 archives: archives.iter().map(read).collect::<Result<_>>()?,
-                lambda: self.lambda,
+                lambda: lambda.unwrap_or(self.lambda),
                 rule,
             });
         }
@@ -166,7 +177,9 @@ fn named(text: &str) -> Result<Named, String> {
     if name.is_empty() || archives.iter().any(|path| path.as_os_str().is_empty()) {
         return Err(format!("found `{text}`, expected NAME=ARCHIVE or NAME=ARCHIVE,ARCHIVE"));
     }
-    Ok(Named { name: name.to_owned(), archives })
+    let own =
+        name.rsplit_once('@').map(|(_, text)| lambda(text).map_err(|error| format!("`{name}`: λ: {error}")));
+    Ok(Named { name: name.to_owned(), lambda: own.transpose()?, archives })
 }
 
 /// Refuses data in which a policy could choose a model whose answer is not known.

@@ -4,8 +4,10 @@
 
 mod deploy;
 mod evaluate;
+mod ingest;
 mod inspect;
 mod models;
+mod relabel;
 mod simulate;
 mod train;
 
@@ -29,7 +31,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write sessions of the built-in simulator (tiers small, medium, large).
+    /// Turn the gateway's decision records and judgements into sessions.
+    Ingest(ingest::Arguments),
+    /// Count what Hindsight Budget Relabeling makes of a session file.
+    Relabel(relabel::Arguments),
+    /// Write sessions of the built-in simulator.
     Simulate(simulate::Arguments),
     /// Measure quality and output lengths of the models in a session file.
     Models(models::Arguments),
@@ -47,6 +53,8 @@ impl Cli {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         match self.command {
+            Command::Ingest(arguments) => arguments.run(),
+            Command::Relabel(arguments) => arguments.run(),
             Command::Simulate(arguments) => arguments.run(),
             Command::Models(arguments) => arguments.run(),
             Command::Train(arguments) => arguments.run(),
@@ -76,6 +84,13 @@ fn attach(prompts: &Prompts, path: &Path, sessions: &mut [Session]) {
             "warning: {}: {without} turns have no text: their `prompt_id` is in no --prompts file",
             path.display()
         );
+    }
+}
+
+/// Says what is wrong with sessions as a whole, though each is valid.
+fn warn(path: &Path, sessions: &[Session]) {
+    if let Some(warning) = seqroute::session::warning(sessions) {
+        eprintln!("warning: {}: {warning}", path.display());
     }
 }
 

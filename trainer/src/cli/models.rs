@@ -24,6 +24,7 @@ impl Arguments {
     pub fn run(self) -> Result<()> {
         let mut configured = models::read(&self.models)?;
         let data = session::read(&self.data, &configured)?;
+        super::warn(&self.data, &data.sessions);
         let measured = models::measure(&data.sessions, &configured);
         if self.json {
             for (model, measured) in configured.iter_mut().zip(&measured) {

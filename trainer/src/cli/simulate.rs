@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use seqroute::session;
-use seqroute::simulator::Simulator;
+use seqroute::simulator::{Scenario, Simulator};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -15,18 +15,30 @@ pub struct Arguments {
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The file to write, JSON lines; compressed where the name ends in `.gz`.
+    /// What the sessions are like.
+    #[arg(long, value_parser = scenario, default_value = "default")]
+    scenario: Scenario,
+    /// The file to write, JSON lines; compressed where the name ends in `.gz` or `.zst`.
     #[arg(long)]
     out: PathBuf,
 }
 
 impl Arguments {
     pub fn run(self) -> Result<()> {
-        let sessions = Simulator::new(self.seed).sessions(self.sessions as usize);
-        session::write(&self.out, &sessions)
+        let simulator = Simulator::of(self.scenario, self.seed);
+        let mut turns = 0usize;
+        let sessions =
+            simulator.iter().take(self.sessions as usize).inspect(|session| turns += session.turns.len());
+        session::write(&self.out, sessions)
             .with_context(|| format!("{}: cannot be written", self.out.display()))?;
-        let turns: usize = sessions.iter().map(|session| session.turns.len()).sum();
-        println!("{}: {} sessions, {turns} turns", self.out.display(), sessions.len());
+        println!("{}: {} sessions, {turns} turns", self.out.display(), self.sessions);
         Ok(())
     }
+}
+
+fn scenario(text: &str) -> Result<Scenario, String> {
+    Scenario::named(text).ok_or_else(|| {
+        let known: Vec<_> = Scenario::ALL.iter().map(|(name, _)| *name).collect();
+        format!("found `{text}`, expected one of {}", known.join(", "))
+    })
 }

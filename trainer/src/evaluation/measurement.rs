@@ -7,6 +7,9 @@ use super::bootstrap::{Interval, Resamples};
 use super::contestant::{Kind, Played};
 use crate::environment::EpisodeResult;
 
+/// The paper's penalty of a session that ends early.
+pub const ETA: f64 = 5.0;
+
 /// One contestant under one budget. With several seeds, every number is their mean.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
@@ -24,6 +27,8 @@ pub struct Measurement {
     pub quality_by_seed: Vec<f64>,
     /// Mean over the sessions of the session's summed quality.
     pub quality_per_session: f64,
+    /// Mean over the sessions of the paper's return: summed quality, less [`ETA`] where the session ended early.
+    pub return_per_session: f64,
     /// Mean cost of a session.
     pub cost_per_session_usd: f64,
     /// The same as a share of the strongest model's mean cost.
@@ -102,6 +107,7 @@ impl Table<'_> {
             quality: self.resamples.ratio(&qualities(played), self.turns),
             quality_by_seed: played.seeds.iter().map(of_seed).collect(),
             quality_per_session: mean(&|_, result| result.quality),
+            return_per_session: mean(&|_, result| result.quality - ETA * share(result.bankrupt)),
             cost_per_session_usd: cost_nano_usd / 1e9,
             cost_share: cost_nano_usd / self.reference_nano_usd,
             bankrupt_share: mean(&|_, result| share(result.bankrupt)),

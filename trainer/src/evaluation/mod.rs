@@ -183,7 +183,7 @@ pub fn evaluate(
     let budgets: Vec<NanoUsd> = question
         .budget_shares
         .iter()
-        .map(|share| NanoUsd((share * reference.cost_nano_usd) as u64))
+        .map(|share| NanoUsd((share * reference.cost_nano_usd).round() as u64))
         .collect();
 
     let jobs: Vec<_> = budgets.iter().flat_map(|budget| all.iter().map(move |who| (*budget, who))).collect();
@@ -247,6 +247,14 @@ pub fn evaluate(
     }
     report.probes = probe::probe(&all, question, &budgets, strongest, reference_nano_usd)?;
     Ok(report)
+}
+
+/// Mean cost of a session of `sessions` that the most expensive model answers alone: 100 % of a budget share.
+///
+/// # Errors
+/// The data lacks an answer.
+pub fn reference_nano_usd(models: &[ModelConfig], sessions: &[Session]) -> Result<f64, ReplayError> {
+    Reference::measure(models, sessions).map(|reference| reference.cost_nano_usd)
 }
 
 /// What budgets are measured by.

@@ -33,6 +33,10 @@ pub fn text(report: &Report) -> String {
             "Sessions that ended early though always the cheapest finishes them, %",
             measured(report, routers, |line| percent(line.avoidable_bankrupt_share)),
         ),
+        block(
+            "Return per session as in the paper: summed quality, less 5 where the session ended early",
+            measured(report, routers, |line| format!("{:.3}", line.return_per_session)),
+        ),
         block("Turns whose answer was cut, %", measured(report, routers, |line| percent(line.cut_share))),
         block(
             "Served turns by the strongest model, %",

@@ -153,6 +153,7 @@ mod tests {
             category: Some(category.to_owned()),
             input_tokens: 1,
             text: Default::default(),
+            propensity: None,
             options: Vec::new(),
         }
     }

@@ -1,0 +1,86 @@
+//! `seqroute ingest`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use seqroute::compression::Compression;
+use seqroute::ingest::{FeedbackTable, Ingest, Summary};
+use seqroute::session;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Decision records, JSON lines as the gateway's access log writes them, plain, `.gz` or `.zst`; again for more.
+    #[arg(long = "records", required = true)]
+    records: Vec<PathBuf>,
+    /// Judgements, JSON lines of `{"session": …, "turn": …, "quality": 0 to 1}`. Records hold no quality, so without
+    /// them there is nothing to learn from.
+    #[arg(long)]
+    feedback: Option<PathBuf>,
+    /// Models file, a JSON array of models as in the plugin configuration.
+    #[arg(long)]
+    models: PathBuf,
+    /// The session file to write; compressed where the name ends in `.gz` or `.zst`.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<()> {
+        let models = seqroute::models::read(&self.models)?;
+        let Some(feedback) = &self.feedback else {
+            bail!(
+                "--feedback: found nothing, expected a file with the quality of the turns: the gateway's records do \
+                 not say how good an answer was"
+            );
+        };
+        let table = FeedbackTable::read(open(feedback)?);
+        let table = table.map_err(|(line, message)| anyhow!("{}:{line}: {message}", feedback.display()))?;
+        let mut ingest = Ingest::new(&models);
+        for path in &self.records {
+            for (index, line) in open(path)?.lines().enumerate() {
+                let at = || format!("{}:{}", path.display(), index + 1);
+                let line = line.with_context(at)?;
+                ingest.line(&line).map_err(|message| anyhow!("{}: {message}", at()))?;
+            }
+        }
+        let (sessions, summary) = ingest.finish(&table);
+        show(&summary);
+        if sessions.is_empty() {
+            bail!(
+                "{}: no session would be written: every one is incomplete or not judged",
+                self.out.display()
+            );
+        }
+        session::write(&self.out, &sessions)
+            .with_context(|| format!("{}: cannot be written", self.out.display()))?;
+        println!("{}: {} sessions, {} turns", self.out.display(), summary.sessions, summary.turns);
+        super::warn(&self.out, &sessions);
+        Ok(())
+    }
+}
+
+fn show(summary: &Summary) {
+    let Summary { records, refused, refunded, without_session, estimated, shortened_histories, .. } = summary;
+    println!("{records} records");
+    let left_out = [
+        (*refused, "records left out: the request was refused"),
+        (*refunded, "records left out: no answer came (refunded)"),
+        (*without_session, "records left out: the request had no session"),
+        (summary.broken_sessions, "sessions left out: a turn is missing, or several were in flight at once"),
+        (summary.unjudged_sessions, "sessions left out: a turn has no judgement"),
+        (*estimated, "turns kept whose tokens are an estimate"),
+        (*shortened_histories, "turns kept whose prompt was shorter than the history"),
+    ];
+    for (count, what) in left_out.iter().filter(|(count, _)| *count > 0) {
+        println!("{count} {what}");
+    }
+}
+
+fn open(path: &Path) -> Result<BufReader<Box<dyn std::io::Read>>> {
+    let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let reader = Compression::of(path).reader(file).with_context(|| path.display().to_string())?;
+    Ok(BufReader::with_capacity(1 << 16, reader))
+}
