@@ -4,7 +4,7 @@ CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
 
-.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy bench soak load clean
+.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench soak load clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -53,6 +53,26 @@ soak: wasm
 load: wasm envoy
 	$(CARGO) build --release --workspace --bin load
 	target/release/load
+
+# Repeat the paper's experiment on simulated sessions of its shape (trainer/EVALUATION.md); some minutes.
+PAPER := target/paper
+paper-check:
+	$(CARGO) build --release --workspace --bins
+	mkdir -p $(PAPER)
+	target/release/seqroute simulate --scenario paper --sessions 10000 --seed 1 --out $(PAPER)/train.jsonl.gz
+	target/release/seqroute simulate --scenario paper --sessions 1000 --seed 2 --out $(PAPER)/valid.jsonl.gz
+	target/release/seqroute simulate --scenario paper --sessions 2000 --seed 3 --out $(PAPER)/test.jsonl.gz
+	target/release/seqroute relabel --stats --all-branches --fixed-prices --grid 500,1500,3000,5000,8000 \
+	  --data $(PAPER)/train.jsonl.gz --models trainer/examples/paper.models.json
+	for name in paper paper-bc; do target/release/seqroute train --data $(PAPER)/train.jsonl.gz \
+	  --valid $(PAPER)/valid.jsonl.gz --models trainer/examples/paper.models.json \
+	  --config trainer/examples/$$name.toml --name $$name --out $(PAPER)/$$name.nnef.tar || exit 1; done
+	target/release/seqroute train --data $(PAPER)/train.jsonl.gz --valid $(PAPER)/valid.jsonl.gz \
+	  --models trainer/examples/paper.models.json --name ours --out $(PAPER)/ours.nnef.tar
+	target/release/seqroute evaluate --policy ours=$(PAPER)/ours.nnef.tar --policy bc=$(PAPER)/paper-bc.nnef.tar \
+	  --policy cql=$(PAPER)/paper.nnef.tar --policy cql@2.5=$(PAPER)/paper.nnef.tar --rule next-cost \
+	  --models trainer/examples/paper.models.json --data $(PAPER)/test.jsonl.gz --train $(PAPER)/train.jsonl.gz \
+	  --tune $(PAPER)/valid.jsonl.gz --budgets-nano-usd 500,1500,3000,5000,8000 --html $(PAPER)/report.html
 
 # Measure module size, boot time and added latency in real Envoy.
 bench: wasm envoy

@@ -139,8 +139,8 @@ const TIERS: [Tier; 3] = [
 
 /// The two models of the paper's check: 1 and 10 nano-USD per token, input and output alike.
 const PAPER_TIERS: [Tier; 2] = [
-    Tier { name: "8b", ability: 0.7, verbosity: 1.0, prices: [1_000, 1_000], output_tokens: [60, 175] },
-    Tier { name: "70b", ability: 1.9, verbosity: 1.0, prices: [10_000, 10_000], output_tokens: [60, 175] },
+    Tier { name: "8b", ability: 0.7, verbosity: 1.0, prices: [1_000, 1_000], output_tokens: [61, 163] },
+    Tier { name: "70b", ability: 1.9, verbosity: 1.0, prices: [10_000, 10_000], output_tokens: [61, 163] },
 ];
 
 /// Sessions of the paper's check: short messages, so that 5,000 token units do not pay four strong turns.
@@ -406,6 +406,19 @@ mod tests {
             assert_eq!(crate::session::check(session, &Scenario::PAPER.models()), Ok(()));
         }
         assert!(Scenario::named("none").is_none());
+    }
+
+    #[test]
+    fn the_papers_example_files_fit_its_scenario() {
+        use crate::training::TrainConfig;
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let models = crate::models::read(&directory.join("paper.models.json")).unwrap();
+        assert_eq!(models, Scenario::PAPER.models());
+        for name in ["paper.toml", "paper-bc.toml"] {
+            let text = std::fs::read_to_string(directory.join(name)).unwrap();
+            let config = TrainConfig::from_toml(&text).unwrap();
+            assert_eq!(config.hbr.grid_nano_usd, [500, 1500, 3000, 5000, 8000]);
+        }
     }
 
     #[test]
