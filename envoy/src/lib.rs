@@ -5,7 +5,7 @@
 //! - [`mock_llm`] plays the models: honest token usage, and every way in which an upstream can let a
 //!   gateway down.
 //!
-//! - [`demo`] plays the same sessions with every policy, [`bench`] measures what the filter adds, [`load`] tries to
+//! - [`demo`] plays the same sessions with every policy, [`mod@bench`] measures what the filter adds, [`load`] tries to
 //!   overspend budgets.
 //!
 //! Nothing in this crate runs in production.

@@ -41,6 +41,9 @@ struct Arguments {
     /// Lease of a reservation in ms.
     #[arg(long, default_value_t = 10_000)]
     lease_ms: u64,
+    /// What an answer without usage is charged: `estimate` or `reservation`.
+    #[arg(long, default_value = "estimate")]
+    missing_usage: String,
     /// The filter's module.
     #[arg(long, default_value = "target/wasm32-wasip1/wasm/seqroute_filter.wasm")]
     wasm: PathBuf,
@@ -66,6 +69,7 @@ async fn main() -> Result<()> {
     settings["strategy"] = json!("best_affordable");
     settings["salt"] = json!(SALT);
     settings["budget"] = json!({"default_usd": "1000", "trust_header": true});
+    settings["estimate"] = json!({"missing_usage": arguments.missing_usage});
     settings["ledger"]["lease_ms"] = json!(arguments.lease_ms);
 
     let run_dir = tempfile::tempdir()?;

@@ -1,8 +1,8 @@
 //! The proxy-wasm shell: Envoy's callbacks in, the core's answers out.
 //!
 //! The shell translates and decides nothing: headers, bodies, shared data, metrics and the clock are turned into
-//! the core's types and back ([`host`]), a configuration into an engine ([`root`]), a stream into a turn
-//! ([`stream`]). What must always hold: no input reaches a panic, for a panic kills the VM with every stream in it.
+//! the core's types and back (`host`), a configuration into an engine (`root`), a stream into a turn
+//! (`stream`). What must always hold: no input reaches a panic, for a panic kills the VM with every stream in it.
 //! Hence the lints below, byte getters only (see `clippy.toml`), and host calls only in the callbacks in which Envoy
 //! answers them: request headers until they are let go, a body in its own callback.
 #![cfg(target_arch = "wasm32")]

@@ -144,4 +144,6 @@ fn decode(field: &str, base64: &str) -> Result<Vec<u8>, PolicyError> {
 }
 
 #[cfg(test)]
+mod modes_tests;
+#[cfg(test)]
 mod tests;
