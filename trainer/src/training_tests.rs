@@ -101,6 +101,16 @@ fn the_example_configuration_is_the_default() {
 }
 
 #[test]
+fn the_papers_settings_are_valid() {
+    let config = TrainConfig::from_toml(include_str!("../examples/paper.toml")).unwrap();
+    assert!(TrainConfig::from_toml(include_str!("../examples/few_prompts.toml")).is_ok());
+    assert_eq!(
+        (config.algorithm, config.fit.hidden, config.cql.eta),
+        (Algorithm::Cql, vec![512, 256, 256], 5.0)
+    );
+}
+
+#[test]
 fn data_that_no_budget_pays_for_is_an_error() {
     let mut config = short();
     config.hbr.budget_min_share = 1e-9;

@@ -150,7 +150,7 @@ impl FactsReader {
                 metadata_user_id: id(&self.metadata_user_id),
                 user: id(&self.user),
             },
-            text: TextFeatures::default(),
+            text: self.messages.last_user_text(),
         }
     }
 

@@ -185,3 +185,33 @@ fn a_path_that_names_the_model_and_the_stream_is_believed() {
     let found = facts(&json!({"model": "body"})).of_path("/v1/chat/completions");
     assert_eq!((found.requested_model.as_deref(), found.stream), (Some("body"), false));
 }
+
+#[test]
+fn the_last_message_of_the_user_is_counted_wherever_an_api_puts_its_text() {
+    let expected = TextFeatures::of("Prove \"it\",\nplease");
+    let text = "Prove \"it\",\nplease";
+    let bodies = [
+        json!({"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "no"},
+            {"role": "assistant", "content": "yes"}, {"role": "user", "content": text}]}),
+        json!({"messages": [{"role": "user", "content": [{"type": "text", "text": text}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "input": {"text": "no"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "text", "text": "no"}]}]}]}),
+        json!({"messages": [{"role": "user", "content": [{"text": "Prove \"it\","}, {"text": "please"}]}]}),
+        json!({"contents": [{"role": "user", "parts": [{"text": text}]}, {"role": "model", "parts": [{"text": "x"}]}]}),
+        json!({"contents": [{"parts": [{"text": text}]}]}),
+        json!({"input": text}),
+        json!({"input": [{"role": "user", "content": [{"type": "input_text", "text": text}]},
+            {"type": "function_call_output", "output": "no"}]}),
+    ];
+    for body in bodies {
+        assert_eq!(facts(&body).text, expected, "{body}");
+    }
+    assert!(facts(&json!({"messages": [{"role": "system", "content": "no"}]})).text.is_empty());
+}
+
+#[test]
+fn of_a_body_that_is_cut_the_text_read_so_far_counts() {
+    let mut body = RequestBody::default();
+    body.scan(br#"{"messages":[{"role":"user","content":"one"},{"role":"user","content":"two thr"#);
+    assert_eq!(body.facts().text, TextFeatures::of("two thr"));
+}
