@@ -1,6 +1,7 @@
 //! One turn after the other: routing, rewriting, settling.
 
 use crate::support::{World, chat};
+use seqroute_core::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_tests::{policies, settings};
 use serde_json::{Value, json};
@@ -54,7 +55,10 @@ fn the_policy_decides_and_the_record_tells_why() {
     let record = world.turn(0, "chat-1", &chat(400, 100), 100, 50).unwrap();
     assert_eq!(record.reason, "policy");
     assert!(record.policy.starts_with("arbitrary-1@"), "{}", record.policy);
-    assert_eq!((record.features.len(), record.q_quality.len(), record.q_cost.len()), (15, 3, 3));
+    assert_eq!(
+        (record.features.len(), record.q_quality.len(), record.q_cost.len()),
+        (features::names(3).len(), 3, 3)
+    );
     let best = (0..3).max_by(|a, b| record.q_quality[*a].total_cmp(&record.q_quality[*b])).unwrap();
     assert_eq!(record.chosen.as_deref(), Some(record.models[best].as_str()));
 }
