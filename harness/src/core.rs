@@ -6,13 +6,14 @@
 use std::sync::{Arc, Mutex};
 
 use crate::error::{ConfigureError, ConfigureFailure, Error};
+use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
 use crate::instance::Instance;
 use crate::module::Module;
 use crate::options::{FailurePolicy, VmOptions};
 use crate::records::{LogLevel, Records};
 use crate::shared_data::SharedData;
-use crate::state::{Birth, Context, HostcallTrap, RootContext, VmState};
+use crate::state::{Birth, Context, RootContext, VmState};
 use crate::stream_state::SharedStream;
 use crate::sync::lock;
 
@@ -55,7 +56,7 @@ pub(crate) struct VmCore {
     started_ns: u64,
     plugins: Vec<PluginRecord>,
     trap_next_call: bool,
-    trap_hostcall: Option<HostcallTrap>,
+    faults: Arc<Mutex<Plan>>,
 }
 
 impl VmCore {
@@ -66,7 +67,7 @@ impl VmCore {
         options: VmOptions,
         shared: SharedData,
     ) -> Result<Self, Error> {
-        let (options, records) = (Arc::new(options), Arc::default());
+        let (options, records, faults) = (Arc::new(options), Arc::default(), Arc::<Mutex<Plan>>::default());
         let serial = host.next_serial();
         let state = VmState::new(Birth {
             host: Arc::clone(&host),
@@ -74,6 +75,7 @@ impl VmCore {
             abi: module.abi_version(),
             shared: shared.clone(),
             records: Arc::clone(&records),
+            faults: Arc::clone(&faults),
             serial,
             generation: 0,
         });
@@ -92,7 +94,7 @@ impl VmCore {
             started_ns,
             plugins: Vec::new(),
             trap_next_call: false,
-            trap_hostcall: None,
+            faults,
         })
     }
 
@@ -113,9 +115,6 @@ impl VmCore {
         let trap = if std::mem::take(&mut self.trap_next_call) {
             wasmtime::Error::msg("injected trap")
         } else {
-            if let Some(trap) = self.trap_hostcall.take() {
-                self.instance.state_mut().hostcall_trap = Some(trap);
-            }
             if let Some(stream) = self.instance.state().stream(context) {
                 lock(&stream).callbacks.push(callback);
             }
@@ -257,6 +256,7 @@ impl VmCore {
             abi: self.module.abi_version(),
             shared: self.shared.clone(),
             records: Arc::clone(&self.records),
+            faults: Arc::clone(&self.faults),
             serial: self.serial,
             generation: self.generation + 1,
         });
@@ -285,8 +285,8 @@ impl VmCore {
         self.trap_next_call = true;
     }
 
-    pub(crate) fn inject_trap_on_hostcall(&mut self, name: &str, after: u32) {
-        self.trap_hostcall = Some(HostcallTrap { name: name.to_owned(), after });
+    pub(crate) fn plan_fault(&self, hostcall: &str, after: u32, fault: Fault) {
+        lock(&self.faults).add(hostcall, after, fault);
     }
 }
 

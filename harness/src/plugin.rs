@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::stream::Stream;
-use crate::sync::lock;
+use crate::sync::lock_vm;
 use crate::vm::VmShared;
 
 /// A plugin that accepted its configuration. A changed configuration is a new plugin, as in Envoy: streams of
@@ -28,7 +28,7 @@ impl Plugin {
     /// Ends the plugin, as a configuration update does once its last stream is gone: `proxy_on_done`, then
     /// `proxy_on_delete` at once or after the plugin called `proxy_done`.
     pub fn shutdown(self) -> Result<(), Error> {
-        let mut core = lock(&self.vm.core);
+        let mut core = lock_vm(&self.vm.core);
         let Some(root) = core.root(self.index).filter(|_| core.failure.is_none()) else {
             return Ok(());
         };

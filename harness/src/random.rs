@@ -1,4 +1,4 @@
-//! Seeded random bytes for `random_get`.
+//! Seeded random numbers: for `random_get`, and for the order in which VMs take turns.
 //!
 //! A plugin that salts a hash or samples must do the same in every run of a test, so each VM draws from its
 //! own generator, seeded by the host's seed and the VM's number. This is SplitMix64: statistically fair, not
@@ -24,6 +24,11 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, which must not be 0. The bias of the remainder is below 2^-32 for small bounds.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
     }
 
     /// `len` random bytes.

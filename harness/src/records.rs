@@ -2,7 +2,7 @@
 //!
 //! Kept outside the VM's memory, so it survives a crash and a reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Levels of a plugin's log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,10 +39,42 @@ pub struct LogLine {
     pub context: u32,
 }
 
+/// Most host calls that are kept for a report.
+const TRACE_LENGTH: usize = 256;
+
+/// One host call, as [`crate::Vm::trace`] gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TracedCall {
+    /// The host function.
+    pub name: &'static str,
+    /// The context whose callback made the call; 0 while the module was starting.
+    pub context: u32,
+    /// What the plugin got: 0 is well. `None` while the call runs, and for one that ended in a trap.
+    pub status: Option<u32>,
+}
+
 /// Everything recorded about one VM over all its lives.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) logs: Vec<LogLine>,
     pub(crate) hostcalls: BTreeMap<&'static str, u64>,
     pub(crate) foreign_calls: BTreeMap<String, u64>,
+    pub(crate) trace: VecDeque<TracedCall>,
+}
+
+impl Records {
+    pub(crate) fn note_hostcall(&mut self, name: &'static str, context: u32) {
+        *self.hostcalls.entry(name).or_default() += 1;
+        if self.trace.len() == TRACE_LENGTH {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(TracedCall { name, context, status: None });
+    }
+
+    pub(crate) fn note_status(&mut self, status: u32) {
+        // Host calls do not nest but for an allocator that calls the host, so the last one is meant.
+        if let Some(call) = self.trace.iter_mut().rev().find(|call| call.status.is_none()) {
+            call.status = Some(status);
+        }
+    }
 }

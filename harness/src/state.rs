@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use wasmtime::{Memory, StoreLimits, TypedFunc};
 
 use crate::callouts::{HttpCall, HttpCallResponse};
+use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
+use crate::interleave;
 use crate::local_reply::LocalResponse;
 use crate::metrics::MetricTable;
 use crate::module::AbiVersion;
@@ -52,10 +54,14 @@ pub(crate) enum Deferred {
     DeleteRoot { root: u32 },
 }
 
-/// A planned crash inside a host function.
-pub(crate) struct HostcallTrap {
-    pub(crate) name: String,
-    pub(crate) after: u32,
+/// How a host call begins.
+pub(crate) enum Entry {
+    /// As ever.
+    Go,
+    /// With this status and without effect.
+    Status(u32),
+    /// With a crash.
+    Crash,
 }
 
 /// The store data of one life of one VM.
@@ -92,7 +98,7 @@ pub(crate) struct VmState {
     /// The HTTP call answer that is being delivered.
     pub(crate) answer: Option<HttpCallResponse>,
     pub(crate) status: (u32, String),
-    pub(crate) hostcall_trap: Option<HostcallTrap>,
+    pub(crate) faults: Arc<Mutex<Plan>>,
 }
 
 /// What a new life of a VM is made from.
@@ -102,13 +108,14 @@ pub(crate) struct Birth {
     pub(crate) abi: AbiVersion,
     pub(crate) shared: SharedData,
     pub(crate) records: Arc<Mutex<Records>>,
+    pub(crate) faults: Arc<Mutex<Plan>>,
     pub(crate) serial: u64,
     pub(crate) generation: u64,
 }
 
 impl VmState {
     pub(crate) fn new(birth: Birth) -> Self {
-        let Birth { host, options, abi, shared, records, serial, generation } = birth;
+        let Birth { host, options, abi, shared, records, faults, serial, generation } = birth;
         // A reloaded VM must not repeat the random bytes of its former life.
         let random = Random::new(host.options.seed, serial.wrapping_shl(32) ^ generation);
         let limits = wasmtime::StoreLimitsBuilder::new().memory_size(options.memory_limit_bytes).build();
@@ -136,7 +143,7 @@ impl VmState {
             last_token: 0,
             answer: None,
             status: (0, String::new()),
-            hostcall_trap: None,
+            faults,
         }
     }
 
@@ -204,19 +211,27 @@ impl VmState {
         lock(&self.records).logs.push(LogLine { level, text, context: self.active() });
     }
 
-    /// Counts a host call, and says whether the planned crash happens in it.
-    pub(crate) fn enter_hostcall(&mut self, name: &'static str) -> bool {
-        *lock(&self.records).hostcalls.entry(name).or_default() += 1;
-        match &mut self.hostcall_trap {
-            Some(trap) if trap.name == name && trap.after == 0 => {
-                self.hostcall_trap = None;
-                true
-            }
-            Some(trap) if trap.name == name => {
-                trap.after -= 1;
-                false
-            }
-            _ => false,
+    /// Notes a host call, waits for its turn, and says how it begins.
+    pub(crate) fn enter_hostcall(&mut self, name: &'static str) -> Entry {
+        lock(&self.records).note_hostcall(name, self.current);
+        if interleave::before_hostcall(name) == interleave::Turn::Crash {
+            return Entry::Crash;
         }
+        let faults = {
+            let mut plan = lock(&self.faults);
+            if plan.is_empty() {
+                return Entry::Go;
+            }
+            plan.hit(name)
+        };
+        let mut entry = Entry::Go;
+        for fault in faults {
+            match fault {
+                Fault::Trap => entry = Entry::Crash,
+                Fault::Status(status) => entry = Entry::Status(status),
+                Fault::SlowMs(ms) => self.host.clock.advance_ms(ms),
+            }
+        }
+        entry
     }
 }

@@ -15,7 +15,7 @@ use crate::options::FailurePolicy;
 use crate::side::{Sent, Verdict};
 use crate::step::{Action, Step, StepState, StreamType};
 use crate::stream_state::{Direction, Progress, SharedStream, StreamState};
-use crate::sync::lock;
+use crate::sync::{lock, lock_vm};
 use crate::vm::VmShared;
 
 /// One HTTP stream through a plugin.
@@ -34,7 +34,7 @@ pub struct Stream {
 impl Stream {
     pub(crate) fn open(vm: Arc<VmShared>, plugin: usize) -> Self {
         let state: SharedStream = Arc::new(Mutex::new(StreamState::default()));
-        let admission = lock(&vm.core).admit(plugin, Arc::clone(&state));
+        let admission = lock_vm(&vm.core).admit(plugin, Arc::clone(&state));
         Stream { vm, state, admission, created: false, ended: false, logged: false }
     }
 
@@ -91,7 +91,7 @@ impl Stream {
         let Admission::Attached(place) = self.admission else {
             return Ok(());
         };
-        let mut core = lock(&self.vm.core);
+        let mut core = lock_vm(&self.vm.core);
         if !core.reaches(place) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Stream {
             return Ok(self.step(direction, Action::Pause));
         }
         let vm = Arc::clone(&self.vm);
-        let mut core = lock(&vm.core);
+        let mut core = lock_vm(&vm.core);
         let action = match self.admission {
             Admission::Bypassed => self.pass(direction, event),
             Admission::Attached(place) if core.reaches(place) => {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use crate::callouts::{HttpCall, HttpCallResponse};
 use crate::core::VmCore;
 use crate::error::{ConfigureError, Error};
+use crate::faults::Fault;
 use crate::host::HostShared;
 use crate::module::Module;
 use crate::options::VmOptions;
 use crate::plugin::Plugin;
-use crate::records::{LogLevel, LogLine, Records};
+use crate::records::{LogLevel, LogLine, Records, TracedCall};
 use crate::state::Context;
-use crate::sync::lock;
+use crate::sync::{lock, lock_vm};
 
 /// What `proxy_get_status` says while a failed HTTP call is reported, as in Envoy.
 const BROKEN_CONNECTION: u32 = 11;
@@ -41,7 +42,7 @@ impl Vm {
     /// Starts and configures a plugin in this VM. A failed VM is reloaded first if its policy allows;
     /// otherwise the plugin is refused (in Envoy it would get a VM of its own).
     pub fn plugin(&self, root_id: &str, configuration: impl AsRef<[u8]>) -> Result<Plugin, ConfigureError> {
-        let index = lock(&self.shared.core).add_plugin(root_id, configuration.as_ref())?;
+        let index = lock_vm(&self.shared.core).add_plugin(root_id, configuration.as_ref())?;
         Ok(Plugin::new(Arc::clone(&self.shared), index))
     }
 
@@ -49,7 +50,7 @@ impl Vm {
     /// many were. A timer that was due several times fires once; the next period starts now. A failed VM has
     /// no ticks.
     pub fn tick(&self) -> Result<usize, Error> {
-        let mut core = lock(&self.shared.core);
+        let mut core = lock_vm(&self.shared.core);
         if core.failure.is_some() {
             return Ok(0);
         }
@@ -77,7 +78,7 @@ impl Vm {
     /// Tells this VM's plugins of items that were put into their queues, and returns how many notices there
     /// were. Notices for a life of the VM that is over are dropped.
     pub fn run_queue_events(&self) -> Result<usize, Error> {
-        let mut core = lock(&self.shared.core);
+        let mut core = lock_vm(&self.shared.core);
         let mut told = 0;
         if core.failure.is_some() {
             return Ok(told);
@@ -97,7 +98,7 @@ impl Vm {
 
     /// HTTP calls that wait for an answer, oldest first.
     pub fn pending_http_calls(&self) -> Vec<HttpCall> {
-        lock(&self.shared.core).instance.state().calls.values().cloned().collect()
+        lock_vm(&self.shared.core).instance.state().calls.values().cloned().collect()
     }
 
     /// Answers an HTTP call.
@@ -117,7 +118,7 @@ impl Vm {
         response: Option<HttpCallResponse>,
         sizes: [usize; 3],
     ) -> Result<(), Error> {
-        let mut core = lock(&self.shared.core);
+        let mut core = lock_vm(&self.shared.core);
         let state = core.instance.state_mut();
         let call = state.calls.remove(&token).ok_or(Error::UnknownToken(token))?;
         if response.is_none() {
@@ -138,23 +139,33 @@ impl Vm {
     /// Makes the VM crash instead of running its next callback. The first callback of a new stream is
     /// `proxy_on_context_create`, which [`crate::Stream::request_headers`] calls.
     pub fn inject_trap_on_next_call(&self) {
-        lock(&self.shared.core).inject_trap_on_next_call();
+        lock_vm(&self.shared.core).inject_trap_on_next_call();
     }
 
     /// Makes the VM crash when it calls host function `name`, after `after` such calls went well. The
     /// crashing call itself has no effect. This is how a test kills a plugin between two writes.
     pub fn inject_trap_on_hostcall(&self, name: &str, after: u32) {
-        lock(&self.shared.core).inject_trap_on_hostcall(name, after);
+        self.inject_fault(name, after, Fault::Trap);
+    }
+
+    /// Plans a fault for host function `name`, after `after` such calls went well.
+    pub fn inject_fault(&self, name: &str, after: u32, fault: Fault) {
+        lock_vm(&self.shared.core).plan_fault(name, after, fault);
+    }
+
+    /// The last host calls (at most 256), oldest first, over all lives.
+    pub fn trace(&self) -> Vec<TracedCall> {
+        lock(&self.shared.records).trace.iter().copied().collect()
     }
 
     /// The trap that failed the VM, until a stream reloads it.
     pub fn failure(&self) -> Option<String> {
-        lock(&self.shared.core).failure.clone()
+        lock_vm(&self.shared.core).failure.clone()
     }
 
     /// How many times the VM was reloaded.
     pub fn reloads(&self) -> u64 {
-        lock(&self.shared.core).generation
+        lock_vm(&self.shared.core).generation
     }
 
     /// All lines the plugins logged, over all lives.
@@ -184,6 +195,6 @@ impl Vm {
 
     /// Linear memory the module has now; it never shrinks within a life.
     pub fn memory_bytes(&self) -> usize {
-        lock(&self.shared.core).instance.memory_bytes()
+        lock_vm(&self.shared.core).instance.memory_bytes()
     }
 }

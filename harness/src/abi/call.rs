@@ -2,7 +2,8 @@
 
 use wasmtime::Caller;
 
-use crate::state::VmState;
+use crate::state::{Entry, VmState};
+use crate::sync::lock;
 
 /// Status codes of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +52,22 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// Runs the body of host function `name` and turns its outcome into what the guest gets.
     pub(crate) fn run(
-        mut caller: Caller<'_, VmState>,
+        caller: Caller<'_, VmState>,
         name: &'static str,
         body: impl FnOnce(&mut Call<'_>) -> Outcome,
     ) -> wasmtime::Result<u32> {
-        if caller.data_mut().enter_hostcall(name) {
-            return Err(wasmtime::Error::msg(format!("injected trap in {name}")));
-        }
-        match body(&mut Call { caller }) {
-            Ok(()) => Ok(0),
-            Err(Fail::Code(code)) => Ok(code),
-            Err(Fail::Trap(trap)) => Err(trap),
-        }
+        let mut call = Call { caller };
+        let status = match call.state_mut().enter_hostcall(name) {
+            Entry::Crash => return Err(wasmtime::Error::msg(format!("injected trap in {name}"))),
+            Entry::Status(status) => status,
+            Entry::Go => match body(&mut call) {
+                Ok(()) => 0,
+                Err(Fail::Code(code)) => code,
+                Err(Fail::Trap(trap)) => return Err(trap),
+            },
+        };
+        lock(&call.state().records).note_status(status);
+        Ok(status)
     }
 
     pub(crate) fn state(&self) -> &VmState {
