@@ -57,7 +57,7 @@ fn the_policy_decides_and_the_record_tells_why() {
     assert!(record.policy.starts_with("arbitrary-1@"), "{}", record.policy);
     assert_eq!(
         (record.features.len(), record.q_quality.len(), record.q_cost.len()),
-        (features::names(3).len(), 3, 3)
+        (features::names_without_text(3).len(), 3, 3)
     );
     let best = (0..3).max_by(|a, b| record.q_quality[*a].total_cmp(&record.q_quality[*b])).unwrap();
     assert_eq!(record.chosen.as_deref(), Some(record.models[best].as_str()));
