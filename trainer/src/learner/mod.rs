@@ -2,7 +2,7 @@
 //!
 //! A learner is a loss on one batch ([`Learner`]); what they share (batches, Adam, averages, checkpoints) is in
 //! [`fit`], the temporal-difference part of `cql` and `fqi` in [`td`]. To add one: a file with the paper on its first
-//! lines and its settings, and a line in [`Algorithm`] and [`Algorithm::learner`].
+//! lines and its settings, and a line in [`Algorithm`] and where it is turned into a learner.
 
 pub mod adam;
 pub mod batch;

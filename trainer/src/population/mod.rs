@@ -1,9 +1,9 @@
 //! A model of the sessions to come, estimated on training sessions: what the bound by dynamic programming is exact
 //! for, and what the adaptive linear programme knows.
 //!
-//! A turn's *class* groups turns by observation ([`encoder`], [`kmeans`]). The model says: with which probability
+//! A turn's *class* groups turns by observation (`encoder`, `kmeans`). The model says: with which probability
 //! another turn follows, which class it has after this one, how long its message is, and for each model the quality
-//! and length of the answer ([`estimates`]). What a router sees beside that (prompt tokens, money) is bookkeeping.
+//! and length of the answer (`estimates`). What a router sees beside that (prompt tokens, money) is bookkeeping.
 
 mod encoder;
 mod estimates;
