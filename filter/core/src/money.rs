@@ -178,6 +178,7 @@ mod tests {
             cached_input_tokens: 600,
             cache_write_tokens: 300,
             output_tokens: 10,
+            ..Usage::default()
         };
         // 100 × 3.00 + 600 × 0.30 + 300 × 3.75 + 10 × 15.00 USD per million tokens
         assert_eq!(prices().cost(&usage), NanoUsd(300_000 + 180_000 + 1_125_000 + 150_000));

@@ -16,6 +16,7 @@ use seqroute_core::engine::{Admission, Answer, Engine, Turn};
 use seqroute_core::reply_headers::reply_headers;
 use seqroute_core::request::{HeadVerdict, Headers, RequestHead, is_internal};
 use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::scan::hide_usage::UsageHider;
 use seqroute_core::scan::json::Progress;
 use seqroute_core::scan::request_body::RequestBody;
 
@@ -29,7 +30,9 @@ pub struct Stream {
     body: RequestBody,
     turn: Option<Box<Turn>>,
     status: Option<u32>,
+    api: Api,
     answer: Option<AnswerReader>,
+    hider: Option<UsageHider>,
     /// The answer's end was seen.
     whole: bool,
 }
@@ -55,7 +58,9 @@ impl Stream {
             body: RequestBody::default(),
             turn: None,
             status: None,
+            api: Api::default(),
             answer: None,
+            hider: None,
             whole: false,
         }
     }
@@ -203,6 +208,9 @@ impl HttpContext for Stream {
         for (name, _) in internal {
             let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, None);
         }
+        if let HeadVerdict::Llm(head) = &verdict {
+            self.api = Api::of_path(&head.path).unwrap_or_default();
+        }
         match verdict {
             HeadVerdict::Bypass => {
                 self.stage = Stage::Passing;
@@ -226,7 +234,7 @@ impl HttpContext for Stream {
             }
             HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head),
             HeadVerdict::Llm(head) => {
-                self.body = RequestBody::new(Api::of_path(&head.path).unwrap_or_default());
+                self.body = RequestBody::new(self.api);
                 self.stage = Stage::Reading(head);
                 Action::Pause
             }
@@ -271,7 +279,14 @@ impl HttpContext for Stream {
             let headers = HeaderList::read(MapType::HttpResponseHeaders);
             let status = headers.get(":status");
             self.status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-            self.answer = Some(AnswerReader::new(&headers.get("content-type").unwrap_or_default()));
+            let header = |name: &str| headers.get(name).unwrap_or_default();
+            let encoding = header("content-encoding");
+            self.answer = Some(AnswerReader::new(self.api, &header("content-type"), &encoding));
+            if self.body.asks_for_usage() && encoding.is_empty() {
+                self.hider = Some(UsageHider::default());
+                // An event may be taken out of the stream.
+                let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, "content-length", None);
+            }
             self.whole = end_of_stream;
             if !turn.record().shadow {
                 add_decision_headers(turn);
@@ -287,8 +302,16 @@ impl HttpContext for Stream {
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         self.whole = self.whole || end_of_stream;
-        if let Some(answer) = self.answer.as_mut().filter(|_| size > 0) {
-            answer.feed(&body_bytes(BufferType::HttpResponseBody, 0, size));
+        if size == 0 && !end_of_stream {
+            return Action::Continue;
+        }
+        let chunk = body_bytes(BufferType::HttpResponseBody, 0, size);
+        if let Some(answer) = &mut self.answer {
+            answer.feed(&chunk);
+        }
+        let passed = self.hider.as_mut().map(|hider| hider.pass(&chunk, end_of_stream));
+        if let Some(passed) = passed.filter(|passed| *passed != chunk) {
+            let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &passed);
         }
         Action::Continue
     }
@@ -297,14 +320,12 @@ impl HttpContext for Stream {
         // No turn: the stream passed untouched, or Envoy answered before any filter saw it.
         let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
         let bytes_per_token = engine.config().estimate.bytes_per_token;
-        let reader = self.answer.as_mut();
+        let reader = self.answer.as_ref();
         let answer = Answer {
             status: self.status,
             whole: self.whole,
-            guessed_output_tokens: reader
-                .as_ref()
-                .map_or(0, |reader| reader.guessed_output_tokens(bytes_per_token)),
-            usage: reader.and_then(AnswerReader::finish),
+            guessed_output_tokens: reader.map_or(0, |reader| reader.guessed_output_tokens(bytes_per_token)),
+            usage: reader.and_then(|reader| reader.finish(bytes_per_token)),
         };
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);

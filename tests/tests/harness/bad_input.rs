@@ -92,7 +92,6 @@ fn an_answer_that_is_cut_off_malformed_or_mistyped_is_charged_by_estimate() {
     let answers = [
         ("application/json", r#"{"choices":[{"message":{"content":"hi"#),
         ("application/json", r#"{"usage":{"prompt_tokens":"many"}}"#),
-        ("text/plain", r#"{"usage":{"prompt_tokens":5,"completion_tokens":5}}"#),
         ("text/event-stream", "data: {\"usage\":nonsense}\n\n"),
     ];
     for (content_type, body) in answers {

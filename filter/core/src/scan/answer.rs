@@ -1,145 +1,224 @@
 //! Reads token usage from an answer while it passes to the client.
 //!
-//! Nothing is held back: each chunk is looked at and goes on. A JSON answer carries one `usage` object, a stream
-//! may carry several; fields are merged by their maximum (see [`crate::usage`]).
+//! Nothing is held back: each chunk is looked at and goes on. An answer is one JSON text, a server-sent stream or an
+//! Amazon event stream, whose events are JSON texts; what stands where is the API's [`Convention`]. Content types
+//! are often wrong, so the first byte decides, and the header only where that byte says nothing.
 
-use crate::scan::sse::SseScanner;
-use crate::scan::top_level::TopLevelScanner;
-use crate::usage::Usage;
+use crate::api::Api;
+use crate::scan::event_stream::{EventStreamReader, MessageVisitor};
+use crate::scan::json::{JsonReader, Kind, Visitor};
+use crate::scan::key::Key;
+use crate::scan::slot::Slot;
+use crate::scan::sse::{SseReader, SseVisitor};
+use crate::usage::{Convention, Count, Tally, Usage, convention};
 
-const KEYS: &[&str] = &["usage"];
-/// A usage object with all its details is a few hundred bytes.
-const MAX_USAGE_BYTES: usize = 4096;
+/// Longest number that is read as a count.
+const MAX_COUNT_BYTES: usize = 20;
 
 #[derive(Clone, Debug)]
 enum Format {
-    Json(TopLevelScanner),
-    Sse(Box<SseScanner>),
+    /// Nothing but white space was seen; `Some` is what the content type promises.
+    Unknown(Option<Declared>),
+    Json,
+    Sse(SseReader),
+    EventStream(EventStreamReader),
+    /// Another type, or an encoding that cannot be read.
     Opaque,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Declared {
+    Json,
+    Sse,
 }
 
 /// The reader of one answer's body.
 #[derive(Clone, Debug)]
 pub struct AnswerReader {
     format: Format,
-    usage: Option<Usage>,
+    is_encoded: bool,
+    events: Events,
     body_bytes: u64,
 }
 
 impl AnswerReader {
-    /// A reader for the answer's `content-type`. Anything but JSON and an event stream is only counted.
+    /// A reader for an answer of `api` with these headers, empty where they are absent.
+    ///
+    /// A body with a `content-encoding` is not read, for its bytes mean something else.
     #[must_use]
-    pub fn new(content_type: &[u8]) -> Self {
+    pub fn new(api: Api, content_type: &[u8], content_encoding: &[u8]) -> Self {
         let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let format = if media_type.eq_ignore_ascii_case(b"application/json") {
-            Format::Json(TopLevelScanner::new(KEYS, MAX_USAGE_BYTES))
-        } else if media_type.eq_ignore_ascii_case(b"text/event-stream") {
-            Format::Sse(Box::new(SseScanner::new(KEYS, MAX_USAGE_BYTES)))
-        } else {
+        let is = |expected: &[u8]| media_type.eq_ignore_ascii_case(expected);
+        let encoding = content_encoding.trim_ascii();
+        let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity");
+        let format = if is_encoded {
             Format::Opaque
+        } else if is(b"application/vnd.amazon.eventstream") {
+            Format::EventStream(EventStreamReader::default())
+        } else if is(b"text/event-stream") {
+            Format::Unknown(Some(Declared::Sse))
+        } else if is(b"application/json") {
+            Format::Unknown(Some(Declared::Json))
+        } else {
+            Format::Unknown(None)
         };
-        AnswerReader { format, usage: None, body_bytes: 0 }
+        AnswerReader { format, is_encoded, events: Events::new(convention(api)), body_bytes: 0 }
     }
 
     /// Reads the next bytes of the body.
     pub fn feed(&mut self, chunk: &[u8]) {
         self.body_bytes = self.body_bytes.saturating_add(chunk.len() as u64);
-        let usage = &mut self.usage;
+        let mut rest = chunk;
+        while let (Format::Unknown(declared), Some((byte, after))) = (&self.format, rest.split_first()) {
+            // White space and a byte order mark may lead.
+            if matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0xEF | 0xBB | 0xBF) {
+                rest = after;
+                continue;
+            }
+            self.format = match (byte, declared) {
+                (b'{' | b'[', _) | (_, Some(Declared::Json)) => Format::Json,
+                // `data:`, `event:`, `id:`, `retry:`, or a comment.
+                (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, Some(Declared::Sse)) => {
+                    Format::Sse(SseReader::default())
+                }
+                _ => Format::Opaque,
+            };
+        }
         match &mut self.format {
-            Format::Json(scanner) => scanner.feed(chunk),
-            Format::Sse(scanner) => scanner.feed(chunk, |event| merge(usage, event)),
-            Format::Opaque => {}
+            Format::Json => self.events.data(rest),
+            Format::Sse(reader) => reader.feed(rest, &mut self.events),
+            Format::EventStream(reader) => reader.feed(rest, &mut self.events),
+            Format::Unknown(_) | Format::Opaque => {}
         }
     }
 
-    /// The usage read so far. Call it when the stream has ended, however it ended.
+    /// The usage read so far; `None` where the input's count is missing. Call it when the stream has ended, however
+    /// it ended. Where the output's final count is missing, the output is at least what was seen of it.
     #[must_use]
-    pub fn finish(&mut self) -> Option<Usage> {
-        let usage = &mut self.usage;
-        match &mut self.format {
-            Format::Json(scanner) => merge(usage, scanner),
-            Format::Sse(scanner) => scanner.finish(|event| merge(usage, event)),
-            Format::Opaque => {}
+    pub fn finish(&self, bytes_per_token: u64) -> Option<Usage> {
+        let tally = &self.events.tally;
+        tally.get(Count::Input)?;
+        let (mut usage, output_tokens) = (self.events.convention.inclusive)(tally);
+        if output_tokens.is_none() {
+            usage.output_tokens = usage.output_tokens.max(self.guessed_output_tokens(bytes_per_token));
         }
-        self.usage
+        Some(usage)
     }
 
-    /// Where usage is looked for: `json`, `sse` or `none`.
+    /// Usage came, but the final count of its output did not: the answer was cut.
     #[must_use]
-    pub fn format_name(&self) -> &'static str {
-        match self.format {
-            Format::Json(_) => "json",
-            Format::Sse(_) => "sse",
-            Format::Opaque => "none",
-        }
+    pub fn is_partial(&self) -> bool {
+        let tally = &self.events.tally;
+        tally.has_any() && (self.events.convention.inclusive)(tally).1.is_none()
     }
 
-    /// Output tokens guessed from what passed, for an answer without usage: an event carries about one token
-    /// (OpenAI streams one per event), a JSON answer about one per `bytes_per_token`.
+    /// Output tokens guessed from what passed, rather too many than too few: an event of a stream carries one token
+    /// or several, each of about `bytes_per_token` of its text; a JSON answer is mostly text. A compressed answer
+    /// has about a token per byte.
     #[must_use]
     pub fn guessed_output_tokens(&self, bytes_per_token: u64) -> u64 {
-        match &self.format {
-            Format::Sse(scanner) => scanner.events(),
-            Format::Json(_) | Format::Opaque => self.body_bytes.div_ceil(bytes_per_token.max(1)),
+        let tokens = |bytes: u64| bytes.div_ceil(bytes_per_token.max(1));
+        let seen = match &self.format {
+            _ if self.is_encoded => self.body_bytes,
+            Format::Sse(_) | Format::EventStream(_) if self.events.count > 0 => {
+                self.events.count.max(tokens(self.events.text_bytes))
+            }
+            _ => tokens(self.body_bytes),
+        };
+        seen.max(self.events.tally.or_zero(Count::Output))
+    }
+}
+
+/// The JSON texts of an answer, one after the other.
+#[derive(Clone, Debug)]
+struct Events {
+    json: JsonReader,
+    count: u64,
+    convention: Convention,
+    tally: Tally,
+    number: Slot,
+    text_bytes: u64,
+}
+
+impl Events {
+    fn new(convention: Convention) -> Events {
+        let number = Slot::new(Kind::Scalar, MAX_COUNT_BYTES);
+        Events {
+            json: JsonReader::default(),
+            count: 0,
+            convention,
+            tally: Tally::default(),
+            number,
+            text_bytes: 0,
         }
     }
 }
 
-fn merge(usage: &mut Option<Usage>, scanner: &TopLevelScanner) {
-    if let Some(found) = scanner.last_value(0).and_then(Usage::from_openai_json) {
-        *usage = Some(usage.map_or(found, |known| known.max_per_field(found)));
+impl SseVisitor for Events {
+    fn data(&mut self, piece: &[u8]) {
+        let mut counts = Counts {
+            convention: self.convention,
+            tally: &mut self.tally,
+            number: &mut self.number,
+            text_bytes: &mut self.text_bytes,
+        };
+        self.json.feed(piece, &mut counts);
+    }
+
+    fn end_event(&mut self, _at: usize) {
+        self.count = self.count.saturating_add(1);
+        self.json = JsonReader::default();
+    }
+}
+
+impl MessageVisitor for Events {
+    fn payload(&mut self, piece: &[u8]) {
+        self.data(piece);
+    }
+
+    fn end_message(&mut self) {
+        self.end_event(0);
+    }
+}
+
+/// Finds counts, and measures the text of events.
+struct Counts<'a> {
+    convention: Convention,
+    tally: &'a mut Tally,
+    number: &'a mut Slot,
+    text_bytes: &'a mut u64,
+}
+
+impl Visitor for Counts<'_> {
+    fn begin(&mut self, path: &[Key], kind: Kind, _offset: u64) -> bool {
+        match kind {
+            Kind::Scalar if (self.convention.count_at)(path).is_some() => self.number.begin(kind),
+            Kind::String => path.contains(&Key::Delta) || path.contains(&Key::Candidates),
+            _ => false,
+        }
+    }
+
+    fn text(&mut self, path: &[Key], piece: &[u8]) {
+        if (self.convention.count_at)(path).is_some() {
+            self.number.push(piece);
+        } else {
+            *self.text_bytes = self.text_bytes.saturating_add(piece.len() as u64);
+        }
+    }
+
+    fn end(&mut self, path: &[Key], kind: Kind, _end: u64, _is_empty: bool) {
+        if kind != Kind::Scalar {
+            return;
+        }
+        if let Some(count) = (self.convention.count_at)(path) {
+            self.number.end();
+            if let Some(tokens) = self.number.number() {
+                self.tally.add(count, tokens);
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(content_type: &str, chunks: &[&str]) -> Option<Usage> {
-        let mut reader = AnswerReader::new(content_type.as_bytes());
-        chunks.iter().for_each(|chunk| reader.feed(chunk.as_bytes()));
-        reader.finish()
-    }
-
-    #[test]
-    fn usage_of_a_json_answer_is_read() {
-        let answer = r#"{"choices":[{"message":{"content":"\"usage\":{}"}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
-        let usage = read("application/json; charset=utf-8", &[answer]).unwrap();
-        assert_eq!((usage.input_tokens, usage.output_tokens), (7, 3));
-    }
-
-    #[test]
-    fn usage_split_over_two_chunks_of_a_stream_is_read() {
-        let chunks = [
-            "data: {\"choices\":[{}],\"usage\":null}\n\ndata: {\"choices\":[],\"us",
-            "age\":{\"prompt_tokens\":7,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n",
-        ];
-        let usage = read("text/event-stream", &chunks).unwrap();
-        assert_eq!((usage.input_tokens, usage.output_tokens), (7, 3));
-    }
-
-    #[test]
-    fn several_readings_are_merged_by_the_larger() {
-        let chunks = [
-            "data: {\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}\n\n",
-            "data: {\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":5}}\n\n",
-        ];
-        let usage = read("text/event-stream", &chunks).unwrap();
-        assert_eq!((usage.input_tokens, usage.output_tokens), (9, 5));
-    }
-
-    #[test]
-    fn an_answer_of_another_type_is_only_counted() {
-        assert_eq!(read("text/html", &["{\"usage\":{\"prompt_tokens\":7}}"]), None);
-        let mut reader = AnswerReader::new(b"text/html");
-        reader.feed(&[0; 10]);
-        assert_eq!(reader.guessed_output_tokens(4), 3);
-    }
-
-    #[test]
-    fn a_stream_without_usage_is_guessed_by_its_events() {
-        let mut reader = AnswerReader::new(b"text/event-stream");
-        reader.feed(b"data: {}\n\ndata: {}\n\n");
-        assert_eq!((reader.finish(), reader.guessed_output_tokens(4)), (None, 2));
-    }
-}
+#[path = "answer_tests.rs"]
+mod tests;

@@ -6,7 +6,9 @@
 
 pub mod answer;
 pub mod edits;
+pub mod event_stream;
 pub mod facts;
+pub mod hide_usage;
 pub mod json;
 pub mod key;
 pub mod marks;
@@ -14,5 +16,4 @@ pub mod messages;
 pub mod request_body;
 pub mod slot;
 pub mod sse;
-pub mod top_level;
 pub mod unescape;

@@ -1,11 +1,18 @@
-//! Reads the events of a server-sent stream, whatever chunks they come in.
+//! Splits a server-sent stream into the data of its events, whatever chunks it comes in.
 //!
 //! Follows the line and field rules of the WHATWG HTML standard, section 9.2.6: lines end in LF, CR or CRLF, a
-//! blank line ends an event, `data:` lines of one event are joined. Only a scanner's state is kept, never a line.
-
-use crate::scan::top_level::TopLevelScanner;
+//! blank line ends an event, `data:` lines of one event are joined. Nothing is kept, not even a line.
 
 const DATA: &[u8] = b"data:";
+
+/// What is told of a stream.
+pub trait SseVisitor {
+    /// A piece of an event's data.
+    fn data(&mut self, piece: &[u8]);
+
+    /// An event that has data ends; `at` is the index behind its last byte in the chunk just fed.
+    fn end_event(&mut self, at: usize);
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
@@ -17,92 +24,86 @@ enum Line {
     Other,
 }
 
-/// Splits a stream into events and scans each event's data as a JSON object.
+/// The splitter. Feed it chunks in order.
 #[derive(Clone, Debug)]
-pub struct SseScanner {
-    fresh: TopLevelScanner,
-    event: TopLevelScanner,
+pub struct SseReader {
     event_has_data: bool,
     line: Line,
     line_is_empty: bool,
     after_carriage_return: bool,
-    events: u64,
 }
 
-impl SseScanner {
-    /// A reader that looks for the given members in every event.
-    #[must_use]
-    pub fn new(keys: &'static [&'static str], max_value_bytes: usize) -> Self {
-        let fresh = TopLevelScanner::new(keys, max_value_bytes);
-        SseScanner {
-            event: fresh.clone(),
-            fresh,
+impl Default for SseReader {
+    fn default() -> Self {
+        SseReader {
             event_has_data: false,
             line: Line::Prefix(0),
             line_is_empty: true,
             after_carriage_return: false,
-            events: 0,
         }
     }
+}
 
-    /// Events with data that have ended so far.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.events
-    }
-
-    /// Reads the next bytes and hands the scanned data of every event that ends in them to `on_event`.
-    pub fn feed(&mut self, chunk: &[u8], mut on_event: impl FnMut(&TopLevelScanner)) {
-        for &byte in chunk {
-            let newline_of_crlf = self.after_carriage_return && byte == b'\n';
-            self.after_carriage_return = byte == b'\r';
-            match byte {
-                _ if newline_of_crlf => {}
-                b'\r' | b'\n' => self.end_line(&mut on_event),
-                _ => self.in_line(byte),
+impl SseReader {
+    /// Reads the next bytes.
+    pub fn feed(&mut self, chunk: &[u8], visitor: &mut impl SseVisitor) {
+        let mut at = 0usize;
+        while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
+            let run = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+            let (line, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
+            if !line.is_empty() {
+                self.after_carriage_return = false;
+                self.in_line(line, visitor);
+            }
+            at = at.saturating_add(run);
+            if let Some(byte) = after.first() {
+                at = at.saturating_add(1);
+                let newline_of_crlf = self.after_carriage_return && *byte == b'\n';
+                self.after_carriage_return = *byte == b'\r';
+                if !newline_of_crlf {
+                    self.end_line(at, visitor);
+                }
             }
         }
     }
 
     /// The stream has ended: an event without its blank line counts too (a provider that closes early).
-    pub fn finish(&mut self, mut on_event: impl FnMut(&TopLevelScanner)) {
-        self.end_event(&mut on_event);
+    pub fn finish(&mut self, visitor: &mut impl SseVisitor) {
+        self.end_event(0, visitor);
     }
 
-    fn in_line(&mut self, byte: u8) {
+    fn in_line(&mut self, line: &[u8], visitor: &mut impl SseVisitor) {
         self.line_is_empty = false;
-        match self.line {
-            Line::Data => self.event.feed(&[byte]),
-            Line::Other => {}
-            Line::Prefix(seen) => {
-                self.line = match DATA.get(seen) {
-                    Some(expected) if *expected == byte && seen.saturating_add(1) == DATA.len() => {
-                        self.event_has_data = true;
-                        Line::Data
-                    }
-                    Some(expected) if *expected == byte => Line::Prefix(seen.saturating_add(1)),
-                    _ => Line::Other,
-                };
-            }
+        let mut rest = line;
+        while let (Line::Prefix(seen), Some((byte, after))) = (self.line, rest.split_first()) {
+            self.line = match DATA.get(seen) {
+                Some(expected) if expected == byte && seen.saturating_add(1) == DATA.len() => {
+                    self.event_has_data = true;
+                    Line::Data
+                }
+                Some(expected) if expected == byte => Line::Prefix(seen.saturating_add(1)),
+                _ => Line::Other,
+            };
+            rest = after;
+        }
+        if self.line == Line::Data && !rest.is_empty() {
+            visitor.data(rest);
         }
     }
 
-    fn end_line(&mut self, on_event: &mut impl FnMut(&TopLevelScanner)) {
+    fn end_line(&mut self, at: usize, visitor: &mut impl SseVisitor) {
         if self.line_is_empty {
-            self.end_event(on_event);
+            self.end_event(at, visitor);
         } else if self.line == Line::Data {
-            self.event.feed(b"\n");
+            visitor.data(b"\n");
         }
         self.line = Line::Prefix(0);
         self.line_is_empty = true;
     }
 
-    fn end_event(&mut self, on_event: &mut impl FnMut(&TopLevelScanner)) {
-        if self.event_has_data {
-            self.events = self.events.saturating_add(1);
-            on_event(&self.event);
-            self.event = self.fresh.clone();
-            self.event_has_data = false;
+    fn end_event(&mut self, at: usize, visitor: &mut impl SseVisitor) {
+        if std::mem::take(&mut self.event_has_data) {
+            visitor.end_event(at);
         }
     }
 }
@@ -112,48 +113,55 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn usages(chunks: &[&[u8]]) -> Vec<String> {
-        let mut scanner = SseScanner::new(&["usage"], 64);
-        let mut found = Vec::new();
-        let mut keep = |event: &TopLevelScanner| {
-            if let Some(value) = event.last_value(0) {
-                found.push(String::from_utf8_lossy(value).into_owned());
-            }
-        };
-        for chunk in chunks {
-            scanner.feed(chunk, &mut keep);
+    /// The data of the finished events, and of the one that is open.
+    #[derive(Default)]
+    struct Events(Vec<String>, Vec<u8>);
+
+    impl SseVisitor for Events {
+        fn data(&mut self, piece: &[u8]) {
+            self.1.extend_from_slice(piece);
         }
-        scanner.finish(&mut keep);
-        found
+
+        fn end_event(&mut self, _at: usize) {
+            let data = std::mem::take(&mut self.1);
+            self.0.push(String::from_utf8_lossy(&data).trim().to_owned());
+        }
+    }
+
+    fn events(chunks: &[&[u8]]) -> Vec<String> {
+        let (mut reader, mut found) = (SseReader::default(), Events::default());
+        chunks.iter().for_each(|chunk| reader.feed(chunk, &mut found));
+        reader.finish(&mut found);
+        found.0
     }
 
     #[test]
     fn line_ends_of_all_three_kinds_end_an_event() {
         for end in ["\n", "\r", "\r\n"] {
-            let text = format!("event: x{end}data: {{\"usage\":1}}{end}{end}data:{{\"usage\":2}}{end}{end}");
-            assert_eq!(usages(&[text.as_bytes()]), ["1", "2"], "{end:?}");
+            let text = format!("event: x{end}data: 1{end}{end}data:2{end}{end}");
+            assert_eq!(events(&[text.as_bytes()]), ["1", "2"], "{end:?}");
         }
     }
 
     #[test]
     fn data_lines_of_one_event_are_joined() {
-        assert_eq!(usages(&[b"data: {\ndata: \"usage\":3}\n\n"]), ["3"]);
+        assert_eq!(events(&[b"data: {\ndata: \"usage\":3}\n\n"]), ["{\n \"usage\":3}"]);
     }
 
     #[test]
-    fn the_done_marker_and_comments_are_no_usage() {
-        assert!(usages(&[b": ping\n\ndata: [DONE]\n\nid: 1\n\n"]).is_empty());
+    fn comments_and_other_fields_are_no_data() {
+        assert_eq!(events(&[b": ping\n\ndata: [DONE]\n\nid: 1\n\ndat: 2\n\nxdata: 3\n\n"]), ["[DONE]"]);
     }
 
     #[test]
     fn an_event_cut_off_at_the_end_still_counts() {
-        assert_eq!(usages(&[b"data: {\"usage\":4}\n"]), ["4"]);
+        assert_eq!(events(&[b"data: 4\n"]), ["4"]);
     }
 
     proptest! {
         #[test]
         fn any_cut_gives_the_same_events(
-            text in "((data: ?\\{\"usage\":[0-9]{1,3},\"c\":\"é[a-z]{0,3}\"\\}|: x|event: y|data: \\[DONE\\])(\r\n|\n|\r)(\r\n|\n|\r)?){0,5}",
+            text in "((data: ?\\{\"c\":\"é[a-z]{0,3}\"\\}|: x|event: y|data: \\[DONE\\]|dat)(\r\n|\n|\r)(\r\n|\n|\r)?){0,5}",
             cuts in proptest::collection::vec(0usize..150, 0..8),
         ) {
             let bytes = text.as_bytes();
@@ -165,7 +173,7 @@ mod tests {
                 chunks.push(&bytes[from..cut]);
                 from = cut;
             }
-            prop_assert_eq!(usages(&chunks), usages(&[bytes]));
+            prop_assert_eq!(events(&chunks), events(&[bytes]));
         }
     }
 }
