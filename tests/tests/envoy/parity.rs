@@ -2,15 +2,16 @@
 //!
 //! Simulated sessions are played through real Envoy and through the harness by a policy; the trainer then replays
 //! the same sessions with the models that Envoy chose. Requests have exactly four bytes per prompt token, so that all
-//! three see the same sizes.
+//! three see the same sizes, and end with the message whose words the trainer's sessions hold.
 
-use crate::support::chat;
 use seqroute::environment::{self, TurnTrace};
 use seqroute::session::Session;
 use seqroute::simulator::{Simulator, tiers};
 use seqroute_core::engine::Engine;
+use seqroute_core::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::record::DecisionRecord;
+use seqroute_core::text::TextFeatures;
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, VmOptions};
 use seqroute_tests::gateway::Gateway;
 use seqroute_tests::{policies, settings, wasm};
@@ -29,11 +30,31 @@ fn plugin_settings(tar: &[u8]) -> Value {
 fn sessions() -> Vec<Session> {
     let simulated = Simulator::new(977).sessions(400);
     let fits = |session: &Session| {
-        session.turns.len() >= 5 && session.turns.iter().all(|turn| turn.input_tokens >= 30)
+        session.turns.len() >= 5 && session.turns.iter().all(|turn| turn.input_tokens >= 40)
     };
-    let chosen: Vec<Session> = simulated.into_iter().filter(fits).take(4).collect();
+    let mut chosen: Vec<Session> = simulated.into_iter().filter(fits).take(4).collect();
     assert_eq!(chosen.len(), 4, "the simulator gives such sessions");
+    for session in &mut chosen {
+        for (number, turn) in session.turns.iter_mut().enumerate() {
+            turn.text = TextFeatures::of(&message(number));
+        }
+    }
     chosen
+}
+
+/// What the user says in a turn; its words differ from turn to turn, and one needs an escape in JSON.
+fn message(number: usize) -> String {
+    format!("why {number}\nis Ünit {} late?", number * 7)
+}
+
+/// A chat request of exactly `bytes` bytes that ends with this turn's message.
+fn request(bytes: usize, number: usize) -> String {
+    let frame = |padding: &str| {
+        let messages =
+            json!([{"role": "system", "content": padding}, {"content": message(number), "role": "user"}]);
+        json!({"model": "auto", "messages": messages}).to_string()
+    };
+    frame(&"x".repeat(bytes.checked_sub(frame("").len()).expect("room for the frame")))
 }
 
 /// Plays a session by `send`, which takes a request of one turn and returns the model that served it.
@@ -44,7 +65,7 @@ async fn play(
     let (mut history_tokens, mut actions) = (0, Vec::new());
     for (number, turn) in session.turns.iter().enumerate() {
         let prompt_tokens = history_tokens + turn.input_tokens;
-        let body = chat(usize::try_from(prompt_tokens * 4).unwrap(), "");
+        let body = request(usize::try_from(prompt_tokens * 4).unwrap(), number);
         let Some(model) = send(number, prompt_tokens, &body).await else { break };
         actions.push(tiers().iter().position(|tier| tier.name == model).unwrap());
         history_tokens = prompt_tokens + turn.outcome(&model).unwrap().output_tokens;
@@ -58,8 +79,9 @@ fn assert_same(what: &str, records: &[DecisionRecord], traces: &[TurnTrace]) {
     };
     for (turn, (record, trace)) in records.iter().zip(traces).enumerate() {
         let values = trace.values.as_ref().unwrap();
+        let text = record.text.as_deref().and_then(TextFeatures::from_base64).expect("a message was read");
         assert!(
-            close(&record.features, trace.features.as_slice()),
+            close(&features::with_text(&record.features, &text), trace.features.as_slice()),
             "{what}, turn {turn}: {record:?} {trace:?}"
         );
         assert!(close(&record.q_quality, &values.quality[..3]), "{what}, turn {turn}: {record:?} {trace:?}");
