@@ -98,3 +98,17 @@ impl Gateway {
 
 /// The salt of the demo's session ids.
 pub const SALT: &str = "salt of the demo";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_configuration_serves_the_shipped_policy() {
+        let policy = include_bytes!("../../policy/default.nnef.tar");
+        deploy::plugin_config(SHIPPED_PLUGIN, Some(policy)).unwrap();
+        let plugin: Value = serde_json::from_str(SHIPPED_PLUGIN).unwrap();
+        // The policy's costs and reservations rest on the simulator's prices and lengths.
+        assert_eq!(plugin["models"], json!(seqroute::simulator::tiers()));
+    }
+}

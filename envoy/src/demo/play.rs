@@ -11,6 +11,7 @@ use seqroute::session::Session;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::record::DecisionRecord;
 use seqroute_core::session_id::SessionId;
+use serde::Deserialize;
 
 use super::gateway::SALT;
 
@@ -86,11 +87,13 @@ async fn play(
         let header =
             |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (reason, model) = (header("x-seqroute-reason").to_owned(), header("x-mock-model").to_owned());
-        let _ = response.bytes().await?;
+        let answer = response.bytes().await?;
         match (status, turn.outcome(&model)) {
             (200, Some(outcome)) => {
-                played.quality += outcome.quality;
-                history_tokens = prompt_tokens + outcome.output_tokens;
+                let answer: Answer = serde_json::from_slice(&answer).context("no chat completion")?;
+                // A cut answer is worth nothing, as in the trainer's environment.
+                played.quality += if answer.is_cut() { 0.0 } else { outcome.quality };
+                history_tokens = prompt_tokens + answer.usage.completion_tokens;
             }
             (429, _) if reason == "session_budget_exceeded" => {
                 played.bankrupt = true;
@@ -100,6 +103,30 @@ async fn play(
         }
     }
     Ok(played)
+}
+
+/// What the player reads of a chat completion.
+#[derive(Deserialize)]
+struct Answer {
+    choices: Vec<AnswerChoice>,
+    usage: AnswerUsage,
+}
+
+#[derive(Deserialize)]
+struct AnswerChoice {
+    finish_reason: String,
+}
+
+#[derive(Deserialize)]
+struct AnswerUsage {
+    completion_tokens: u64,
+}
+
+impl Answer {
+    /// The answer ended at a limit, which only the gateway can have set: the player sets none.
+    fn is_cut(&self) -> bool {
+        self.choices.iter().any(|choice| choice.finish_reason == "length")
+    }
 }
 
 /// A chat request with four bytes per prompt token.
