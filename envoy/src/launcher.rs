@@ -31,7 +31,7 @@ mod config;
 mod process;
 
 pub use binary::EnvoyBinary;
-pub use config::{EcdsSource, ListenerSpec, SHIPPED_CONFIG};
+pub use config::{EcdsSource, ListenerSpec, RoutePatch, SHIPPED_CONFIG};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

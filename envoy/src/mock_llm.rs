@@ -14,6 +14,7 @@
 //! | `x-mock-delay-ms` | pause before the first byte | 0 |
 //! | `x-mock-chunk-delay-ms` | pause between server-sent events | 0 |
 //! | `x-mock-fault` | see [`Fault`] | none |
+//! | `x-mock-script` | the answer to the byte, on any path: see [`PrescribedAnswer`] | |
 //!
 //! The request's cap is `max_completion_tokens`, else `max_tokens`.
 //!
@@ -27,10 +28,12 @@
 mod answer;
 mod connection;
 mod directions;
+mod prescribed;
 mod received;
 mod script;
 
 pub use directions::Fault;
+pub use prescribed::{KEY_HEADER, PrescribedAnswer, SCRIPT_HEADER, Step, script_header};
 pub use received::{ReceivedRequest, Totals};
 
 use std::net::SocketAddr;
@@ -49,6 +52,7 @@ use tokio::runtime::Runtime;
 use answer::Answer;
 use connection::{Connection, CuttableListener};
 use directions::Directions;
+use prescribed::Stage;
 use received::Log;
 
 /// Longest request body. Far above what a test sends; only a bound on memory.
@@ -67,6 +71,7 @@ pub struct MockLlm {
 struct Server {
     model: String,
     log: Log,
+    stage: Stage,
 }
 
 impl MockLlm {
@@ -87,7 +92,7 @@ impl MockLlm {
             std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let server = Arc::new(Server { model, log: Log::default() });
+        let server = Arc::new(Server { model, log: Log::default(), stage: Stage::default() });
         let service = Router::new()
             .fallback(handle)
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -114,6 +119,11 @@ impl MockLlm {
     /// The most recent requests, oldest first: at most 4096 of them and 64 MiB of bodies.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.server.log.received()
+    }
+
+    /// Lets the prescribed answers that hold on `key` go on.
+    pub fn release(&self, key: &str) {
+        self.server.stage.release(key);
     }
 
     /// Forgets the requests received so far. The totals stay.
@@ -145,6 +155,11 @@ async fn handle(
     body: Bytes,
 ) -> Response {
     server.log.record(&method, &uri, &headers, &body);
+    match server.stage.script(&headers) {
+        Ok(Some(answer)) => return server.stage.play(answer, connection).await,
+        Ok(None) => {}
+        Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
+    }
     let mut response = match (method.as_str(), uri.path()) {
         ("POST", "/v1/chat/completions") => complete(&server, connection, &headers, &body).await,
         ("GET", "/v1/models") => {

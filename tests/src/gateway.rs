@@ -12,7 +12,7 @@ use reqwest::{RequestBuilder, Response};
 use seqroute::deploy;
 use seqroute_core::record::DecisionRecord;
 use seqroute_core::session_id::SessionId;
-use seqroute_envoy::launcher::{Envoy, EnvoyBinary, EnvoySpec, ListenerSpec};
+use seqroute_envoy::launcher::{Envoy, EnvoyBinary, EnvoySpec, ListenerSpec, RoutePatch};
 use seqroute_envoy::mock_llm::MockLlm;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +21,27 @@ use crate::{settings, wasm};
 
 /// The models of [`settings::plugin`].
 pub const MODELS: [&str; 3] = ["small", "medium", "large"];
+
+/// A listener with the filter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// The plugin configuration.
+    pub settings: Value,
+    /// How its route differs from the shipped one.
+    pub route: RoutePatch,
+    /// Whether others with the same settings may use it.
+    pub shared: bool,
+}
+
+impl Listener {
+    /// A listener with the shipped route.
+    #[must_use]
+    pub fn new(name: &str, settings: Value) -> Listener {
+        Listener { name: name.to_owned(), settings, route: RoutePatch::default(), shared: true }
+    }
+}
 
 /// Envoy and the model servers behind it.
 pub struct Gateway {
@@ -38,6 +59,15 @@ impl Gateway {
     /// # Errors
     /// When the filter or Envoy is missing, or Envoy does not come up with every configuration accepted.
     pub async fn start(workers: u32, listeners: &[(&str, Value)]) -> Result<Gateway> {
+        let listener = |(name, settings): &(&str, Value)| Listener::new(name, settings.clone());
+        Gateway::start_listeners(workers, &listeners.iter().map(listener).collect::<Vec<_>>()).await
+    }
+
+    /// Starts Envoy with these listeners, and one named `plain` without the filter.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub async fn start_listeners(workers: u32, listeners: &[Listener]) -> Result<Gateway> {
         let address: SocketAddr = "127.0.0.1:0".parse()?;
         let upstreams =
             MODELS.iter().map(|model| MockLlm::start(*model, address)).collect::<Result<Vec<_>>>()?;
@@ -48,10 +78,11 @@ impl Gateway {
             MODELS.iter().map(|model| (*model).to_owned()).zip(upstreams.iter().map(MockLlm::addr)).collect();
         spec.listeners = vec![ListenerSpec::plain("plain")];
         std::fs::create_dir_all(run_dir.path().join("ecds"))?;
-        for (name, settings) in listeners {
-            let file = ecds_file(&run_dir, name);
-            deploy::write_atomically(&file, &resource(settings, "1")?)?;
-            spec.listeners.push(ListenerSpec::seqroute(*name, file));
+        for listener in listeners {
+            let file = ecds_file(&run_dir, &listener.name);
+            deploy::write_atomically(&file, &resource(&listener.settings, "1")?)?;
+            let route = listener.route.clone();
+            spec.listeners.push(ListenerSpec { route, ..ListenerSpec::seqroute(&listener.name, file) });
         }
         let envoy = Envoy::start(spec).await?;
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(64).build()?;
@@ -100,13 +131,10 @@ impl Gateway {
     /// When they do not come within ten seconds, or a line is no record.
     pub async fn records(&self, listener: &str, session: &str, count: usize) -> Result<Vec<DecisionRecord>> {
         let id = SessionId::new(settings::SALT.as_bytes(), b"", session.as_bytes()).to_string();
-        let path = self.run_dir.path().join(format!("decisions-{listener}.jsonl"));
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let whole_lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             let mut records = Vec::new();
-            for line in whole_lines.filter(|line| line.contains(&id)) {
+            for line in self.decisions(listener).iter().filter(|line| line.contains(&id)) {
                 let record = serde_json::from_str(line).with_context(|| format!("no record: {line}"))?;
                 records.push(record);
             }
@@ -114,10 +142,18 @@ impl Gateway {
                 return Ok(records);
             }
             if Instant::now() > deadline {
-                bail!("found {} of {count} records of `{session}` in {}", records.len(), path.display());
+                bail!("found {} of {count} records of `{session}` on `{listener}`", records.len());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The decision records of a listener so far, as whole lines of text.
+    #[must_use]
+    pub fn decisions(&self, listener: &str) -> Vec<String> {
+        let path = self.run_dir.path().join(format!("decisions-{listener}.jsonl"));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(str::to_owned).collect()
     }
 
     /// A counter of the filter, over all workers.

@@ -5,5 +5,6 @@
 
 pub mod gateway;
 pub mod policies;
+pub mod scenario;
 pub mod settings;
 pub mod wasm;

@@ -47,6 +47,17 @@ pub struct ListenerSpec {
     pub ecds: Option<EcdsSource>,
     /// Where decision records go. `None`: `decisions-<name>.jsonl` in the run directory.
     pub decision_log: Option<PathBuf>,
+    /// What its route shall do otherwise than the shipped one.
+    pub route: RoutePatch,
+}
+
+/// Changes of a listener's route, for tests of timeouts and retries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoutePatch {
+    /// How long an answer may take. `None`: as shipped.
+    pub timeout_ms: Option<u64>,
+    /// Value of `retry_on`. `None`: as shipped.
+    pub retry_on: Option<String>,
 }
 
 impl ListenerSpec {
@@ -57,7 +68,13 @@ impl ListenerSpec {
 
     /// A listener without the filter, on a free port. Requests go to the default cluster.
     pub fn plain(name: impl Into<String>) -> ListenerSpec {
-        ListenerSpec { name: name.into(), port: 0, ecds: None, decision_log: None }
+        ListenerSpec {
+            name: name.into(),
+            port: 0,
+            ecds: None,
+            decision_log: None,
+            route: RoutePatch::default(),
+        }
     }
 
     /// The file that receives this listener's decision records.
@@ -136,6 +153,7 @@ fn listeners(template: &Value, spec: &EnvoySpec) -> anyhow::Result<Vec<Value>> {
         set_default_cluster(connections, spec)?;
         set_filter(connections, listener)?;
         set_logs(connections, listener, &spec.run_dir)?;
+        set_route(connections, &listener.route)?;
         Ok(config)
     };
     spec.listeners.iter().map(copy).collect()
@@ -176,6 +194,18 @@ fn set_filter(connections: &mut Value, listener: &ListenerSpec) -> anyhow::Resul
     let source = field(filter, "/config_discovery/config_source/path_config_source")?;
     *field(source, "/path")? = json!(file);
     *field(source, "/watched_directory/path")? = json!(directory);
+    Ok(())
+}
+
+/// Applies the changes of the route.
+fn set_route(connections: &mut Value, patch: &RoutePatch) -> anyhow::Result<()> {
+    let route = field(connections, "/route_config/virtual_hosts/0/routes/0/route")?;
+    if let Some(timeout_ms) = patch.timeout_ms {
+        *field(route, "/timeout")? = json!(format!("{}.{:03}s", timeout_ms / 1000, timeout_ms % 1000));
+    }
+    if let Some(retry_on) = &patch.retry_on {
+        *field(route, "/retry_policy/retry_on")? = json!(retry_on);
+    }
     Ok(())
 }
 

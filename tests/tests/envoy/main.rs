@@ -7,5 +7,6 @@ mod hot_update;
 mod load;
 mod outcomes;
 mod parity;
+mod scenarios;
 mod support;
 mod turns;

@@ -1,10 +1,12 @@
 //! The gateway that most tests share, and chat requests of known size.
 
 use std::future::Future;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use seqroute_tests::gateway::Gateway;
+use seqroute_tests::gateway::{Gateway, Listener};
+use seqroute_tests::scenario;
+use seqroute_tests::scenario::in_envoy::Listeners;
 use seqroute_tests::{policies, settings};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,10 +14,13 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 /// Listeners: `best` (best affordable), `headers` and `body` (the same in these modes), `policy`, `wide` (one model
-/// with an enormous context), and `plain`.
+/// with an enormous context), `plain`, and those of the scenarios.
 struct Shared {
     runtime: Runtime,
     gateway: Gateway,
+    scenarios: Listeners,
+    /// Scenarios look at counters, which all listeners share, so they run alone.
+    counters: RwLock<()>,
 }
 
 // Envoy compiles the module for several seconds; its process ends with the test process.
@@ -38,13 +43,25 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         ("policy", policy),
         ("wide", wide),
     ];
-    let gateway = runtime.block_on(Gateway::start(2, &listeners)).expect("a gateway");
-    Shared { runtime, gateway }
+    let mut listeners = listeners.map(|(name, settings)| Listener::new(name, settings)).to_vec();
+    let scenarios = Listeners::of(&scenario::all().expect("scenarios")).expect("their listeners");
+    listeners.extend(scenarios.specs.iter().cloned());
+    let gateway = runtime.block_on(Gateway::start_listeners(2, &listeners)).expect("a gateway");
+    Shared { runtime, gateway, scenarios, counters: RwLock::default() }
 });
 
 /// Runs a test against the shared gateway.
 pub fn with_gateway<F: Future>(test: impl FnOnce(&'static Gateway) -> F) -> F::Output {
+    let _others = SHARED.counters.read().unwrap_or_else(PoisonError::into_inner);
     SHARED.runtime.block_on(test(&SHARED.gateway))
+}
+
+/// Runs a test against the shared gateway while no other uses it.
+pub fn with_gateway_alone<F: Future>(
+    test: impl FnOnce(&'static Gateway, &'static Listeners) -> F,
+) -> F::Output {
+    let _alone = SHARED.counters.write().unwrap_or_else(PoisonError::into_inner);
+    SHARED.runtime.block_on(test(&SHARED.gateway, &SHARED.scenarios))
 }
 
 /// A chat request of exactly `bytes` bytes.

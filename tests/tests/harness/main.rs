@@ -5,5 +5,6 @@ mod chunks;
 mod configuration;
 mod ledger;
 mod modes;
+mod scenarios;
 mod support;
 mod turns;

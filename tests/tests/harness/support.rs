@@ -11,7 +11,7 @@ use seqroute_tests::wasm;
 use serde_json::Value;
 
 /// Compiled once per test process, and once per build on disk.
-static MODULE: LazyLock<Module> = LazyLock::new(|| {
+pub static MODULE: LazyLock<Module> = LazyLock::new(|| {
     let path = wasm::path().expect("the compiled filter");
     Module::from_file(path, ModuleCache::in_target_dir()).expect("the filter compiles")
 });

@@ -1,0 +1,148 @@
+//! Scenarios as data: one file each, played in the harness and in a real Envoy by the same rules.
+//!
+//! A scenario says what clients send, what model servers do, and what must come of it ([`format`]). Each world turns
+//! that into a [`seen::Seen`]; what the file expects is checked in both, and then the two are compared in every
+//! value, expected or not. So a scenario that passes shows three things: the filter does it, Envoy agrees, and our
+//! host is a true picture of Envoy.
+//!
+//! To add one, add a file to `tests/scenarios/`; nothing lists them.
+
+pub mod client;
+pub mod format;
+pub mod in_envoy;
+pub mod in_harness;
+pub mod request;
+pub mod script;
+pub mod seen;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{policies, settings};
+use format::Scenario;
+
+/// Reasons why a scenario may run in one world only.
+pub const REASONS: [&str; 2] = [
+    "a crash at a chosen moment cannot be asked of the shipped module in Envoy",
+    "which worker gets a connection is the kernel's choice in Envoy",
+];
+
+/// The rows of the outcome table; each is covered by a scenario.
+pub const OUTCOMES: [&str; 18] = [
+    "2xx with usage, JSON",
+    "2xx with usage, SSE",
+    "2xx without usage, JSON",
+    "2xx without usage, SSE",
+    "upstream 4xx",
+    "upstream 429",
+    "upstream 5xx",
+    "reset before headers",
+    "reset mid-stream, JSON",
+    "reset mid-stream, SSE",
+    "timeout",
+    "retry by Envoy, then 2xx",
+    "client gone before the answer",
+    "client gone during the answer",
+    "local reply of the filter",
+    "unknown cluster",
+    "VM crash",
+    "lease expiry",
+];
+
+/// Values in which worlds and deliveries may differ, where a scenario says so.
+pub const VARYING: [&str; 1] = [
+    // How much of a long body was read when the decision fell depends on the pieces it came in.
+    "/turns/*/record/text",
+];
+
+/// Where the files are.
+#[must_use]
+pub fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+/// Reads every scenario, in the order of their names.
+///
+/// # Errors
+/// For a file that is no scenario, with its name.
+pub fn all() -> Result<Vec<Scenario>> {
+    let directory = directory();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
+        .with_context(|| directory.display().to_string())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files.iter().map(|file| read(file).with_context(|| file.display().to_string())).collect()
+}
+
+fn read(file: &Path) -> Result<Scenario> {
+    let text = std::fs::read_to_string(file)?;
+    let mut scenario: Scenario = serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{error}"))?;
+    scenario.name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    check(&scenario)?;
+    Ok(scenario)
+}
+
+fn check(scenario: &Scenario) -> Result<()> {
+    ensure!(
+        scenario.only.is_some() == scenario.why.is_some(),
+        "only, why: found one of them, expected both or none"
+    );
+    if let Some(why) = &scenario.why {
+        ensure!(REASONS.contains(&why.as_str()), "why: found `{why}`, expected one of {REASONS:?}");
+    }
+    for pointer in &scenario.varies {
+        ensure!(
+            VARYING.contains(&pointer.as_str()),
+            "varies: found `{pointer}`, expected one of {VARYING:?}"
+        );
+    }
+    Ok(())
+}
+
+/// The plugin configuration of a scenario.
+///
+/// # Errors
+/// When its policy cannot be written.
+pub fn settings_of(scenario: &Scenario) -> Result<Value> {
+    let mut settings = match scenario.policy {
+        Some(seed) => settings::with_policy(&policies::arbitrary(seed)?),
+        None => settings::plugin(serde_json::json!("best_affordable")),
+    };
+    merge(&mut settings, &scenario.settings);
+    Ok(settings)
+}
+
+/// Applies a JSON merge patch (RFC 7396). A list is replaced as a whole, except by an object with numbers for keys,
+/// which patches the entries with these indices.
+pub fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (_, Value::Null) => {}
+        (Value::Array(items), Value::Object(changes))
+            if changes.keys().all(|key| key.parse::<usize>().is_ok_and(|index| index < items.len())) =>
+        {
+            for (key, change) in changes {
+                if let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                    merge(item, change);
+                }
+            }
+        }
+        (target, Value::Object(changes)) => {
+            if !target.is_object() {
+                *target = Value::Object(serde_json::Map::new());
+            }
+            let Some(fields) = target.as_object_mut() else { return };
+            for (key, change) in changes {
+                if change.is_null() {
+                    fields.remove(key);
+                } else {
+                    merge(fields.entry(key.clone()).or_insert(Value::Null), change);
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}

@@ -1,0 +1,277 @@
+//! What a world showed: of each turn what client, model server and operator saw, and how far the counters went.
+//!
+//! Both worlds fill the same structure, with everything in it that must not depend on the world. Headers that only
+//! an HTTP stack adds are left out by name, so a new header of the filter is compared without anyone thinking of it.
+
+use std::collections::BTreeMap;
+
+use seqroute_core::counters::Counter;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::format::{Expect, Number, Scenario};
+
+/// Headers that an HTTP stack adds on the way to the client.
+const STACK_RESPONSE_HEADERS: [&str; 9] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "date",
+    "server",
+    "transfer-encoding",
+    "vary",
+    "x-envoy-upstream-service-time",
+    ":status",
+];
+
+/// Everything that came of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Seen {
+    /// The turns in the order in which they ended.
+    pub turns: Vec<TurnSeen>,
+    /// How far each counter went up; those that did not are absent.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Everything that came of one turn.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TurnSeen {
+    /// Status the client got; 0: none.
+    pub status: u16,
+    /// Headers the client got.
+    pub headers: BTreeMap<String, String>,
+    /// Body the client got.
+    pub body: String,
+    /// Whether the client got the end of the answer.
+    pub complete: bool,
+    /// What the model server got, if any did.
+    pub upstream: Option<UpstreamSeen>,
+    /// The decision record without its time.
+    pub record: Option<Value>,
+}
+
+/// What a model server got.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct UpstreamSeen {
+    /// Which server.
+    pub server: String,
+    /// The path.
+    pub path: String,
+    /// How often it was tried.
+    pub attempts: usize,
+    /// The headers.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+/// Headers of a response as they are compared.
+pub fn response_headers<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> BTreeMap<String, String> {
+    collect(pairs, |name| !STACK_RESPONSE_HEADERS.contains(&name))
+}
+
+/// Headers of a request to a model server as they are compared.
+pub fn upstream_headers<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> BTreeMap<String, String> {
+    const STACK: [&str; 8] = [
+        "accept-encoding",
+        "connection",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "x-seqroute-cluster",
+    ];
+    collect(pairs, |name| {
+        let prefixes = [":", "x-envoy-", "x-forwarded-", "x-mock-", "x-request-id"];
+        !STACK.contains(&name) && !prefixes.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
+fn collect<'a>(
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    keep: impl Fn(&str) -> bool,
+) -> BTreeMap<String, String> {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in pairs {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if keep(&name) {
+            let value = String::from_utf8_lossy(value);
+            let merged = headers.get(&name).map_or(value.to_string(), |former| format!("{former},{value}"));
+            headers.insert(name, merged);
+        }
+    }
+    headers
+}
+
+/// A decision record as it is compared.
+pub fn record(mut record: Value) -> Value {
+    if let Some(fields) = record.as_object_mut() {
+        fields.remove("time_ms");
+    }
+    record
+}
+
+/// The counters that went up between two readings by name.
+pub fn counters(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let risen = |name: &'static str| {
+        let reading = |readings: &BTreeMap<String, u64>| readings.get(name).copied().unwrap_or(0);
+        let rise = reading(after).saturating_sub(reading(before));
+        (rise > 0).then(|| (name.to_owned(), rise))
+    };
+    Counter::ALL.iter().filter_map(|counter| risen(counter.name())).collect()
+}
+
+/// Where the two worlds differ, line by line; nothing when they agree.
+#[must_use]
+pub fn differences(harness: &Seen, envoy: &Seen, scenario: &Scenario) -> Vec<String> {
+    let as_value = |seen: &Seen| {
+        let mut value = serde_json::to_value(seen).unwrap_or_default();
+        for pointer in &scenario.varies {
+            forget(&mut value, pointer);
+        }
+        value
+    };
+    let mut lines = Vec::new();
+    compare("", &as_value(harness), &as_value(envoy), &mut lines);
+    lines
+}
+
+/// Takes the value at `pointer` (`/turns/*/record/charged_nano_usd`) away.
+fn forget(value: &mut Value, pointer: &str) {
+    let Some((first, rest)) = pointer.trim_start_matches('/').split_once('/') else {
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove(pointer.trim_start_matches('/'));
+        }
+        return;
+    };
+    match value {
+        Value::Array(items) if first == "*" => items.iter_mut().for_each(|item| forget(item, rest)),
+        Value::Object(fields) => {
+            if let Some(inner) = fields.get_mut(first) {
+                forget(inner, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn compare(path: &str, harness: &Value, envoy: &Value, lines: &mut Vec<String>) {
+    match (harness, envoy) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+            for name in names {
+                let of = |fields: &serde_json::Map<String, Value>| {
+                    fields.get(name).cloned().unwrap_or(Value::Null)
+                };
+                compare(&format!("{path}/{name}"), &of(ours), &of(theirs), lines);
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+                compare(&format!("{path}/{index}"), ours, theirs, lines);
+            }
+        }
+        (ours, theirs) if ours == theirs => {}
+        (ours, theirs) => lines.push(format!("{path}: {ours} in the harness, {theirs} in Envoy")),
+    }
+}
+
+/// What of a turn is not as expected, line by line.
+#[must_use]
+pub fn check(expect: &Expect, seen: &TurnSeen) -> Vec<String> {
+    let mut wrong = Wrong(Vec::new());
+    if let Some(status) = expect.status {
+        wrong.unless(status == seen.status, "status", &status, &seen.status);
+    }
+    if let Some(complete) = expect.complete {
+        wrong.unless(complete == seen.complete, "complete", &complete, &seen.complete);
+    }
+    let upstream = seen.upstream.clone().unwrap_or_default();
+    if let Some(server) = &expect.served_by {
+        let found = seen.upstream.as_ref().map_or("none", |upstream| upstream.server.as_str());
+        wrong.unless(server == found, "served_by", server, &found);
+    }
+    if let Some(model) = &expect.upstream_model {
+        let body: Value = serde_json::from_str(&upstream.body).unwrap_or_default();
+        wrong.unless(body["model"] == model.as_str(), "upstream_model", model, &body["model"]);
+    }
+    if let Some(body) = &expect.upstream_body {
+        wrong.unless(*body == upstream.body, "upstream_body", body, &upstream.body);
+    }
+    for (name, value) in &expect.headers {
+        let found = seen.headers.get(name);
+        wrong.unless(found == Some(value), &format!("header {name}"), value, &found);
+    }
+    for name in &expect.no_headers {
+        wrong.unless(!seen.headers.contains_key(name), &format!("header {name}"), &"none", &"one");
+    }
+    for name in &expect.no_upstream_headers {
+        let found = upstream.headers.get(name);
+        wrong.unless(found.is_none(), &format!("upstream header {name}"), &"none", &found);
+    }
+    if !expect.body.is_empty() {
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        for (pointer, value) in &expect.body {
+            let found = body.pointer(pointer);
+            wrong.unless(found == Some(value), &format!("body {pointer}"), value, &found);
+        }
+    }
+    check_record(expect, seen.record.as_ref(), &mut wrong);
+    wrong.0
+}
+
+fn check_record(expect: &Expect, record: Option<&Value>, wrong: &mut Wrong) {
+    if let Some(wanted) = expect.record {
+        wrong.unless(wanted == record.is_some(), "record", &wanted, &record.is_some());
+    }
+    let found = |field: &str| record.and_then(|record| record.pointer(&format!("/{field}")));
+    let texts = [("outcome", &expect.outcome), ("reason", &expect.reason), ("chosen", &expect.chosen)];
+    for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text.as_ref()?))) {
+        wrong.unless(found(field).is_some_and(|found| found == text.as_str()), field, text, &found(field));
+    }
+    let numbers = [
+        ("charged_nano_usd", expect.charged),
+        ("reserved_nano_usd", expect.reserved),
+        ("spent_nano_usd", expect.spent),
+        ("outstanding_nano_usd", expect.outstanding),
+        ("turn", expect.turn.map(Number::Exactly)),
+    ];
+    for (field, number) in numbers.into_iter().filter_map(|(field, number)| Some((field, number?))) {
+        let accepted = found(field).and_then(Value::as_u64).is_some_and(|found| number.accepts(found));
+        wrong.unless(accepted, field, &number, &found(field));
+    }
+    for (pointer, value) in &expect.fields {
+        let found = record.and_then(|record| record.pointer(pointer));
+        wrong.unless(found == Some(value), &format!("record {pointer}"), value, &found);
+    }
+}
+
+/// Which counters did not go up as expected.
+#[must_use]
+pub fn check_counters(expected: &BTreeMap<String, Number>, seen: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut wrong = Wrong(Vec::new());
+    for (name, number) in expected {
+        let known = Counter::ALL.iter().any(|counter| counter.name() == name);
+        wrong.unless(known, &format!("counter {name}"), &"a name of `Counter`", &"no such counter");
+        let found = seen.get(name).copied().unwrap_or(0);
+        wrong.unless(number.accepts(found), &format!("counter {name}"), number, &found);
+    }
+    wrong.0
+}
+
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn unless(
+        &mut self,
+        right: bool,
+        what: &str,
+        expected: &dyn std::fmt::Debug,
+        found: &dyn std::fmt::Debug,
+    ) {
+        if !right {
+            self.0.push(format!("{what}: found {found:?}, expected {expected:?}"));
+        }
+    }
+}
