@@ -1,6 +1,6 @@
 //! Scenarios as data: one file each, played in the harness and in a real Envoy by the same rules.
 //!
-//! A scenario says what clients send, what model servers do, and what must come of it ([`format`]). Each world turns
+//! A scenario says what clients send, what model servers do, and what must come of it ([`mod@format`]). Each world turns
 //! that into a [`seen::Seen`]; what the file expects is checked in both, and then the two are compared in every
 //! value, expected or not. So a scenario that passes shows three things: the filter does it, Envoy agrees, and our
 //! host is a true picture of Envoy.
