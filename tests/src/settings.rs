@@ -19,7 +19,7 @@ pub fn plugin(strategy: Value) -> Value {
     };
     json!({
         "version": 1, "salt": SALT, "strategy": strategy,
-        "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true},
+        "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true, "cap_output": false},
         "lambda": {"trust_header": true},
         "models": [
             model("small", 150_000, 600_000),

@@ -110,7 +110,7 @@ impl<'a> Episode<'a> {
     fn size(&self) -> RequestSize {
         let bytes_per_token = self.engine.config().estimate.bytes_per_token;
         let body_bytes = self.prompt_tokens().saturating_mul(bytes_per_token);
-        RequestSize { body_bytes: Some(body_bytes), max_output_tokens: None }
+        RequestSize { body_bytes: Some(body_bytes), ..RequestSize::default() }
     }
 
     /// The next turn's decision by the engine: features, mask, values and choice.

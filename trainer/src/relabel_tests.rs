@@ -62,7 +62,7 @@ fn replay(session: &Session, engine: &Engine, budget: NanoUsd, path: &[usize]) -
         let prompt_tokens = history + turn.input_tokens;
         let body_bytes = prompt_tokens * engine.config().estimate.bytes_per_token;
         let size =
-            seqroute_core::estimate::RequestSize { body_bytes: Some(body_bytes), max_output_tokens: None };
+            seqroute_core::estimate::RequestSize { body_bytes: Some(body_bytes), ..Default::default() };
         let tokens = seqroute_core::estimate::TokenEstimate::new(&engine.config().estimate, &size, &view);
         let can_cut = engine.config().can_cut_answers();
         let least = |model| seqroute_core::estimate::cost(model, &tokens, &view, can_cut).least;

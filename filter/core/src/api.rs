@@ -117,7 +117,10 @@ fn model_span(path: &str) -> Option<Range<usize>> {
         }
         _ => {
             let (before, rest) = path.split_once("/deployments/")?;
-            (before.len().checked_add("/deployments/".len())?, rest.split_once('/')?.0)
+            let model = rest.split_once('/')?.0;
+            // What is left behind the model must still be the API's path: the name is no part of it.
+            Api::of_path(rest.get(model.len()..)?)?;
+            (before.len().checked_add("/deployments/".len())?, model)
         }
     };
     let end = before.checked_add(model.len())?;
@@ -184,6 +187,8 @@ mod tests {
             assert_eq!(path_with_model(path, "x/y").as_deref(), Some(replaced));
         }
         assert_eq!(path_with_model("/v1/chat/completions", "x"), None);
+        // The name would take a part of the API's path with it.
+        assert_eq!(path_with_model("/deployments/chat/completions", "x"), None);
         assert_eq!(path_with_model("/v1beta/models/:generateContent", "x"), None);
     }
 

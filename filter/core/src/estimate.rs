@@ -26,6 +26,8 @@ pub struct RequestSize {
     pub body_bytes: Option<u64>,
     /// The client's own limit on output tokens.
     pub max_output_tokens: Option<u64>,
+    /// Output tokens without which the request makes no sense: its answer may not be cut below them.
+    pub least_output_tokens: u64,
 }
 
 /// The tokens of one request, as far as they can be told.
@@ -37,6 +39,8 @@ pub struct TokenEstimate {
     pub upper_prompt_tokens: u64,
     /// The client's own limit on output tokens.
     pub max_output_tokens: Option<u64>,
+    /// Output tokens below which its answer may not be cut.
+    pub least_output_tokens: u64,
 }
 
 impl TokenEstimate {
@@ -54,7 +58,8 @@ impl TokenEstimate {
                 (tokens(config.bytes_per_token), tokens(config.upper_bytes_per_token))
             }
         };
-        TokenEstimate { prompt_tokens, upper_prompt_tokens, max_output_tokens: size.max_output_tokens }
+        let RequestSize { max_output_tokens, least_output_tokens, .. } = *size;
+        TokenEstimate { prompt_tokens, upper_prompt_tokens, max_output_tokens, least_output_tokens }
     }
 }
 
@@ -123,9 +128,11 @@ pub fn cost_with_cache(
 ) -> CostEstimate {
     let usual = expected_output_tokens(model, session);
     let uncut = usual.saturating_mul(UNCUT_OUTPUT_FACTOR);
-    let limit = tokens.max_output_tokens.unwrap_or(model.upper_output_tokens.max(uncut));
+    let limit = tokens
+        .max_output_tokens
+        .unwrap_or(model.upper_output_tokens.max(uncut).max(tokens.least_output_tokens));
     let expected_output = usual.min(limit);
-    let uncut = if can_cut { uncut.min(limit) } else { limit };
+    let uncut = if can_cut { uncut.max(tokens.least_output_tokens).min(limit) } else { limit };
     let expected = Usage {
         input_tokens: tokens.prompt_tokens,
         cached_input_tokens: cached_tokens,
@@ -170,7 +177,11 @@ mod tests {
     }
 
     fn size(body_bytes: u64) -> RequestSize {
-        RequestSize { body_bytes: Some(body_bytes), max_output_tokens: None }
+        RequestSize { body_bytes: Some(body_bytes), ..RequestSize::default() }
+    }
+
+    fn expected(prompt_tokens: u64) -> TokenEstimate {
+        TokenEstimate { prompt_tokens, ..TokenEstimate::default() }
     }
 
     fn fresh(body_bytes: u64) -> TokenEstimate {
@@ -180,7 +191,7 @@ mod tests {
     #[test]
     fn the_clients_limit_bounds_all_estimates() {
         let tokens =
-            TokenEstimate { prompt_tokens: 1000, upper_prompt_tokens: 1000, max_output_tokens: Some(10) };
+            TokenEstimate { upper_prompt_tokens: 1000, max_output_tokens: Some(10), ..expected(1000) };
         let estimate = cost(&model(), &tokens, &SessionView::default(), true);
         assert_eq!(estimate.expected, estimate.upper);
         assert_eq!(estimate.least, estimate.upper);
@@ -199,6 +210,17 @@ mod tests {
     fn an_answer_that_can_be_cut_needs_twice_its_expected_output() {
         let estimate = cost(&model(), &fresh(1200), &SessionView::default(), true);
         assert_eq!(estimate.least, NanoUsd(400 * 100 + 200 * 400));
+    }
+
+    #[test]
+    fn an_answer_that_may_not_be_cut_short_needs_what_it_asks_for() {
+        let needs = |least_output_tokens, max_output_tokens| {
+            let tokens = TokenEstimate { least_output_tokens, max_output_tokens, ..fresh(1200) };
+            cost(&model(), &tokens, &SessionView::default(), true).least
+        };
+        assert_eq!(needs(300, None), NanoUsd(400 * 100 + 300 * 400));
+        assert_eq!(needs(150, None), NanoUsd(400 * 100 + 200 * 400));
+        assert_eq!(needs(300, Some(250)), NanoUsd(400 * 100 + 250 * 400));
     }
 
     #[test]
@@ -270,13 +292,13 @@ mod tests {
 
         #[test]
         fn estimates_are_ordered(
-            body in any::<u64>(), limit in proptest::option::of(any::<u64>()), bytes in any::<u64>(),
+            body in any::<u64>(), limit in proptest::option::of(any::<u64>()), least in any::<u64>(), bytes in any::<u64>(),
             tokens in any::<u64>(), turns in any::<u32>(), output_tokens in any::<u64>(), can_cut in any::<bool>(),
         ) {
             let session = SessionView {
                 last_body_bytes: bytes, last_prompt_tokens: tokens, turns, output_tokens, ..SessionView::default()
             };
-            let size = RequestSize { body_bytes: Some(body), max_output_tokens: limit };
+            let size = RequestSize { body_bytes: Some(body), max_output_tokens: limit, least_output_tokens: least };
             let tokens = TokenEstimate::new(&EstimateConfig::default(), &size, &session);
             let estimate = cost(&model(), &tokens, &session, can_cut);
             prop_assert!(tokens.prompt_tokens <= tokens.upper_prompt_tokens);

@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn size() -> TokenEstimate {
-        TokenEstimate { prompt_tokens: 100, upper_prompt_tokens: 133, max_output_tokens: None }
+        TokenEstimate { prompt_tokens: 100, upper_prompt_tokens: 133, ..TokenEstimate::default() }
     }
 
     fn estimates(scale: u64) -> Vec<CostEstimate> {
@@ -282,7 +282,7 @@ mod tests {
                 in_flight: 0, last_model: None, last_prompt_tokens: tokens[0], last_body_bytes: 0,
                 output_tokens: tokens[1], ..SessionView::default()
             };
-            let size = TokenEstimate { prompt_tokens: tokens[2], upper_prompt_tokens: tokens[2], max_output_tokens: None };
+            let size = TokenEstimate { prompt_tokens: tokens[2], upper_prompt_tokens: tokens[2], ..TokenEstimate::default() };
             let estimates = [CostEstimate::default(); 2];
             let mask = ActionMask::new(&estimates, view.available(), NanoUsd::ZERO);
             let found = extract(&view, &size, &estimates, &mask, &TextFeatures::of("some text"), 0.5);

@@ -42,6 +42,7 @@ pub mod local_reply;
 pub mod locks;
 pub mod mask;
 pub mod money;
+pub mod one_line;
 pub mod policy;
 pub mod record;
 pub mod reply_headers;

@@ -152,7 +152,8 @@ mod tests {
         let config = crate::config::Config::from_json(crate::config::tests::example().to_string().as_bytes());
         let models = config.unwrap().models;
         let estimates = [estimate(1, true), estimate(30, true)];
-        let tokens = TokenEstimate { prompt_tokens: 300, upper_prompt_tokens: 400, max_output_tokens: None };
+        let tokens =
+            TokenEstimate { prompt_tokens: 300, upper_prompt_tokens: 400, ..TokenEstimate::default() };
         let session = SessionView { turns: 2, output_tokens: 200, ..SessionView::default() };
         let guard = GuardConfig { remaining_turns: vec![9.0, 9.0, 2.0] };
         // A turn is 300 × 100 + 100 × 400 pico-USD·1000; the prompt grows by 100 tokens, once and then twice.

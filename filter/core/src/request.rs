@@ -43,6 +43,8 @@ pub struct RequestHead {
     pub debug: bool,
     /// `content-length`.
     pub body_bytes: Option<u64>,
+    /// The client takes compressed answers (`accept-encoding` is there).
+    pub accepts_encoded: bool,
 }
 
 /// What to do with a request, by its headers.
@@ -102,6 +104,7 @@ impl RequestHead {
             difficulty,
             debug: trusted(&config.debug, headers).is_some_and(|value| value == b"true" || value == b"1"),
             body_bytes: length.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
+            accepts_encoded: headers.get("accept-encoding").is_some(),
             path,
         }))
     }

@@ -10,7 +10,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 use seqroute_core::api::{self, Api};
-use seqroute_core::config::{CLUSTER_HEADER, Enforcement, Mode};
+use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Enforcement, Mode};
 use seqroute_core::counters::Counts;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
 use seqroute_core::reply_headers::reply_headers;
@@ -95,7 +95,8 @@ impl Stream {
         self.metrics.add(&counts);
         let action = self.carry_out(engine, &head, admission);
         if matches!(self.stage, Stage::Routed) {
-            self.send_first_piece(engine, head.body_bytes, size);
+            let held = if seen == 0 { new } else { body_bytes(BufferType::HttpRequestBody, 0, size) };
+            self.send_first_piece(engine, head.body_bytes, &held);
         }
         action
     }
@@ -121,6 +122,13 @@ impl Stream {
                     let cluster = Some(model.cluster.as_bytes());
                     let _ =
                         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, CLUSTER_HEADER, cluster);
+                    if head.accepts_encoded && engine.config().accept_encoding == AcceptEncoding::Remove {
+                        let _ = hostcalls::set_map_value_bytes(
+                            MapType::HttpRequestHeaders,
+                            "accept-encoding",
+                            None,
+                        );
+                    }
                     if api::model_of_path(&head.path).is_some() {
                         write_model_into_path(&model.name);
                     }
@@ -151,13 +159,12 @@ impl Stream {
 
     /// Rewrites what was held back and makes the content-length right before the headers go. A wrong length would
     /// cut the body or, worse, splice it into the next request.
-    fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, size: usize) {
+    fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, held: &[u8]) {
         let Some(turn) = &self.turn else { return };
         if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
             self.body.decide(&model.name, turn.record().output_cap_tokens);
         }
-        let held = body_bytes(BufferType::HttpRequestBody, 0, size);
-        let new = self.body.rewrite(&held);
+        let new = self.body.rewrite(held);
         if let Some(length) = content_length {
             let new_size = new.as_ref().map_or(held.len(), Vec::len);
             let length = self.body.fix_length(length, held.len(), new_size).to_string();
@@ -165,7 +172,7 @@ impl Stream {
             let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, "content-length", value);
         }
         if let Some(new) = new {
-            let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
+            let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, held.len(), &new);
         }
     }
 

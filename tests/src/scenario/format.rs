@@ -293,6 +293,8 @@ pub struct Expect {
     pub status: Option<u16>,
     /// Model server that got the request; `none`: no server did.
     pub served_by: Option<String>,
+    /// The path that the server got, with its query.
+    pub upstream_path: Option<String>,
     /// `model` in the body the server got.
     pub upstream_model: Option<String>,
     /// The body the server got, whole.
@@ -303,6 +305,8 @@ pub struct Expect {
     pub no_headers: Vec<String>,
     /// Headers the server must not get.
     pub no_upstream_headers: Vec<String>,
+    /// The body the client got, whole.
+    pub client_body: Option<String>,
     /// Values in the client's body, by JSON pointer.
     pub body: BTreeMap<String, Value>,
     /// Whether the client got the end of the answer.

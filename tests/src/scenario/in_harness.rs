@@ -95,7 +95,6 @@ struct World<'a> {
 /// A turn whose request was taken in.
 struct Open {
     stream: Stream,
-    path: String,
     /// The cluster the request went to; `None` when it was answered before.
     cluster: Option<String>,
     attempts: usize,
@@ -154,13 +153,7 @@ impl<'a> World<'a> {
     fn request(&mut self, turn: &Turn) -> Result<Open> {
         let request = Request::of(self.scenario, turn)?;
         let plugin = self.plugins.get(turn.worker).context("worker: no such worker")?;
-        let mut open = Open {
-            stream: plugin.stream(),
-            path: request.path.clone(),
-            cluster: None,
-            attempts: 0,
-            crashed: false,
-        };
+        let mut open = Open { stream: plugin.stream(), cluster: None, attempts: 0, crashed: false };
         let headers = at_the_edge(&request);
         let mut passes = self.survives(&mut open, |stream| {
             stream.request_headers(headers, request.pieces.is_empty()).map(|step| step.state)
@@ -339,7 +332,7 @@ fn see(turn: &Turn, open: Open) -> TurnSeen {
         let headers = stream.upstream_request_headers().unwrap_or_default();
         UpstreamSeen {
             server: server.clone(),
-            path: open.path.clone(),
+            path: headers.get_str(":path").unwrap_or_default().to_owned(),
             attempts: open.attempts,
             headers: seen::upstream_headers(headers.iter()),
             body: String::from_utf8_lossy(&stream.upstream_request_body()).into_owned(),

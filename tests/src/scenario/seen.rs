@@ -192,6 +192,12 @@ pub fn check(expect: &Expect, seen: &TurnSeen) -> Vec<String> {
         let found = seen.upstream.as_ref().map_or("none", |upstream| upstream.server.as_str());
         wrong.unless(server == found, "served_by", server, &found);
     }
+    if let Some(path) = &expect.upstream_path {
+        wrong.unless(*path == upstream.path, "upstream_path", path, &upstream.path);
+    }
+    if let Some(body) = &expect.client_body {
+        wrong.unless(*body == seen.body, "client_body", body, &seen.body);
+    }
     if let Some(model) = &expect.upstream_model {
         let body: Value = serde_json::from_str(&upstream.body).unwrap_or_default();
         wrong.unless(body["model"] == model.as_str(), "upstream_model", model, &body["model"]);

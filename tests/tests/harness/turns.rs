@@ -1,6 +1,8 @@
 //! One turn after the other: routing, rewriting, settling.
 
 use crate::support::{World, chat};
+use std::collections::BTreeMap;
+
 use seqroute_core::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_tests::{policies, settings};
@@ -36,6 +38,45 @@ fn the_client_learns_what_was_decided() {
     assert_eq!(header("x-seqroute-budget-remaining"), "0.0095728");
     assert_eq!(header("x-seqroute-session").len(), 32);
     turn.end();
+}
+
+#[test]
+fn only_a_routed_request_loses_its_accept_encoding() {
+    let sent = |accept_encoding: &str, path: &str| {
+        let mut settings = settings::plugin(json!({"always": "medium"}));
+        settings["accept_encoding"] = json!(accept_encoding);
+        let world = World::new(1, &settings);
+        let mut stream = world.stream(0);
+        let headers = [(":method", "POST"), (":path", path), ("accept-encoding", "gzip")];
+        stream.request_headers(&headers, false).unwrap();
+        stream.request_body(chat(400, 100), true).unwrap();
+        let headers = stream.upstream_request_headers().unwrap();
+        stream.finish().unwrap();
+        headers.get_str("accept-encoding")
+    };
+    assert_eq!(sent("remove", "/v1/chat/completions"), None);
+    assert_eq!(sent("keep", "/v1/chat/completions").as_deref(), Some("gzip"));
+    assert_eq!(sent("remove", "/v1/models").as_deref(), Some("gzip"));
+}
+
+#[test]
+fn a_request_takes_few_host_calls() {
+    let world = World::new(1, &settings::plugin(json!({"always": "medium"})));
+    world.turn(0, "chat-1", &chat(400, 100), 90, 20);
+    let calls = || world.vms[0].hostcalls();
+    let begun = calls();
+    let mut turn = world.request(0, "chat-1", &chat(400, 100));
+    let decided = calls();
+    turn.answer_json(90, 20);
+    turn.end();
+    let ended = calls();
+    let between = |from: &BTreeMap<&'static str, u64>, to: &BTreeMap<&'static str, u64>| {
+        let rise = |(name, calls): (&&'static str, &u64)| (*name, calls - from.get(name).unwrap_or(&0));
+        to.iter().map(rise).filter(|(_, rise)| *rise > 0).collect::<BTreeMap<_, _>>()
+    };
+    let (request, answer) = (between(&begun, &decided), between(&decided, &ended));
+    assert!(request.values().sum::<u64>() <= 15, "{request:?}");
+    assert!(answer.values().sum::<u64>() <= 15, "{answer:?}");
 }
 
 #[test]

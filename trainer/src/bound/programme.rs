@@ -150,7 +150,7 @@ impl Programme {
         let mut session = self.typical_session(t, class, prompt_tokens);
         let config = &engine.config().estimate;
         let body_bytes = Some(prompt_tokens.saturating_mul(config.bytes_per_token));
-        let size = RequestSize { body_bytes, max_output_tokens: None };
+        let size = RequestSize { body_bytes, ..RequestSize::default() };
         let tokens = TokenEstimate::new(config, &size, &session);
         let can_cut = engine.config().can_cut_answers();
         let estimates: Vec<_> =

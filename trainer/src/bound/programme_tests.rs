@@ -65,7 +65,8 @@ impl Programme {
     fn exactly_best(&self, engine: &Engine, t: usize, class: usize, prompt: u64, money: NanoUsd) -> f64 {
         let session = SessionView { budget: money, ..self.typical_session(t, class, prompt) };
         let config = &engine.config().estimate;
-        let size = RequestSize { body_bytes: Some(prompt * config.bytes_per_token), max_output_tokens: None };
+        let size =
+            RequestSize { body_bytes: Some(prompt * config.bytes_per_token), ..RequestSize::default() };
         let decision = engine.decide(&session, &size, &TextFeatures::default(), 0.0);
         let worth = |k: usize| {
             let (_, cap) = engine.reservation(k, &session, &decision.tokens);

@@ -20,10 +20,10 @@ pub struct BudgetConfig {
     /// Status of a refusal: 429 or 402.
     #[serde(default = "default_exhausted_status")]
     pub exhausted_status: u32,
-    /// Lower the request's own output limit to what its reservation pays, so that no answer costs more. Needs the
-    /// body (mode `peek` or `body`); in the mode `headers` it has no effect.
-    #[serde(default)]
-    pub cap_output: bool,
+    /// Lower the request's own output limit to what its reservation pays, so that no answer costs more. It needs the
+    /// body, so it is on unless this says `false` in the modes `peek` and `body`, and has no effect in the mode `headers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap_output: Option<bool>,
     /// With `cap_output`: before a session is refused, the cheapest model may still give an answer cut at what is
     /// left, if that pays at least this many tokens. Absent: it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -219,7 +219,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let locks = config.models.iter().any(|model| model.compat_group.is_some());
     let narrow = config.models.iter().any(|model| !model.accepts.images || !model.accepts.tools);
     let checks = [
-        (headers_only && config.budget.cap_output, "`budget.cap_output` has no effect in the mode `headers`"),
+        (
+            headers_only && config.budget.cap_output == Some(true),
+            "`budget.cap_output` has no effect in the mode `headers`",
+        ),
         (
             headers_only && locks,
             "`compat_group` has no effect in the mode `headers`: tool loops are not seen",

@@ -18,6 +18,7 @@ pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSourc
 use serde::{Deserialize, Serialize};
 
 use crate::money::NanoUsd;
+use crate::one_line::OneLine;
 
 /// Largest accepted configuration, policies included.
 pub const MAX_CONFIG_BYTES: usize = 8 * 1024 * 1024;
@@ -45,6 +46,9 @@ pub struct Config {
     /// [`crate::api::path_matches`].
     #[serde(default = "default_paths")]
     pub paths: Vec<String>,
+    /// Whether upstreams may compress their answers.
+    #[serde(default)]
+    pub accept_encoding: AcceptEncoding,
     /// Where a session's identity comes from.
     #[serde(default)]
     pub session: SessionConfig,
@@ -91,6 +95,20 @@ pub struct Config {
     /// What happens to requests that cannot be understood.
     #[serde(default)]
     pub on_error: ErrorConfig,
+}
+
+/// What becomes of the `accept-encoding` of a request that is routed.
+///
+/// A compressed answer cannot be read, so its usage must be estimated, unless Envoy's decompressor stands behind this
+/// filter; that one writes an `accept-encoding` of its own, so removing the client's costs nothing there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptEncoding {
+    /// It is removed: upstreams answer without compression.
+    #[default]
+    Remove,
+    /// It is left as the client sent it.
+    Keep,
 }
 
 /// How much of a request is read before the decision.
@@ -169,10 +187,10 @@ fn default_debug() -> HintConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The text is no configuration object.
-    #[error("plugin configuration: {0}")]
+    #[error("plugin configuration: {}", OneLine(.0))]
     Syntax(String),
     /// A field's value is out of range.
-    #[error("plugin configuration, field `{field}`: found {found}, expected {expected}")]
+    #[error("plugin configuration, field `{}`: found {}, expected {expected}", OneLine(.field), OneLine(.found))]
     Field {
         /// Where.
         field: String,
@@ -220,7 +238,7 @@ impl Config {
     /// Whether answers can be cut at what their reservation pays.
     #[must_use]
     pub fn can_cut_answers(&self) -> bool {
-        self.budget.cap_output && self.mode != Mode::Headers
+        self.budget.cap_output != Some(false) && self.mode != Mode::Headers
     }
 
     /// What the tables can take in shared data at most, in bytes.

@@ -9,7 +9,7 @@ pub(crate) fn example() -> Value {
     json!({
         "version": 1, "salt": "a secret of tests",
         "strategy": "best_affordable",
-        "budget": {"default_usd": "0.01"},
+        "budget": {"default_usd": "0.01", "cap_output": false},
         "models": [
             {"name": "small", "cluster": "small-cluster", "expected_output_tokens": 100, "upper_output_tokens": 400,
              "prices": {"input_pico_usd_per_token": 100_000, "output_pico_usd_per_token": 400_000}},
@@ -84,6 +84,30 @@ fn a_missing_price_and_an_unknown_field_are_refused() {
 }
 
 #[test]
+fn an_error_is_one_line_whatever_was_found() {
+    for text in [r#"{"bug\ndet": 1}"#, r#"{"version": 1, "salt": "12345678", "strategy": "a\nb"}"#] {
+        let error = Config::from_json(text.as_bytes()).unwrap_err().to_string();
+        assert!(!error.contains('\n') && error.contains("\\n"), "{error}");
+    }
+}
+
+#[test]
+fn answers_are_cut_unless_that_was_switched_off() {
+    let cuts = |cap_output: Value, mode: &str| {
+        let mut value = example();
+        value["budget"]["cap_output"] = cap_output;
+        value["mode"] = json!(mode);
+        let config = Config::from_json(value.to_string().as_bytes()).unwrap();
+        (config.can_cut_answers(), config.warnings().len())
+    };
+    assert_eq!(cuts(Value::Null, "peek"), (true, 0));
+    assert_eq!(cuts(json!(true), "body"), (true, 0));
+    assert_eq!(cuts(json!(false), "peek"), (false, 0));
+    assert_eq!(cuts(Value::Null, "headers"), (false, 0));
+    assert_eq!(cuts(json!(true), "headers"), (false, 1));
+}
+
+#[test]
 fn a_free_model_must_say_so() {
     let mut value = example();
     value["models"][0]["prices"]["input_pico_usd_per_token"] = json!(0);
@@ -150,6 +174,7 @@ fn every_field_is_documented_with_its_default() {
 
     let mut bare = example();
     bare["session"] = json!({"tenant_header": "x-team"});
+    bare["budget"] = json!({"default_usd": "0.01"});
     bare["tenants"] = json!({"default_usd": "1"});
     let defaults = fields_of(&bare);
     let given = ["session.tenant_header", "strategy"];

@@ -43,11 +43,12 @@ impl Engine {
         counts: &mut Counts,
     ) -> Admission {
         let max_output_tokens = body.and_then(|body| self.output_limit(body));
+        let least_output_tokens = body.map_or(0, least_output);
         let request = Request {
             head,
             session: head.identity.session(&self.config, body.map(|body| &body.session_ids)),
             ask: Ask {
-                size: RequestSize { body_bytes, max_output_tokens },
+                size: RequestSize { body_bytes, max_output_tokens, least_output_tokens },
                 needs: body.map(Needs::of).unwrap_or_default(),
                 // Only a body that was understood is rewritten.
                 text: body.map(|body| body.text).unwrap_or_default(),
@@ -89,7 +90,7 @@ impl Engine {
         if self.config.on_error.invalid_body == OnError::UseDefault {
             return None;
         }
-        let size = RequestSize { body_bytes: Some(0), max_output_tokens: None };
+        let size = RequestSize { body_bytes: Some(0), ..RequestSize::default() };
         let (ask, requested_model) = (Ask { size, ..Ask::default() }, None);
         let session = head.identity.session(&self.config, None);
         let request = Request { head, session, ask, requested_model, now_ms };
@@ -294,6 +295,13 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     record.prompt_tokens = decision.tokens.prompt_tokens;
     record.reserved_nano_usd = decision.reserved;
     record.output_cap_tokens = decision.output_cap_tokens;
+}
+
+/// Output tokens below which the request's answer may not be cut: one for each of several answers, and one more than
+/// what the model may think (Anthropic and Bedrock refuse a limit that is not above the thinking budget).
+fn least_output(body: &BodyFacts) -> u64 {
+    let thinking = body.thinking_tokens.map_or(0, |tokens| tokens.saturating_add(1));
+    thinking.max(body.answers)
 }
 
 fn refusal_of_ledger(error: &LedgerError, counts: &mut Counts) -> Refusal {

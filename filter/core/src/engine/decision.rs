@@ -173,6 +173,7 @@ impl Engine {
         let k = strategy.or_else(|| mask::cheapest(&decision.estimates, decision.permitted))?;
         let (model, estimate) = (self.model(k)?, decision.estimates.get(k)?);
         let wanted = decision.tokens.max_output_tokens.map_or(shortest, |limit| limit.min(shortest));
+        let wanted = wanted.max(decision.tokens.least_output_tokens);
         let least = model.prices.upper_cost(decision.tokens.upper_prompt_tokens, wanted);
         let able = decision.permitted.allows(k) && estimate.fits_context;
         (able && least <= session.available()).then_some(k)

@@ -112,7 +112,7 @@ fn before_a_refusal_the_cheapest_model_may_give_a_shorter_answer() {
 fn a_locked_conversation_is_refused_rather_than_broken() {
     let world = World::new(|_| {});
     let needs = Needs { same_model: true, ..Needs::default() };
-    let size = RequestSize { body_bytes: Some(400), max_output_tokens: Some(100) };
+    let size = RequestSize { body_bytes: Some(400), max_output_tokens: Some(100), ..RequestSize::default() };
     let session = |budget| SessionView { turns: 1, last_model: Some(1), ..SessionView::new(NanoUsd(budget)) };
     let decide = |budget| {
         let session = session(budget);
@@ -141,7 +141,8 @@ fn a_switch_must_pay_for_the_prompt_cache_that_it_gives_up() {
         idle_ms: Some(1000),
         ..SessionView::new(NanoUsd(1_000_000_000))
     };
-    let size = RequestSize { body_bytes: Some(40_000), max_output_tokens: Some(100) };
+    let size =
+        RequestSize { body_bytes: Some(40_000), max_output_tokens: Some(100), ..RequestSize::default() };
     let decide = |margin, session: &SessionView| {
         let decision = engine(margin).decide(session, &size, &TextFeatures::default(), 0.0);
         (decision.chosen, decision.reason)

@@ -34,6 +34,7 @@ pub(super) fn head(engine: &Engine) -> RequestHead {
         difficulty: None,
         debug: false,
         body_bytes: Some(400),
+        accepts_encoded: false,
     }
 }
 

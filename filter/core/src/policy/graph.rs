@@ -39,6 +39,9 @@ pub fn check(archive: &Archive) -> Result<(), PolicyError> {
         )));
     }
     let text = std::str::from_utf8(text).map_err(|_| PolicyError::new(format!("{GRAPH}: no UTF-8 text")))?;
+    if let Some(sign) = stray_sign(text) {
+        return Err(PolicyError::new(format!("{GRAPH}: found `{sign}`, which flat NNEF does not need")));
+    }
     if nesting(text) > MAX_NESTING {
         return Err(PolicyError::new(format!("{GRAPH}: brackets nest deeper than {MAX_NESTING}")));
     }
@@ -141,6 +144,26 @@ fn check_tensor(path: &str, bytes: &[u8]) -> Result<[u64; 2], PolicyError> {
         return Err(error("found a weight that is not finite"));
     }
     Ok(shape)
+}
+
+/// The first sign that no graph of the subset has: an operator, above all. The engine's parser takes time that doubles
+/// with each sign of a chain such as `- - - x`.
+fn stray_sign(text: &str) -> Option<char> {
+    let (mut quote, mut is_comment, mut signs) = (None, false, text.chars().peekable());
+    while let Some(sign) = signs.next() {
+        match (quote, sign) {
+            _ if is_comment => is_comment = sign != '\n',
+            (Some(open), _) if sign == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(sign),
+            (None, '#') => is_comment = true,
+            (None, '-') if signs.next_if_eq(&'>').is_some() => {}
+            (None, '_' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '=' | ',' | ';' | ':' | '.') => {}
+            (None, _) if sign.is_ascii_alphanumeric() || sign.is_ascii_whitespace() => {}
+            (None, _) => return Some(sign),
+        }
+    }
+    None
 }
 
 fn nesting(text: &str) -> usize {

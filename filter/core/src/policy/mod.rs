@@ -15,13 +15,14 @@ use crate::MAX_MODELS;
 use crate::config::ModelConfig;
 use crate::decide::QValues;
 use crate::features;
+use crate::one_line::OneLine;
 use archive::Archive;
 use manifest::{Manifest, SCHEMA_VERSION};
 use network::Network;
 
 /// A policy that cannot serve; one line that says what was found and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("policy archive: {0}")]
+#[error("policy archive: {}", OneLine(.0))]
 pub struct PolicyError(pub String);
 
 impl PolicyError {

@@ -192,6 +192,12 @@ fn every_kind_of_damage_has_its_own_line() {
             "literal shape",
         ),
         (true, |f| replace(edit(f, "graph.nnef"), "linear(h0", "linear(((((h0)))))"), "nest deeper"),
+        // The engine's parser would take minutes for this.
+        (
+            true,
+            |f| replace(edit(f, "graph.nnef"), "= linear", "= ------------------------------ linear"),
+            "found `-`",
+        ),
         (
             true,
             |f| replace(edit(f, "graph.nnef"), "-> (quality, cost)", "-> (quality)"),

@@ -105,13 +105,6 @@ impl AnswerReader {
         Some(usage)
     }
 
-    /// Usage came, but the final count of its output did not: the answer was cut.
-    #[must_use]
-    pub fn is_partial(&self) -> bool {
-        let tally = &self.events.tally;
-        tally.has_any() && (self.events.convention.inclusive)(tally).1.is_none()
-    }
-
     /// Output tokens guessed from what passed, rather too many than too few: an event of a stream carries one token
     /// or several, each of about `bytes_per_token` of its text; a JSON answer is mostly text. A compressed answer
     /// has about a token per byte.

@@ -28,6 +28,9 @@ pub struct BodyFacts {
     pub max_output_tokens: Option<u64>,
     /// Answers asked for at once (`n`, `candidateCount`): at least 1. Each may be as long as the limit.
     pub answers: u64,
+    /// Tokens that the model may think before it answers, part of the output (`thinking.budget_tokens`); a provider
+    /// refuses an output limit that is not above it.
+    pub thinking_tokens: Option<u64>,
     /// The client asked for a stream of events.
     pub stream: bool,
     /// Tools are offered to the model.
@@ -83,6 +86,7 @@ pub struct FactsReader {
     max_tokens: Slot,
     newer_max_tokens: Slot,
     answers: Slot,
+    thinking_tokens: Slot,
     stream: Slot,
     word: Slot,
     has_tools: bool,
@@ -105,6 +109,7 @@ impl Default for FactsReader {
             max_tokens: scalar(),
             newer_max_tokens: scalar(),
             answers: scalar(),
+            thinking_tokens: scalar(),
             stream: scalar(),
             word: Slot::new(Kind::String, MAX_WORD_BYTES),
             has_tools: false,
@@ -135,6 +140,7 @@ impl FactsReader {
                 .and_then(|name| Some(std::str::from_utf8(name).ok()?.to_owned())),
             max_output_tokens: limit.map(|limit| limit.saturating_mul(answers)),
             answers,
+            thinking_tokens: self.thinking_tokens.number(),
             stream: self.stream() == Some(true),
             has_tools: self.has_tools,
             open_tool_loop: self.messages.ends_with_tool_result(),
@@ -174,6 +180,10 @@ impl FactsReader {
             | [Key::GenerationConfig, Key::MaxOutputTokens | Key::MaxOutputTokensCamel]
             | [Key::InferenceConfig, Key::MaxTokensCamel] => &mut self.max_tokens,
             [Key::N] | [Key::GenerationConfig, Key::CandidateCount] => &mut self.answers,
+            [Key::Thinking, Key::BudgetTokens]
+            | [Key::AdditionalModelRequestFields, Key::Thinking, Key::BudgetTokens] => {
+                &mut self.thinking_tokens
+            }
             [Key::Stream] => &mut self.stream,
             [Key::Metadata, Key::SessionId] => &mut self.metadata_session_id,
             [Key::Conversation] | [Key::Conversation, Key::Id] => &mut self.conversation,

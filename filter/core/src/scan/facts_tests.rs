@@ -43,6 +43,15 @@ fn a_limit_that_is_no_count_is_no_limit() {
 }
 
 #[test]
+fn a_thinking_budget_is_read_where_anthropic_and_bedrock_have_it() {
+    let thinking = json!({"type": "enabled", "budget_tokens": 2048});
+    assert_eq!(facts(&json!({"thinking": thinking})).thinking_tokens, Some(2048));
+    let bedrock = json!({"additionalModelRequestFields": {"thinking": thinking}});
+    assert_eq!(facts(&bedrock).thinking_tokens, Some(2048));
+    assert_eq!(facts(&json!({"thinking": {"type": "disabled"}})).thinking_tokens, None);
+}
+
+#[test]
 fn several_answers_multiply_the_limit() {
     let found = facts(&json!({"n": 4, "max_tokens": 100}));
     assert_eq!((found.answers, found.max_output_tokens), (4, Some(400)));

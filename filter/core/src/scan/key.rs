@@ -35,6 +35,8 @@ macro_rules! keys {
 }
 
 keys! {
+    AdditionalModelRequestFields = "additionalModelRequestFields",
+    BudgetTokens = "budget_tokens",
     CacheCreationInputTokens = "cache_creation_input_tokens",
     CachedContentTokenCount = "cachedContentTokenCount",
     CachedTokens = "cached_tokens",
@@ -101,6 +103,7 @@ keys! {
     Stream = "stream",
     StreamOptions = "stream_options",
     Text = "text",
+    Thinking = "thinking",
     ThoughtsTokenCount = "thoughtsTokenCount",
     ThoughtSignature = "thoughtSignature" | "thought_signature",
     ToolConfig = "toolConfig",

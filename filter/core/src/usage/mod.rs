@@ -79,12 +79,6 @@ impl Tally {
     pub fn or_zero(&self, count: Count) -> u64 {
         self.get(count).unwrap_or(0)
     }
-
-    /// Some count was seen.
-    #[must_use]
-    pub fn has_any(&self) -> bool {
-        self.counts.iter().any(Option::is_some)
-    }
 }
 
 /// How a provider reports usage.
