@@ -3,8 +3,10 @@
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
+FUZZ_VERSION := 0.13.2
+FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench soak load clean
+.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench bench-core soak load fuzz fuzz-module clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -74,19 +76,44 @@ paper-check:
 	  --models trainer/examples/paper.models.json --data $(PAPER)/test.jsonl.gz --train $(PAPER)/train.jsonl.gz \
 	  --tune $(PAPER)/valid.jsonl.gz --budgets-nano-usd 500,1500,3000,5000,8000 --html $(PAPER)/report.html
 
+# Run every fuzz target for ten minutes (filter/fuzz/README.md); `make fuzz FUZZ_TARGETS=json FUZZ_SECONDS=30` runs one.
+FUZZ_TARGETS := $(basename $(notdir $(wildcard filter/fuzz/fuzz_targets/*.rs)))
+FUZZ_SECONDS := 600
+fuzz: $(FUZZ)
+	@for name in $(FUZZ_TARGETS); do \
+	  found=target/fuzz-corpus/$$name; mkdir -p $$found; \
+	  if [ -f filter/fuzz/corpus/$$name.tar.gz ]; then tar -xzf filter/fuzz/corpus/$$name.tar.gz -C $$found; fi; \
+	  RUSTC_BOOTSTRAP=1 $(FUZZ) fuzz run --fuzz-dir filter/fuzz --target-dir target/fuzz --sanitizer none $$name \
+	    $$found filter/fuzz/seeds/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -print_final_stats=1 \
+	    -max_len=$$(case $$name in policy_archive) echo 100000;; *) echo 8192;; esac) || exit 1; done
+
+$(FUZZ):
+	$(CARGO) install --locked --debug --quiet --root target/tools --version $(FUZZ_VERSION) cargo-fuzz
+
+# Send a million random requests through the compiled filter.
+fuzz-module: wasm
+	$(CARGO) build --release --workspace --bin fuzz-module
+	target/release/fuzz-module
+
 # Measure module size, boot time and added latency in real Envoy.
 bench: wasm envoy
 	$(CARGO) build --release --workspace --bins
 	target/release/bench
 
+# Measure the parts of a turn natively: scanners, decision, ledger.
+bench-core:
+	$(CARGO) bench --manifest-path filter/bench/Cargo.toml --target-dir target/bench-core
+
 # Formatting, as CI checks it.
 fmt:
 	$(CARGO) fmt --all --check
 
-# Lints for the host and for the module.
+# Lints for the host, for the module, and for what is built apart from both.
 clippy: toolchain
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --profile wasm --target wasm32-wasip1 -p seqroute-filter -- -D warnings
+	for side in fuzz bench; do $(CARGO) clippy --manifest-path filter/$$side/Cargo.toml --target-dir target/side \
+	  --all-targets --locked -- -D warnings || exit 1; done
 
 # The documentation, without a warning.
 doc:

@@ -42,6 +42,17 @@ impl Latencies {
     }
 }
 
+/// Microseconds of processor time that a process has used since it began, all threads together (Linux: fields 14 and
+/// 15 of `/proc/PID/stat` in ticks of 10 ms, proc(5)); `None` where that cannot be read.
+#[must_use]
+pub fn processor_time_us(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in brackets, and may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some((ticks()? + ticks()?) * 10_000)
+}
+
 /// Sends the same chat request over and over on `connections` connections and returns each latency in microseconds.
 ///
 /// # Errors
@@ -85,5 +96,17 @@ mod tests {
         let latencies = Latencies::new((0..=100).rev().collect());
         assert_eq!((latencies.quantile_us(0.5), latencies.quantile_us(0.99)), (50, 99));
         assert_eq!(Latencies::default().quantile_us(0.5), 0);
+    }
+
+    #[test]
+    fn processor_time_grows_with_work() {
+        let pid = std::process::id();
+        let before = processor_time_us(pid).unwrap();
+        let mut sum = 0_u64;
+        while processor_time_us(pid).unwrap() < before + 20_000 {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(sum > 0);
+        assert_eq!(processor_time_us(u32::MAX), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Parser;
 use indicatif::ProgressBar;
-use seqroute_envoy::bench::{Latencies, load};
+use seqroute_envoy::bench::{Latencies, load, processor_time_us};
 use seqroute_envoy::demo::gateway::{Gateway, PLAIN};
 use serde_json::json;
 
@@ -60,16 +60,19 @@ async fn main() -> Result<()> {
     load(&plain, arguments.connections, duration / 4, &body).await?;
     load(&filtered, arguments.connections, duration / 4, &body).await?;
     let progress = ProgressBar::new(u64::from(arguments.rounds));
-    let (mut without_us, mut with_us) = (Vec::new(), Vec::new());
+    let (mut without, mut with) = (Measured::default(), Measured::default());
     for _ in 0..arguments.rounds {
-        without_us.extend(load(&plain, arguments.connections, duration, &body).await?);
-        with_us.extend(load(&filtered, arguments.connections, duration, &body).await?);
+        for (url, measured) in [(&plain, &mut without), (&filtered, &mut with)] {
+            let before = processor_time_us(gateway.envoy.pid());
+            measured.latencies_us.extend(load(url, arguments.connections, duration, &body).await?);
+            let after = processor_time_us(gateway.envoy.pid());
+            measured.processor_us += after.unwrap_or(0) - before.unwrap_or(0);
+        }
         progress.inc(1);
     }
     progress.finish_and_clear();
     gateway.envoy.stop().await;
 
-    let (without, with) = (Latencies::new(without_us), Latencies::new(with_us));
     println!("module: {:.2} MB", bytes as f64 / 1e6);
     println!(
         "boot until ready: {:.2} s with the filter, {:.2} s without",
@@ -80,11 +83,32 @@ async fn main() -> Result<()> {
         "{} connections, body of {} bytes, {} rounds in turn",
         arguments.connections, arguments.body_bytes, arguments.rounds
     );
-    for (name, latencies) in [("without the filter", &without), ("with the filter", &with)] {
-        let (p50, p99) = (latencies.quantile_us(0.5), latencies.quantile_us(0.99));
-        println!("{name:>19}: p50 {p50} us, p99 {p99} us, {} requests", latencies.len());
+    let (without, with) = (without.summary(), with.summary());
+    for (name, [p50, p99, processor, requests]) in
+        [("without the filter", without), ("with the filter", with)]
+    {
+        println!(
+            "{name:>19}: p50 {p50} us, p99 {p99} us, Envoy's processors {processor} us, {requests} requests"
+        );
     }
-    let added = |share| with.quantile_us(share) as i64 - without.quantile_us(share) as i64;
-    println!("{:>19}: p50 {:+} us, p99 {:+} us", "added", added(0.5), added(0.99));
+    let [p50, p99, processor, _] = std::array::from_fn(|k| with[k] as i64 - without[k] as i64);
+    println!("{:>19}: p50 {p50:+} us, p99 {p99:+} us, Envoy's processors {processor:+} us", "added");
     Ok(())
+}
+
+/// What was measured of one listener.
+#[derive(Default)]
+struct Measured {
+    latencies_us: Vec<u64>,
+    processor_us: u64,
+}
+
+impl Measured {
+    /// Median and 99 % quantile of the latencies, processor time per request, number of requests.
+    fn summary(self) -> [u64; 4] {
+        let latencies = Latencies::new(self.latencies_us);
+        let requests = latencies.len() as u64;
+        let per_request = self.processor_us / requests.max(1);
+        [latencies.quantile_us(0.5), latencies.quantile_us(0.99), per_request, requests]
+    }
 }

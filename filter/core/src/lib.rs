@@ -36,6 +36,7 @@ pub mod decide;
 pub mod engine;
 pub mod estimate;
 pub mod features;
+pub mod header_pairs;
 pub mod identity;
 pub mod ledger;
 pub mod local_reply;

@@ -1,15 +1,14 @@
-//! The host's services in the core's terms: shared data, counters, clock, headers, replies.
+//! The host's services in the core's terms: shared data, counters, clock, replies.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{Bytes, MapType, MetricType, Status};
+use proxy_wasm::types::{MetricType, Status};
 use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::ledger::store::{SharedStore, StoreError, Swap, Versioned};
 use seqroute_core::local_reply::LocalReply;
-use seqroute_core::request::Headers;
 
 /// Shared data of all workers.
 pub struct SharedData;
@@ -77,26 +76,6 @@ pub fn now_ms() -> u64 {
     let now = hostcalls::get_current_time().ok();
     let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
     since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
-}
-
-/// The headers of a message, read with one host call.
-pub struct HeaderList {
-    /// Names as Envoy sends them (lower case) and values of any bytes.
-    pub pairs: Vec<(String, Bytes)>,
-}
-
-impl HeaderList {
-    /// Reads all headers of the message that is just being handled.
-    pub fn read(map: MapType) -> HeaderList {
-        HeaderList { pairs: hostcalls::get_map_bytes(map).unwrap_or_default() }
-    }
-}
-
-impl Headers for HeaderList {
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let found = self.pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.clone())
-    }
 }
 
 /// Sends a response of our own.

@@ -20,6 +20,7 @@
     clippy::disallowed_methods
 )]
 
+mod header_map;
 mod host;
 mod root;
 mod stream;

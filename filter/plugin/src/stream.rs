@@ -14,13 +14,14 @@ use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Enforcement, Mode};
 use seqroute_core::counters::Counts;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
 use seqroute_core::reply_headers::reply_headers;
-use seqroute_core::request::{HeadVerdict, Headers, RequestHead, is_internal};
+use seqroute_core::request::{HeadVerdict, RequestHead, is_internal};
 use seqroute_core::scan::answer::AnswerReader;
 use seqroute_core::scan::hide_usage::UsageHider;
 use seqroute_core::scan::json::Progress;
 use seqroute_core::scan::request_body::RequestBody;
 
-use crate::host::{self, HeaderList, Metrics, SharedData};
+use crate::header_map;
+use crate::host::{self, Metrics, SharedData};
 
 /// A stream of the plugin.
 pub struct Stream {
@@ -205,14 +206,14 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let Some(engine) = self.engine.clone() else { return Action::Continue };
-        let headers = HeaderList::read(MapType::HttpRequestHeaders);
+        let headers = header_map::read(MapType::HttpRequestHeaders);
         let mut counts = Counts::default();
         let verdict = RequestHead::read(engine.config(), &headers, &mut counts);
         self.metrics.add(&counts);
         // A shadow changes nothing, not even these.
         let enforces = engine.config().enforcement == Enforcement::Enforce;
-        let internal = headers.pairs.iter().filter(|(name, _)| enforces && is_internal(name.as_bytes()));
-        for (name, _) in internal {
+        let internal = headers.iter().filter(|(name, _)| enforces && is_internal(name));
+        for name in internal.filter_map(|(name, _)| std::str::from_utf8(name).ok()) {
             let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, None);
         }
         if let HeadVerdict::Llm(head) = &verdict {
@@ -283,12 +284,12 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         if let Some(turn) = &self.turn {
-            let headers = HeaderList::read(MapType::HttpResponseHeaders);
+            let headers = header_map::read(MapType::HttpResponseHeaders);
             let status = headers.get(":status");
-            self.status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+            self.status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
             let header = |name: &str| headers.get(name).unwrap_or_default();
             let encoding = header("content-encoding");
-            self.answer = Some(AnswerReader::new(self.api, &header("content-type"), &encoding));
+            self.answer = Some(AnswerReader::new(self.api, header("content-type"), encoding));
             if self.body.asks_for_usage() && encoding.is_empty() {
                 self.hider = Some(UsageHider::default());
                 // An event may be taken out of the stream.

@@ -39,6 +39,23 @@ fn a_broken_body_may_be_served_by_the_default() {
 }
 
 #[test]
+fn a_header_name_that_is_not_utf8_leaves_the_vm_alive() {
+    let world = world();
+    let mut stream = world.stream(0);
+    let headers: [(&[u8], &[u8]); 4] = [
+        (b":method", b"POST"),
+        (b":path", b"/v1/chat/completions"),
+        (b"x-\xff", b"1"),
+        (b"x-seqroute-\xff", b"1"),
+    ];
+    stream.request_headers(&headers, false).unwrap();
+    stream.request_body(chat(400, 10), true).unwrap();
+    stream.response_headers(&[(&b":status"[..], &b"200"[..]), (b"\xff", b"")], false).unwrap();
+    stream.finish().unwrap();
+    assert!(alive(&world));
+}
+
+#[test]
 fn headers_that_are_not_utf8_leave_the_vm_alive() {
     let world = world();
     let headers: [(&str, &[u8]); 4] = [
@@ -130,4 +147,12 @@ proptest! {
         prop_assert_eq!(world.outstanding(), 0);
         prop_assert!(alive(&world));
     }
+}
+
+#[test]
+fn random_traffic_leaves_the_vm_alive_and_the_books_even() {
+    // A million of them: `make fuzz-module`.
+    let mut world = seqroute_tests::fuzz_module::world::World::new(2).unwrap();
+    (0..4_000).for_each(|number| world.request().unwrap_or_else(|error| panic!("{number}: {error:#}")));
+    world.end().unwrap();
 }

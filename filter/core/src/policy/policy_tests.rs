@@ -158,7 +158,7 @@ fn a_truncated_archive_is_refused_at_any_length() {
 fn every_kind_of_damage_has_its_own_line() {
     type Change = fn(&mut Vec<(String, Vec<u8>)>);
     let manifest = manifest::FILE_NAME;
-    let cases: [(bool, Change, &str); 14] = [
+    let cases: [(bool, Change, &str); 15] = [
         (
             true,
             |f| replace(edit(f, manifest::FILE_NAME), "\"schema_version\": 1", "\"schema_version\": 2"),

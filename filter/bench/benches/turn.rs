@@ -1,0 +1,120 @@
+//! What the parts of one turn cost, natively: scanning, deciding, the ledger. `make bench-core` runs it.
+//!
+//! The module runs the same code in Wasm, some times slower; what it costs in Envoy is measured by `make bench`.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use seqroute_core::api::Api;
+use seqroute_core::config::Config;
+use seqroute_core::counters::Counts;
+use seqroute_core::engine::{Admission, Answer, Engine};
+use seqroute_core::estimate::RequestSize;
+use seqroute_core::ledger::SessionView;
+use seqroute_core::ledger::store::MemoryStore;
+use seqroute_core::money::NanoUsd;
+use seqroute_core::policy::Policy;
+use seqroute_core::request::{HeadVerdict, RequestHead};
+use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::scan::hide_usage::UsageHider;
+use seqroute_core::scan::request_body::RequestBody;
+use seqroute_core::text::TextFeatures;
+use seqroute_core::usage::Usage;
+
+/// What one callback of Envoy brings at most by default.
+const PIECE_BYTES: usize = 16 * 1024;
+
+fn chat(bytes: usize) -> String {
+    let message = r#"{"role":"user","content":"What is the \"mass\" of an electron, please?"}"#;
+    let messages = vec![message; bytes / message.len() + 1].join(",");
+    format!(r#"{{"model":"auto","max_tokens":100,"stream":true,"messages":[{messages}]}}"#)
+}
+
+fn stream(bytes: usize) -> String {
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"a few words\"}}],\"usage\":null}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":90,\"completion_tokens\":20}}\n\n";
+    event.repeat(bytes / event.len() + 1) + usage
+}
+
+/// The shipped configuration, with the shipped policy.
+fn engine() -> Engine {
+    let json = include_bytes!("../../../envoy/plugin.json");
+    let mut config: serde_json::Value = serde_json::from_slice(json).expect("the shipped configuration");
+    config["strategy"] = "best_affordable".into();
+    let mut config = Config::from_json(config.to_string().as_bytes()).expect("the shipped configuration");
+    config.strategy = seqroute_core::config::Strategy::Policy;
+    let policy = Policy::open(include_bytes!("../../../envoy/policy/default.nnef.tar"));
+    Engine::new(config, Some(policy.expect("the shipped policy"))).expect("they belong together")
+}
+
+fn scanning(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scan");
+    for bytes in [1 << 10, 64 << 10, 1 << 20] {
+        let (body, answer) = (chat(bytes), stream(bytes));
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_function(format!("request body, {} KiB", bytes >> 10), |bencher| {
+            bencher.iter_batched_ref(
+                || RequestBody::new(Api::OpenAiChat),
+                |scanner| body.as_bytes().chunks(PIECE_BYTES).for_each(|piece| scanner.scan(piece)),
+                BatchSize::SmallInput,
+            );
+        });
+        group.throughput(Throughput::Bytes(answer.len() as u64));
+        group.bench_function(format!("streamed answer, {} KiB", bytes >> 10), |bencher| {
+            bencher.iter_batched_ref(
+                || AnswerReader::new(Api::OpenAiChat, b"text/event-stream", b""),
+                |reader| answer.as_bytes().chunks(PIECE_BYTES).for_each(|piece| reader.feed(piece)),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    let answer = stream(64 << 10);
+    group.throughput(Throughput::Bytes(answer.len() as u64));
+    group.bench_function("hiding of the usage event, 64 KiB", |bencher| {
+        bencher.iter_batched_ref(
+            UsageHider::default,
+            |hider| answer.as_bytes().chunks(PIECE_BYTES).for_each(|piece| drop(hider.pass(piece, false))),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn deciding(criterion: &mut Criterion) {
+    let engine = engine();
+    let session =
+        SessionView { turns: 3, spent: NanoUsd(9_000_000), ..SessionView::new(NanoUsd(50_000_000)) };
+    let size = RequestSize { body_bytes: Some(4_000), ..RequestSize::default() };
+    let text = TextFeatures::of("Prove that the square root of two is irrational.");
+    criterion.bench_function("decide with the shipped policy", |bencher| {
+        bencher.iter(|| engine.decide(black_box(&session), &size, &text, 0.0));
+    });
+}
+
+fn whole_turns(criterion: &mut Criterion) {
+    let (engine, store, body) = (engine(), MemoryStore::default(), chat(1 << 10));
+    let headers: Vec<(Vec<u8>, Vec<u8>)> =
+        [(":method", "POST"), (":path", "/v1/chat/completions"), ("x-session-id", "bench")]
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+            .to_vec();
+    let usage = Some(Usage { input_tokens: 1, output_tokens: 0, ..Usage::default() });
+    let answer = Answer { status: Some(200), usage, whole: true, ..Answer::default() };
+    criterion.bench_function("whole turn with a body of 1 KiB: read, decide, reserve, settle", |bencher| {
+        bencher.iter(|| {
+            let mut counts = Counts::default();
+            let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), &headers, &mut counts) else {
+                panic!("an LLM request")
+            };
+            let mut scanner = RequestBody::new(Api::OpenAiChat);
+            scanner.scan(body.as_bytes());
+            let facts = scanner.facts();
+            match engine.admit(&store, &head, Some(&facts), Some(body.len() as u64), 1_000, &mut counts) {
+                Admission::Route(turn) => engine.conclude(&store, *turn, &answer, 1_000, &mut counts),
+                other => panic!("{other:?}"),
+            }
+        });
+    });
+}
+
+criterion_group!(benches, scanning, deciding, whole_turns);
+criterion_main!(benches);

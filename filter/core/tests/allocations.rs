@@ -1,0 +1,52 @@
+//! What passes through the filter costs no memory per byte: the same number of allocations for a short conversation
+//! and for a long one, in bodies and in answers.
+
+use allocation_counter::measure;
+use seqroute_core::api::Api;
+use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::scan::json::Progress;
+use seqroute_core::scan::request_body::RequestBody;
+
+/// A chat of this many messages.
+fn chat(messages: usize) -> String {
+    let message = r#"{"role":"user","content":"What is the \"mass\" of an electron, please?"}"#;
+    let messages = vec![message; messages].join(",");
+    format!(r#"{{"model":"auto","max_tokens":100,"stream":true,"messages":[{messages}]}}"#)
+}
+
+/// A stream of this many events.
+fn stream(events: usize) -> String {
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"a few words\"}}],\"usage\":null}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":90,\"completion_tokens\":20}}\n\n";
+    event.repeat(events) + usage
+}
+
+/// Allocations of reading a body in network-sized pieces.
+fn allocations_of_body(text: &str) -> u64 {
+    let mut body = RequestBody::new(Api::OpenAiChat);
+    let counted = measure(|| text.as_bytes().chunks(16 * 1024).for_each(|chunk| body.scan(chunk)));
+    assert_eq!(body.progress(), Progress::Complete);
+    counted.count_total
+}
+
+/// Allocations of reading an answer in network-sized pieces.
+fn allocations_of_answer(text: &str) -> u64 {
+    let mut answer = AnswerReader::new(Api::OpenAiChat, b"text/event-stream", b"");
+    let counted = measure(|| text.as_bytes().chunks(16 * 1024).for_each(|chunk| answer.feed(chunk)));
+    assert_eq!(answer.finish(4).map(|usage| usage.output_tokens), Some(20));
+    counted.count_total
+}
+
+#[test]
+fn a_long_body_allocates_no_more_than_a_short_one() {
+    let (short, long) = (chat(10), chat(20_000));
+    assert!(long.len() > 1_000_000);
+    assert_eq!(allocations_of_body(&long), allocations_of_body(&short));
+}
+
+#[test]
+fn a_long_answer_allocates_no_more_than_a_short_one() {
+    let (short, long) = (stream(10), stream(20_000));
+    assert!(long.len() > 1_000_000);
+    assert_eq!(allocations_of_answer(&long), allocations_of_answer(&short));
+}

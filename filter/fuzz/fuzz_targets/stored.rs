@@ -1,0 +1,25 @@
+//! Values in shared data, which every plugin with the same `vm_id` can write: read back the same, or refused.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use seqroute_core::ledger::bucket::Bucket;
+use seqroute_core::ledger::swap::Stored;
+use seqroute_core::ledger::tenants::TenantBucket;
+use seqroute_fuzz::Input;
+
+fn check<V: Stored + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+    if let Ok(value) = V::from_bytes(bytes) {
+        let again =
+            V::from_bytes(&value.to_bytes()).expect("what was read is written so that it can be read");
+        assert_eq!(again, value);
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some(input) = Input::read(data) else { return };
+    if input.choice.is_multiple_of(2) {
+        check::<Bucket>(input.text)
+    } else {
+        check::<TenantBucket>(input.text)
+    }
+});

@@ -1,0 +1,124 @@
+//! Whole turns on a store in memory: requests with any body, answers of any kind, in any order, with crashes and
+//! leases that end. After every step `granted = settled + refunded + expired + outstanding`.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use seqroute_core::api::Api;
+use seqroute_core::counters::{Counter, Counts};
+use seqroute_core::engine::{Admission, Answer, Engine, Turn};
+use seqroute_core::ledger::Books;
+use seqroute_core::ledger::bucket::Bucket;
+use seqroute_core::ledger::store::MemoryStore;
+use seqroute_core::ledger::swap;
+use seqroute_core::request::{HeadVerdict, RequestHead};
+use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::scan::request_body::RequestBody;
+use seqroute_fuzz::open_minded_config;
+
+const BUCKETS: u32 = 2;
+
+thread_local! {
+    // A policy's network is no `Sync`; libFuzzer has one thread.
+    static ENGINE: Engine = engine();
+}
+
+fn engine() -> Engine {
+    let mut config = open_minded_config();
+    config["ledger"]["buckets"] = BUCKETS.into();
+    config["ledger"]["sessions_per_bucket"] = 2.into();
+    config["ledger"]["on_full"] = "evict_idle".into();
+    config["budget"]["shortest_output_tokens"] = 16.into();
+    Engine::configure(config.to_string().as_bytes()).expect("a configuration")
+}
+
+#[derive(Arbitrary, Debug)]
+enum Action<'a> {
+    Request { session: u8, tenant: u8, budget_mills: u16, body: &'a [u8], body_bytes: Option<u32> },
+    Answer { turn: u8, status: Option<u16>, whole: bool, kind: u8, body: &'a [u8] },
+    Forget { turn: u8 },
+    Wait { seconds: u16 },
+}
+
+fuzz_target!(|actions: Vec<Action<'_>>| ENGINE.with(|engine| play(engine, actions)));
+
+fn play(engine: &Engine, actions: Vec<Action<'_>>) {
+    let (store, mut counts, mut open, mut now_ms) =
+        (MemoryStore::default(), Counts::default(), Vec::new(), 1_000_u64);
+    for action in actions {
+        match action {
+            Action::Request { session, tenant, budget_mills, body, body_bytes } => {
+                let headers = headers(session % 8, tenant % 2, budget_mills);
+                open.extend(request(engine, &store, &headers, body, body_bytes, now_ms, &mut counts));
+            }
+            Action::Answer { turn, status, whole, kind, body } => {
+                if let Some(turn) = take(&mut open, turn) {
+                    let types: [&[u8]; 3] = [b"application/json", b"text/event-stream", b""];
+                    let mut reader = AnswerReader::new(Api::OpenAiChat, types[usize::from(kind) % 3], b"");
+                    reader.feed(body);
+                    let answer = Answer {
+                        status: status.map(u32::from),
+                        usage: reader.finish(3),
+                        guessed_output_tokens: reader.guessed_output_tokens(3),
+                        whole,
+                    };
+                    let _ = engine.conclude(&store, turn, &answer, now_ms, &mut counts);
+                }
+            }
+            Action::Forget { turn } => drop(take(&mut open, turn)),
+            Action::Wait { seconds } => now_ms += u64::from(seconds) * 1_000,
+        }
+        let [granted, settled, refunded, expired] = [
+            Counter::GrantedNanoUsd,
+            Counter::SettledNanoUsd,
+            Counter::RefundedNanoUsd,
+            Counter::ExpiredNanoUsd,
+        ]
+        .map(|counter| counts.get(counter));
+        assert_eq!(granted, settled + refunded + expired + outstanding(&store));
+    }
+}
+
+/// What the buckets hold.
+fn outstanding(store: &MemoryStore) -> u64 {
+    let bucket = |number: u32| {
+        let key = format!("{}/sessions/{BUCKETS}/{number}", Books::Real.prefix());
+        let (bucket, _) = swap::read::<Bucket>(store, &key).expect("a bucket that the engine wrote");
+        bucket.entries.iter().map(|entry| entry.view(0).outstanding.0).sum::<u64>()
+    };
+    (0..BUCKETS).map(bucket).sum()
+}
+
+fn headers(session: u8, tenant: u8, budget_mills: u16) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let pairs = [
+        (":method", "POST".to_owned()),
+        (":path", "/v1/chat/completions".to_owned()),
+        ("x-session-id", format!("s{session}")),
+        ("x-tenant", format!("t{tenant}")),
+        ("x-seqroute-budget-usd", format!("0.{budget_mills:05}1")),
+    ];
+    pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.into_bytes())).to_vec()
+}
+
+fn request(
+    engine: &Engine,
+    store: &MemoryStore,
+    headers: &Vec<(Vec<u8>, Vec<u8>)>,
+    body: &[u8],
+    body_bytes: Option<u32>,
+    now_ms: u64,
+    counts: &mut Counts,
+) -> Option<Turn> {
+    let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), headers, counts) else { return None };
+    let mut reader = RequestBody::new(Api::OpenAiChat);
+    reader.scan(body);
+    let length = body_bytes.map(u64::from);
+    match engine.admit(store, &head, Some(&reader.facts()), length, now_ms, counts) {
+        Admission::Route(turn) => Some(*turn),
+        _ => None,
+    }
+}
+
+fn take(open: &mut Vec<Turn>, number: u8) -> Option<Turn> {
+    if open.is_empty() { None } else { Some(open.swap_remove(usize::from(number) % open.len())) }
+}
