@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::counts::Counts;
 use crate::error::{ConfigureError, ConfigureFailure, Error};
 use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
@@ -47,6 +48,7 @@ pub(crate) struct VmCore {
     pub(crate) host: Arc<HostShared>,
     pub(crate) options: Arc<VmOptions>,
     pub(crate) records: Arc<Mutex<Records>>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) serial: u64,
     pub(crate) generation: u64,
     pub(crate) failure: Option<String>,
@@ -56,7 +58,7 @@ pub(crate) struct VmCore {
     started_ns: u64,
     plugins: Vec<PluginRecord>,
     trap_next_call: bool,
-    faults: Arc<Mutex<Plan>>,
+    faults: Arc<Plan>,
 }
 
 impl VmCore {
@@ -67,7 +69,8 @@ impl VmCore {
         options: VmOptions,
         shared: SharedData,
     ) -> Result<Self, Error> {
-        let (options, records, faults) = (Arc::new(options), Arc::default(), Arc::<Mutex<Plan>>::default());
+        let (options, records) = (Arc::new(options), Arc::<Mutex<Records>>::default());
+        let (counts, faults) = (Arc::<Counts>::default(), Arc::<Plan>::default());
         let serial = host.next_serial();
         let state = VmState::new(Birth {
             host: Arc::clone(&host),
@@ -76,6 +79,7 @@ impl VmCore {
             shared: shared.clone(),
             records: Arc::clone(&records),
             faults: Arc::clone(&faults),
+            counts: Arc::clone(&counts),
             serial,
             generation: 0,
         });
@@ -85,6 +89,7 @@ impl VmCore {
             host,
             options,
             records,
+            counts,
             serial,
             generation: 0,
             failure: None,
@@ -257,6 +262,7 @@ impl VmCore {
             shared: self.shared.clone(),
             records: Arc::clone(&self.records),
             faults: Arc::clone(&self.faults),
+            counts: Arc::clone(&self.counts),
             serial: self.serial,
             generation: self.generation + 1,
         });
@@ -286,7 +292,7 @@ impl VmCore {
     }
 
     pub(crate) fn plan_fault(&self, hostcall: &str, after: u32, fault: Fault) {
-        lock(&self.faults).add(hostcall, after, fault);
+        self.faults.add(hostcall, after, fault);
     }
 }
 

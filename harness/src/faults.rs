@@ -3,6 +3,11 @@
 //! A fault waits for the n-th call of one host function, counted from when it was planned, happens once, and is
 //! gone. The other calls go as ever, so a test can put one wrong step between any two right ones.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sync::lock;
+
 /// What a planned fault does to the host call it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -15,10 +20,11 @@ pub enum Fault {
     SlowMs(u64),
 }
 
-/// The faults that are still to come in one VM.
+/// The faults that are still to come in one VM. Asked in every host call, which costs nothing while none waits.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    waiting: Vec<Waiting>,
+    any: AtomicBool,
+    waiting: Mutex<Vec<Waiting>>,
 }
 
 #[derive(Debug)]
@@ -29,14 +35,20 @@ struct Waiting {
 }
 
 impl Plan {
-    pub(crate) fn add(&mut self, hostcall: &str, after: u32, fault: Fault) {
-        self.waiting.push(Waiting { hostcall: hostcall.to_owned(), after, fault });
+    pub(crate) fn add(&self, hostcall: &str, after: u32, fault: Fault) {
+        let mut waiting = lock(&self.waiting);
+        waiting.push(Waiting { hostcall: hostcall.to_owned(), after, fault });
+        self.any.store(true, Ordering::Release);
     }
 
     /// A call begins; the faults that hit it, in the order they were planned.
-    pub(crate) fn hit(&mut self, hostcall: &str) -> Vec<Fault> {
+    pub(crate) fn hit(&self, hostcall: &str) -> Vec<Fault> {
         let mut hits = Vec::new();
-        self.waiting.retain_mut(|waiting| {
+        if self.is_empty() {
+            return hits;
+        }
+        let mut waiting = lock(&self.waiting);
+        waiting.retain_mut(|waiting| {
             if waiting.hostcall != hostcall {
                 return true;
             }
@@ -47,11 +59,12 @@ impl Plan {
             waiting.after -= 1;
             true
         });
+        self.any.store(!waiting.is_empty(), Ordering::Release);
         hits
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        !self.any.load(Ordering::Acquire)
     }
 }
 
@@ -61,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_fault_hits_its_call_once() {
-        let mut plan = Plan::default();
+        let plan = Plan::default();
         plan.add("a", 1, Fault::Trap);
         plan.add("a", 1, Fault::SlowMs(5));
         plan.add("b", 0, Fault::Status(10));

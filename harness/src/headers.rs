@@ -14,9 +14,25 @@ const MAX_PAIRS: usize = 1024;
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// An ordered, case-insensitive, multi-valued map of HTTP fields.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct HeaderMap {
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Names and values, end to end: one piece of memory, since every stream makes several maps. What was replaced or
+    /// removed stays in it until the map goes.
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// Where the name and the value of an entry lie.
+#[derive(Clone, Copy)]
+struct Entry {
+    name: Span,
+    value: Span,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    len: usize,
 }
 
 impl HeaderMap {
@@ -25,10 +41,24 @@ impl HeaderMap {
         HeaderMap::default()
     }
 
+    fn at(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start..span.start + span.len]
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Span {
+        let span = Span { start: self.bytes.len(), len: bytes.len() };
+        self.bytes.extend_from_slice(bytes);
+        span
+    }
+
+    fn is(&self, entry: &Entry, name: &[u8]) -> bool {
+        self.at(entry.name).eq_ignore_ascii_case(name)
+    }
+
     /// The first value of `name`.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.entries.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+        self.entries.iter().find(|entry| self.is(entry, name)).map(|entry| self.at(entry.value))
     }
 
     /// The first value of `name` as text, with bytes that are not UTF-8 replaced.
@@ -39,36 +69,41 @@ impl HeaderMap {
     /// Every value of `name`, in order.
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> Vec<&[u8]> {
         let name = name.as_ref();
-        self.entries
-            .iter()
-            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_slice())
-            .collect()
+        let found = self.entries.iter().filter(|entry| self.is(entry, name));
+        found.map(|entry| self.at(entry.value)).collect()
     }
 
     /// Appends one entry, keeping those of the same name.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        self.entries.push((name.as_ref().to_ascii_lowercase(), value.as_ref().to_vec()));
+        let name = self.push(name.as_ref());
+        self.bytes[name.start..].make_ascii_lowercase();
+        let value = self.push(value.as_ref());
+        self.entries.push(Entry { name, value });
     }
 
     /// Replaces every entry of `name` by one, in the place of the first; appends when there is none.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
-        let Some(first) = self.entries.iter().position(|(key, _)| key.eq_ignore_ascii_case(name)) else {
+        let Some(first) = self.entries.iter().position(|entry| self.is(entry, name)) else {
             return self.add(name, value);
         };
-        self.entries[first].1 = value.as_ref().to_vec();
-        let mut index = 0;
-        self.entries.retain(|(key, _)| {
-            index += 1;
-            index - 1 <= first || !key.eq_ignore_ascii_case(name)
-        });
+        self.entries[first].value = self.push(value.as_ref());
+        self.retain_from(first + 1, name);
     }
 
     /// Removes every entry of `name`.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) {
-        let name = name.as_ref();
-        self.entries.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.retain_from(0, name.as_ref());
+    }
+
+    /// Removes the entries of `name` from the index `from` on.
+    fn retain_from(&mut self, from: usize, name: &[u8]) {
+        let (bytes, mut index) = (&self.bytes, 0);
+        self.entries.retain(|entry| {
+            index += 1;
+            let Span { start, len } = entry.name;
+            index <= from || !bytes[start..start + len].eq_ignore_ascii_case(name)
+        });
     }
 
     /// Number of entries, counting repeated names.
@@ -83,12 +118,12 @@ impl HeaderMap {
 
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.entries.iter().map(|entry| (self.at(entry.name), self.at(entry.value)))
     }
 
     /// Bytes of all names and values, which is what Envoy calls the size of a header map.
     pub fn byte_size(&self) -> usize {
-        self.entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.entries.iter().map(|entry| entry.name.len + entry.value.len).sum()
     }
 
     /// The wire format of the map; no bytes at all for an empty map.
@@ -98,11 +133,11 @@ impl HeaderMap {
         }
         let mut out = Vec::with_capacity(4 + self.byte_size() + 10 * self.entries.len());
         out.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
-        for (key, value) in &self.entries {
-            out.extend_from_slice(&(key.len() as u32).to_le_bytes());
-            out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        for entry in &self.entries {
+            out.extend_from_slice(&(entry.name.len as u32).to_le_bytes());
+            out.extend_from_slice(&(entry.value.len as u32).to_le_bytes());
         }
-        for (key, value) in &self.entries {
+        for (key, value) in self.iter() {
             out.extend_from_slice(key);
             out.push(0);
             out.extend_from_slice(value);
@@ -151,6 +186,14 @@ fn split_terminated(bytes: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
     (*terminator == 0).then_some((head, rest))
 }
 
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for HeaderMap {}
+
 impl std::fmt::Debug for HeaderMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let lines =
@@ -161,7 +204,10 @@ impl std::fmt::Debug for HeaderMap {
 
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, V)> for HeaderMap {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut map = HeaderMap::new();
+        let pairs = pairs.into_iter();
+        let expected = pairs.size_hint().0.max(8);
+        let mut map =
+            HeaderMap { bytes: Vec::with_capacity(32 * expected), entries: Vec::with_capacity(expected) };
         for (key, value) in pairs {
             map.add(key, value);
         }

@@ -3,10 +3,11 @@
 //! All callbacks are optional, and ABI 0.1.0 has fewer parameters for some; both are settled once, at start.
 //! A call sets the active context first, as every callback begins with a fresh effective context.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use wasmtime::{Func, Store, Val};
+use wasmtime::Store;
 
+use crate::callback::Callback;
 use crate::module::Module;
 use crate::state::VmState;
 
@@ -32,16 +33,11 @@ const CALLBACKS: [&str; 18] = [
     "_start",
 ];
 
-struct Callback {
-    function: Func,
-    parameters: usize,
-    results: usize,
-}
-
 /// An instantiated module.
 pub(crate) struct Instance {
     store: Store<VmState>,
-    callbacks: HashMap<&'static str, Callback>,
+    /// Few enough that looking through them is quicker than hashing a name.
+    callbacks: Vec<(&'static str, Callback)>,
 }
 
 impl Instance {
@@ -55,16 +51,13 @@ impl Instance {
         let allocate = ["malloc", "proxy_on_memory_allocate"]
             .into_iter()
             .find_map(|name| instance.get_typed_func::<u32, u32>(&mut store, name).ok());
-        store.data_mut().allocate = allocate;
+        store.data_mut().allocate = allocate.map(Arc::new);
 
-        let mut callbacks = HashMap::new();
+        let mut callbacks = Vec::new();
         for name in CALLBACKS {
-            let Some(function) = instance.get_func(&mut store, name) else {
-                continue;
-            };
-            let ty = function.ty(&store);
-            let (parameters, results) = (ty.params().len(), ty.results().len());
-            callbacks.insert(name, Callback { function, parameters, results });
+            if let Some(function) = instance.get_func(&mut store, name) {
+                callbacks.push((name, Callback::new(function, &store)));
+            }
         }
         let mut instance = Instance { store, callbacks };
         if instance.has("_initialize") {
@@ -78,7 +71,7 @@ impl Instance {
 
     /// Whether the module exports this callback.
     pub(crate) fn has(&self, callback: &'static str) -> bool {
-        self.callbacks.contains_key(callback)
+        self.callbacks.iter().any(|(name, _)| *name == callback)
     }
 
     /// Calls a callback with `context` active; nothing happens, and nothing is returned, when it is not
@@ -89,22 +82,14 @@ impl Instance {
         callback: &'static str,
         arguments: &[u32],
     ) -> wasmtime::Result<Option<u32>> {
-        let Some(found) = self.callbacks.get(callback) else {
+        let Some((_, found)) = self.callbacks.iter().find(|(name, _)| *name == callback) else {
             return Ok(None);
         };
         let state = self.store.data_mut();
         state.current = context;
         state.effective = 0;
         state.stop_iteration = false;
-        let mut parameters = [const { Val::I32(0) }; 8];
-        let count = found.parameters.min(parameters.len());
-        for (parameter, argument) in parameters.iter_mut().zip(arguments) {
-            *parameter = Val::I32(argument.cast_signed());
-        }
-        let mut results = [const { Val::I32(0) }; 1];
-        let result_count = found.results.min(1);
-        found.function.call(&mut self.store, &parameters[..count], &mut results[..result_count])?;
-        Ok(results.first().filter(|_| result_count == 1).and_then(Val::i32).map(i32::cast_unsigned))
+        found.call(&mut self.store, arguments)
     }
 
     pub(crate) fn state(&self) -> &VmState {

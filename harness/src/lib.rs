@@ -66,9 +66,11 @@
 
 mod abi;
 mod body;
+mod callback;
 mod callouts;
 mod clock;
 mod core;
+mod counts;
 pub mod cuts;
 mod drive;
 mod error;

@@ -4,7 +4,7 @@
 //! in Envoy's stats. The numbers a plugin uses are per VM life and carry the type in their two lowest bits.
 //! Defining a name again gives another number for the same value.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::abi::Status;
@@ -31,8 +31,24 @@ pub struct Metrics {
 
 #[derive(Debug, Default)]
 struct Values {
-    numbers: BTreeMap<(Kind, Vec<u8>), u64>,
-    histograms: BTreeMap<Vec<u8>, Vec<u64>>,
+    /// Where each counter, gauge and histogram has its value.
+    places: BTreeMap<(Kind, Vec<u8>), usize>,
+    numbers: Vec<u64>,
+    histograms: Vec<Vec<u64>>,
+}
+
+impl Values {
+    /// Where the metric has its value, which it gets now if it has none.
+    fn place(&mut self, kind: Kind, name: &[u8]) -> usize {
+        let next = if kind == Kind::Histogram { self.histograms.len() } else { self.numbers.len() };
+        let place = *self.places.entry((kind, name.to_vec())).or_insert(next);
+        match kind {
+            Kind::Histogram if place == next => self.histograms.push(Vec::new()),
+            Kind::Counter | Kind::Gauge if place == next => self.numbers.push(0),
+            _ => {}
+        }
+        place
+    }
 }
 
 impl Metrics {
@@ -48,23 +64,24 @@ impl Metrics {
 
     /// The values recorded in a histogram, or nothing if no plugin defined it.
     pub fn histogram(&self, name: &str) -> Option<Vec<u64>> {
-        lock(&self.values).histograms.get(name.as_bytes()).cloned()
+        let values = lock(&self.values);
+        let place = *values.places.get(&(Kind::Histogram, name.as_bytes().to_vec()))?;
+        values.histograms.get(place).cloned()
     }
 
     /// The names of all metrics of all types, sorted.
     pub fn names(&self) -> Vec<String> {
         let values = lock(&self.values);
-        let numbers = values.numbers.keys().map(|(_, name)| name);
-        let mut names: Vec<_> = numbers
-            .chain(values.histograms.keys())
-            .map(|name| String::from_utf8_lossy(name).into())
-            .collect();
+        let names = values.places.keys().map(|(_, name)| String::from_utf8_lossy(name).into_owned());
+        let mut names: Vec<_> = names.collect();
         names.sort();
         names
     }
 
     fn number(&self, kind: Kind, name: &str) -> Option<u64> {
-        lock(&self.values).numbers.get(&(kind, name.as_bytes().to_vec())).copied()
+        let values = lock(&self.values);
+        let place = *values.places.get(&(kind, name.as_bytes().to_vec()))?;
+        values.numbers.get(place).copied()
     }
 }
 
@@ -72,30 +89,27 @@ impl Metrics {
 #[derive(Debug)]
 pub(crate) struct MetricTable {
     metrics: Metrics,
-    by_id: HashMap<u32, (Kind, Vec<u8>)>,
-    defined: u32,
+    /// By id without its type: what kind the metric has, and where its value is.
+    defined: Vec<(Kind, usize)>,
 }
 
 impl MetricTable {
     pub(crate) fn new(metrics: Metrics) -> Self {
-        MetricTable { metrics, by_id: HashMap::new(), defined: 0 }
+        MetricTable { metrics, defined: Vec::new() }
     }
 
     pub(crate) fn define(&mut self, kind: u32, name: &[u8]) -> Result<u32, Status> {
         let kind = Kind::from_abi(kind).ok_or(Status::BadArgument)?;
-        self.defined += 1;
-        let id = self.defined << 2 | kind as u32;
-        let mut values = lock(&self.metrics.values);
-        match kind {
-            Kind::Histogram => {
-                values.histograms.entry(name.to_vec()).or_default();
-            }
-            _ => {
-                values.numbers.entry((kind, name.to_vec())).or_default();
-            }
-        }
-        self.by_id.insert(id, (kind, name.to_vec()));
-        Ok(id)
+        let place = lock(&self.metrics.values).place(kind, name);
+        self.defined.push((kind, place));
+        Ok((self.defined.len() as u32) << 2 | kind as u32)
+    }
+
+    /// The metric with this id.
+    fn find(&self, id: u32) -> Result<(Kind, usize), Status> {
+        let index = (id >> 2).checked_sub(1).ok_or(Status::NotFound)?;
+        let known = self.defined.get(index as usize).filter(|(kind, _)| *kind as u32 == id & 3);
+        known.copied().ok_or(Status::NotFound)
     }
 
     pub(crate) fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
@@ -108,8 +122,9 @@ impl MetricTable {
     }
 
     pub(crate) fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
-        if let Some((Kind::Histogram, name)) = self.by_id.get(&id) {
-            lock(&self.metrics.values).histograms.entry(name.clone()).or_default().push(value);
+        if let (Kind::Histogram, place) = self.find(id)? {
+            let mut values = lock(&self.metrics.values);
+            values.histograms.get_mut(place).ok_or(Status::NotFound)?.push(value);
             return Ok(());
         }
         self.update(id, |kind, number| match kind {
@@ -120,10 +135,9 @@ impl MetricTable {
     }
 
     pub(crate) fn get(&self, id: u32) -> Result<u64, Status> {
-        match self.by_id.get(&id) {
-            None => Err(Status::NotFound),
-            Some((Kind::Histogram, _)) => Err(Status::BadArgument),
-            Some(key) => Ok(lock(&self.metrics.values).numbers.get(key).copied().unwrap_or_default()),
+        match self.find(id)? {
+            (Kind::Histogram, _) => Err(Status::BadArgument),
+            (_, place) => lock(&self.metrics.values).numbers.get(place).copied().ok_or(Status::NotFound),
         }
     }
 
@@ -132,11 +146,15 @@ impl MetricTable {
         id: u32,
         change: impl FnOnce(Kind, u64) -> Result<u64, Status>,
     ) -> Result<(), Status> {
-        let key = self.by_id.get(&id).ok_or(Status::NotFound)?;
+        let (kind, place) = self.find(id)?;
         let mut values = lock(&self.metrics.values);
-        let number = values.numbers.get(key).copied().unwrap_or_default();
-        let changed = change(key.0, number)?;
-        values.numbers.insert(key.clone(), changed);
+        // A histogram has no number of its own, and no change is right for it.
+        let mut none = 0;
+        let number = match kind {
+            Kind::Histogram => &mut none,
+            _ => values.numbers.get_mut(place).ok_or(Status::NotFound)?,
+        };
+        *number = change(kind, *number)?;
         Ok(())
     }
 }

@@ -71,6 +71,8 @@ pub struct VmOptions {
     pub clusters: Option<Vec<String>>,
     /// In which order a stream ends.
     pub finish_order: FinishOrder,
+    /// How many of the last host calls [`crate::Vm::trace`] gives. 0 keeps none and costs nothing.
+    pub trace_calls: usize,
 }
 
 impl Default for VmOptions {
@@ -87,6 +89,7 @@ impl Default for VmOptions {
             canary: true,
             clusters: None,
             finish_order: FinishOrder::default(),
+            trace_calls: 256,
         }
     }
 }

@@ -39,9 +39,6 @@ pub struct LogLine {
     pub context: u32,
 }
 
-/// Most host calls that are kept for a report.
-const TRACE_LENGTH: usize = 256;
-
 /// One host call, as [`crate::Vm::trace`] gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TracedCall {
@@ -53,22 +50,31 @@ pub struct TracedCall {
     pub status: Option<u32>,
 }
 
-/// Everything recorded about one VM over all its lives.
+/// Everything recorded about one VM over all its lives, but for the number of host calls ([`Counts`]).
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) logs: Vec<LogLine>,
-    pub(crate) hostcalls: BTreeMap<&'static str, u64>,
     pub(crate) foreign_calls: BTreeMap<String, u64>,
     pub(crate) trace: VecDeque<TracedCall>,
 }
 
 impl Records {
-    pub(crate) fn note_hostcall(&mut self, name: &'static str, context: u32) {
-        *self.hostcalls.entry(name).or_default() += 1;
-        if self.trace.len() == TRACE_LENGTH {
+    /// Keeps a host call, and of the earlier ones at most as many that there are `most` together.
+    pub(crate) fn note_hostcall(&mut self, name: &'static str, context: u32, most: usize) {
+        while self.trace.len() >= most {
             self.trace.pop_front();
         }
         self.trace.push_back(TracedCall { name, context, status: None });
+    }
+
+    pub(crate) fn note_foreign_call(&mut self, name: &[u8]) {
+        let name = String::from_utf8_lossy(name);
+        match self.foreign_calls.get_mut(name.as_ref()) {
+            Some(calls) => *calls += 1,
+            None => {
+                self.foreign_calls.insert(name.into_owned(), 1);
+            }
+        }
     }
 
     pub(crate) fn note_status(&mut self, status: u32) {

@@ -30,7 +30,7 @@ pub struct SharedData {
 
 #[derive(Debug, Default)]
 struct Store {
-    values: HashMap<Vec<u8>, (Vec<u8>, u32)>,
+    values: HashMap<Vec<u8>, (Arc<[u8]>, u32)>,
     last_cas: u32,
     forced_mismatches: u32,
 }
@@ -46,12 +46,17 @@ impl Store {
 impl SharedData {
     /// The value and number of `key`.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<(Vec<u8>, u32)> {
-        lock(&self.store).values.get(key.as_ref()).cloned()
+        self.get_shared(key.as_ref()).map(|(value, number)| (value.to_vec(), number))
+    }
+
+    /// As [`SharedData::get`], without a copy of the value.
+    pub(crate) fn get_shared(&self, key: &[u8]) -> Option<(Arc<[u8]>, u32)> {
+        lock(&self.store).values.get(key).cloned()
     }
 
     /// Writes `key` under the rules of the module documentation.
     pub fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, cas: u32) -> Result<(), CasMismatch> {
-        let (key, value) = (key.as_ref(), value.as_ref().to_vec());
+        let key = key.as_ref();
         let mut store = lock(&self.store);
         if cas != 0 && store.forced_mismatches > 0 {
             store.forced_mismatches -= 1;
@@ -61,8 +66,13 @@ impl SharedData {
         if held.is_some_and(|held| cas != 0 && cas != held) {
             return Err(CasMismatch);
         }
-        let number = store.next_cas();
-        store.values.insert(key.to_vec(), (value, number));
+        let written = (Arc::from(value.as_ref()), store.next_cas());
+        match store.values.get_mut(key) {
+            Some(entry) => *entry = written,
+            None => {
+                store.values.insert(key.to_vec(), written);
+            }
+        }
         Ok(())
     }
 

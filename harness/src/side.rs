@@ -6,6 +6,8 @@
 //! What always holds: bytes go on in the order they came and at most once; headers go on before the body and
 //! the body before trailers; once headers went on, later edits change only what the plugin reads back.
 
+use std::sync::Arc;
+
 use crate::body::Body;
 use crate::headers::HeaderMap;
 
@@ -39,19 +41,20 @@ pub(crate) struct Withheld {
 /// What went on to the next hop.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
-    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) headers: Option<Arc<HeaderMap>>,
     pub(crate) chunks: Vec<Vec<u8>>,
-    pub(crate) trailers: Option<HeaderMap>,
+    pub(crate) trailers: Option<Arc<HeaderMap>>,
     pub(crate) ended: bool,
 }
 
 /// One direction of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
-    headers: Option<HeaderMap>,
+    /// Shared with what went on until the plugin edits it.
+    headers: Option<Arc<HeaderMap>>,
     headers_open: bool,
     body: Body,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Arc<HeaderMap>>,
     trailers_open: bool,
     hold: Hold,
     received_end: bool,
@@ -88,7 +91,7 @@ impl Side {
     /// Headers arrive; returns how many.
     pub(crate) fn begin_headers(&mut self, headers: HeaderMap, end: bool) -> usize {
         let count = headers.len();
-        self.headers = Some(headers);
+        self.headers = Some(Arc::new(headers));
         self.headers_open = true;
         self.received_end = end;
         count
@@ -126,7 +129,7 @@ impl Side {
     /// Trailers arrive; returns how many.
     pub(crate) fn begin_trailers(&mut self, trailers: HeaderMap) -> usize {
         let count = trailers.len();
-        self.trailers = Some(trailers);
+        self.trailers = Some(Arc::new(trailers));
         self.trailers_open = true;
         self.received_end = true;
         count
@@ -175,7 +178,8 @@ impl Side {
         self.shut();
         self.hold = Hold::Open;
         self.received_end = true;
-        self.headers = Some(headers.clone());
+        let headers = Arc::new(headers);
+        self.headers = Some(Arc::clone(&headers));
         let chunks = if body.is_empty() { Vec::new() } else { vec![body] };
         self.sent = Sent { headers: Some(headers), chunks, trailers: None, ended: true };
     }
@@ -204,36 +208,36 @@ impl Side {
 
     /// Headers as the plugin may see them now.
     pub(crate) fn open_headers(&self) -> Option<&HeaderMap> {
-        self.headers.as_ref().filter(|_| self.headers_open)
+        self.headers.as_deref().filter(|_| self.headers_open)
     }
 
     /// Headers as the plugin may edit them now.
     pub(crate) fn open_headers_mut(&mut self) -> Option<&mut HeaderMap> {
-        self.headers.as_mut().filter(|_| self.headers_open)
+        self.headers.as_mut().filter(|_| self.headers_open).map(Arc::make_mut)
     }
 
     /// Trailers as the plugin may see them now.
     pub(crate) fn open_trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref().filter(|_| self.trailers_open)
+        self.trailers.as_deref().filter(|_| self.trailers_open)
     }
 
     /// Trailers as the plugin may edit them now; in the last body callback they are made if there are none.
     pub(crate) fn open_trailers_mut(&mut self) -> Option<&mut HeaderMap> {
         if self.trailers.is_none() && self.received_end && self.body.in_callback() {
-            self.trailers = Some(HeaderMap::new());
+            self.trailers = Some(Arc::default());
             self.trailers_open = true;
         }
-        self.trailers.as_mut().filter(|_| self.trailers_open)
+        self.trailers.as_mut().filter(|_| self.trailers_open).map(Arc::make_mut)
     }
 
     /// Headers as the access log sees them.
     pub(crate) fn logged_headers(&self) -> Option<&HeaderMap> {
-        self.headers.as_ref()
+        self.headers.as_deref()
     }
 
     /// Trailers as the access log sees them.
     pub(crate) fn logged_trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+        self.trailers.as_deref()
     }
 
     /// The body the plugin may see now.
@@ -305,7 +309,7 @@ mod tests {
         side.begin_body(b"two", true);
         side.open_trailers_mut().unwrap().add("t", "1");
         side.end_body(Verdict::Continue);
-        assert_eq!(side.sent().trailers, Some(HeaderMap::from(&[("t", "1")])));
+        assert_eq!(side.sent().trailers.as_deref(), Some(&HeaderMap::from(&[("t", "1")])));
     }
 
     proptest! {

@@ -4,12 +4,13 @@
 //! defers the effects of `proxy_send_local_response`, `proxy_continue_stream` and `proxy_close_stream` until
 //! the callback has returned, so they are queued here and carried out by `drive`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::{Memory, StoreLimits, TypedFunc};
 
 use crate::callouts::{HttpCall, HttpCallResponse};
+use crate::counts::{Counts, Slot};
 use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
 use crate::interleave;
@@ -21,7 +22,7 @@ use crate::queues::Registrant;
 use crate::random::Random;
 use crate::records::{LogLevel, LogLine, Records};
 use crate::shared_data::SharedData;
-use crate::stream_state::{Direction, SharedStream};
+use crate::stream_state::{Direction, SharedStream, StreamState};
 use crate::sync::lock;
 
 /// A context the guest knows by number.
@@ -77,10 +78,10 @@ pub(crate) struct VmState {
     pub(crate) generation: u64,
 
     pub(crate) memory: Option<Memory>,
-    pub(crate) allocate: Option<TypedFunc<u32, u32>>,
+    pub(crate) allocate: Option<Arc<TypedFunc<u32, u32>>>,
     pub(crate) limits: StoreLimits,
 
-    pub(crate) contexts: HashMap<u32, Context>,
+    pub(crate) contexts: BTreeMap<u32, Context>,
     last_context: u32,
     /// The context of the running callback.
     pub(crate) current: u32,
@@ -98,7 +99,8 @@ pub(crate) struct VmState {
     /// The HTTP call answer that is being delivered.
     pub(crate) answer: Option<HttpCallResponse>,
     pub(crate) status: (u32, String),
-    pub(crate) faults: Arc<Mutex<Plan>>,
+    pub(crate) faults: Arc<Plan>,
+    pub(crate) counts: Arc<Counts>,
 }
 
 /// What a new life of a VM is made from.
@@ -108,14 +110,15 @@ pub(crate) struct Birth {
     pub(crate) abi: AbiVersion,
     pub(crate) shared: SharedData,
     pub(crate) records: Arc<Mutex<Records>>,
-    pub(crate) faults: Arc<Mutex<Plan>>,
+    pub(crate) faults: Arc<Plan>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) serial: u64,
     pub(crate) generation: u64,
 }
 
 impl VmState {
     pub(crate) fn new(birth: Birth) -> Self {
-        let Birth { host, options, abi, shared, records, faults, serial, generation } = birth;
+        let Birth { host, options, abi, shared, records, faults, counts, serial, generation } = birth;
         // A reloaded VM must not repeat the random bytes of its former life.
         let random = Random::new(host.options.seed, serial.wrapping_shl(32) ^ generation);
         let limits = wasmtime::StoreLimitsBuilder::new().memory_size(options.memory_limit_bytes).build();
@@ -132,7 +135,7 @@ impl VmState {
             memory: None,
             allocate: None,
             limits,
-            contexts: HashMap::new(),
+            contexts: BTreeMap::new(),
             last_context: 0,
             current: 0,
             effective: 0,
@@ -144,6 +147,7 @@ impl VmState {
             answer: None,
             status: (0, String::new()),
             faults,
+            counts,
         }
     }
 
@@ -163,15 +167,19 @@ impl VmState {
         }
     }
 
-    /// The stream of the active context, if it is a stream context.
-    pub(crate) fn active_stream(&self) -> Option<SharedStream> {
-        self.stream(self.active())
-    }
-
     /// The stream of a context.
     pub(crate) fn stream(&self, context: u32) -> Option<SharedStream> {
+        self.stream_of(context).map(Arc::clone)
+    }
+
+    /// The stream of the active context as it stands, if it is a stream context.
+    pub(crate) fn lock_stream(&self) -> Option<MutexGuard<'_, StreamState>> {
+        self.stream_of(self.active()).map(|stream| lock(stream))
+    }
+
+    fn stream_of(&self, context: u32) -> Option<&SharedStream> {
         match self.contexts.get(&context)? {
-            Context::Stream { stream, .. } => Some(Arc::clone(stream)),
+            Context::Stream { stream, .. } => Some(stream),
             Context::Root(_) => None,
         }
     }
@@ -212,20 +220,16 @@ impl VmState {
     }
 
     /// Notes a host call, waits for its turn, and says how it begins.
-    pub(crate) fn enter_hostcall(&mut self, name: &'static str) -> Entry {
-        lock(&self.records).note_hostcall(name, self.current);
+    pub(crate) fn enter_hostcall(&mut self, name: &'static str, slot: Slot) -> Entry {
+        self.counts.note(slot);
+        if self.options.trace_calls > 0 {
+            lock(&self.records).note_hostcall(name, self.current, self.options.trace_calls);
+        }
         if interleave::before_hostcall(name) == interleave::Turn::Crash {
             return Entry::Crash;
         }
-        let faults = {
-            let mut plan = lock(&self.faults);
-            if plan.is_empty() {
-                return Entry::Go;
-            }
-            plan.hit(name)
-        };
         let mut entry = Entry::Go;
-        for fault in faults {
+        for fault in self.faults.hit(name) {
             match fault {
                 Fault::Trap => entry = Entry::Crash,
                 Fault::Status(status) => entry = Entry::Status(status),
@@ -233,5 +237,12 @@ impl VmState {
             }
         }
         entry
+    }
+
+    /// Notes what a host call gave.
+    pub(crate) fn leave_hostcall(&self, status: u32) {
+        if self.options.trace_calls > 0 {
+            lock(&self.records).note_status(status);
+        }
     }
 }

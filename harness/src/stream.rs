@@ -214,7 +214,7 @@ impl Stream {
 
     /// The request headers that went to the upstream; nothing while they are held.
     pub fn upstream_request_headers(&self) -> Option<HeaderMap> {
-        self.sent(Direction::Request, |sent| sent.headers.clone())
+        self.sent(Direction::Request, |sent| sent.headers.as_deref().cloned())
     }
 
     /// The request body that went to the upstream so far.
@@ -229,7 +229,7 @@ impl Stream {
 
     /// The request trailers that went to the upstream.
     pub fn upstream_request_trailers(&self) -> Option<HeaderMap> {
-        self.sent(Direction::Request, |sent| sent.trailers.clone())
+        self.sent(Direction::Request, |sent| sent.trailers.as_deref().cloned())
     }
 
     /// Whether the upstream has the whole request.
@@ -239,7 +239,7 @@ impl Stream {
 
     /// The response headers the client got; nothing while they are held.
     pub fn client_response_headers(&self) -> Option<HeaderMap> {
-        self.sent(Direction::Response, |sent| sent.headers.clone())
+        self.sent(Direction::Response, |sent| sent.headers.as_deref().cloned())
     }
 
     /// The response body the client got so far.
@@ -254,7 +254,7 @@ impl Stream {
 
     /// The response trailers the client got.
     pub fn client_response_trailers(&self) -> Option<HeaderMap> {
-        self.sent(Direction::Response, |sent| sent.trailers.clone())
+        self.sent(Direction::Response, |sent| sent.trailers.as_deref().cloned())
     }
 
     /// Whether the client has the whole response.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::callouts::{HttpCall, HttpCallResponse};
 use crate::core::VmCore;
+use crate::counts::Counts;
 use crate::error::{ConfigureError, Error};
 use crate::faults::Fault;
 use crate::host::HostShared;
@@ -29,14 +30,15 @@ pub(crate) struct VmShared {
     pub(crate) host: Arc<HostShared>,
     pub(crate) core: Mutex<VmCore>,
     records: Arc<Mutex<Records>>,
+    counts: Arc<Counts>,
 }
 
 impl Vm {
     pub(crate) fn start(host: Arc<HostShared>, module: Module, options: VmOptions) -> Result<Self, Error> {
         let shared_data = host.shared_data(&options.vm_id);
         let core = VmCore::start(Arc::clone(&host), module, options, shared_data)?;
-        let records = Arc::clone(&core.records);
-        Ok(Vm { shared: Arc::new(VmShared { host, core: Mutex::new(core), records }) })
+        let (records, counts) = (Arc::clone(&core.records), Arc::clone(&core.counts));
+        Ok(Vm { shared: Arc::new(VmShared { host, core: Mutex::new(core), records, counts }) })
     }
 
     /// Starts and configures a plugin in this VM. A failed VM is reloaded first if its policy allows;
@@ -153,7 +155,7 @@ impl Vm {
         lock_vm(&self.shared.core).plan_fault(name, after, fault);
     }
 
-    /// The last host calls (at most 256), oldest first, over all lives.
+    /// The last host calls (at most [`VmOptions::trace_calls`]), oldest first, over all lives.
     pub fn trace(&self) -> Vec<TracedCall> {
         lock(&self.shared.records).trace.iter().copied().collect()
     }
@@ -185,7 +187,7 @@ impl Vm {
 
     /// How often each host function was called, over all lives.
     pub fn hostcalls(&self) -> BTreeMap<&'static str, u64> {
-        lock(&self.shared.records).hostcalls.clone()
+        self.shared.counts.by_name()
     }
 
     /// How often a foreign function was called, known or not.

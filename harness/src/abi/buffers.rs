@@ -6,7 +6,6 @@ use super::{Call, Fail, Status, hostcall};
 use crate::body::window;
 use crate::state::VmState;
 use crate::stream_state::Direction;
-use crate::sync::lock;
 
 #[derive(Clone, Copy)]
 enum Buffer {
@@ -37,8 +36,8 @@ impl Buffer {
 fn with_buffer<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(&[u8]) -> R) -> Result<R, Fail> {
     let state = call.state();
     Ok(match Buffer::from_abi(number)? {
-        Buffer::Body(direction) => match state.active_stream() {
-            Some(stream) => use_it(lock(&stream).side(direction).body().visible()),
+        Buffer::Body(direction) => match state.lock_stream() {
+            Some(mut stream) => use_it(stream.side(direction).body().visible()),
             None => use_it(&[]),
         },
         Buffer::Never => use_it(&[]),
@@ -69,14 +68,14 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "proxy_set_buffer_bytes",
         |call, buffer: u32, start: u32, length: u32, value: u32, value_len: u32| {
             let buffer = Buffer::from_abi(buffer)?;
-            let value = call.read(value, value_len)?;
+            let (guest, state) = call.guest()?;
+            let value = guest.bytes(value, value_len)?;
             // Only bodies can be written.
             let Buffer::Body(direction) = buffer else {
                 return Err(Status::BadArgument.into());
             };
-            let stream = call.state().active_stream().ok_or(Status::BadArgument)?;
-            let mut stream = lock(&stream);
-            Ok(stream.side(direction).body_mut().write(start as usize, length as usize, &value)?)
+            let mut stream = state.lock_stream().ok_or(Status::BadArgument)?;
+            Ok(stream.side(direction).body_mut().write(start as usize, length as usize, value)?)
         }
     );
     Ok(())

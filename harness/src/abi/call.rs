@@ -2,8 +2,8 @@
 
 use wasmtime::Caller;
 
+use crate::counts::Slot;
 use crate::state::{Entry, VmState};
-use crate::sync::lock;
 
 /// Status codes of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,17 @@ impl From<OutOfBounds> for Fail {
     }
 }
 
+/// The guest's memory.
+pub(crate) struct Guest<'a>(&'a mut [u8]);
+
+impl Guest<'_> {
+    /// Bytes of the guest, where they lie.
+    pub(crate) fn bytes(&self, at: u32, len: u32) -> Result<&[u8], OutOfBounds> {
+        let end = (at as usize).checked_add(len as usize).ok_or(OutOfBounds)?;
+        self.0.get(at as usize..end).ok_or(OutOfBounds)
+    }
+}
+
 /// The result of a host function's body.
 pub(crate) type Outcome = Result<(), Fail>;
 
@@ -54,10 +65,11 @@ impl Call<'_> {
     pub(crate) fn run(
         caller: Caller<'_, VmState>,
         name: &'static str,
+        slot: Slot,
         body: impl FnOnce(&mut Call<'_>) -> Outcome,
     ) -> wasmtime::Result<u32> {
         let mut call = Call { caller };
-        let status = match call.state_mut().enter_hostcall(name) {
+        let status = match call.state_mut().enter_hostcall(name, slot) {
             Entry::Crash => return Err(wasmtime::Error::msg(format!("injected trap in {name}"))),
             Entry::Status(status) => status,
             Entry::Go => match body(&mut call) {
@@ -66,7 +78,7 @@ impl Call<'_> {
                 Err(Fail::Trap(trap)) => return Err(trap),
             },
         };
-        lock(&call.state().records).note_status(status);
+        call.state().leave_hostcall(status);
         Ok(status)
     }
 
@@ -76,6 +88,13 @@ impl Call<'_> {
 
     pub(crate) fn state_mut(&mut self) -> &mut VmState {
         self.caller.data_mut()
+    }
+
+    /// The guest's memory and the state behind the call, for functions that need no copy of their arguments.
+    pub(crate) fn guest(&mut self) -> Result<(Guest<'_>, &mut VmState), OutOfBounds> {
+        let memory = self.state().memory.ok_or(OutOfBounds)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut self.caller);
+        Ok((Guest(bytes), state))
     }
 
     /// Copies bytes out of the guest.

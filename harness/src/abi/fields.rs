@@ -9,7 +9,6 @@ use crate::headers::HeaderMap;
 use crate::module::AbiVersion;
 use crate::state::VmState;
 use crate::stream_state::{Direction, StreamMap};
-use crate::sync::lock;
 
 #[derive(Clone, Copy)]
 enum Map {
@@ -42,14 +41,14 @@ struct Sight<'a> {
 }
 
 fn look<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(Sight<'_>) -> R) -> Result<R, Fail> {
-    let state = call.state();
+    look_at(call.state(), number, use_it)
+}
+
+fn look_at<R>(state: &VmState, number: u32, use_it: impl FnOnce(Sight<'_>) -> R) -> Result<R, Fail> {
     let answer = state.answer.as_ref();
     Ok(match Map::from_abi(number)? {
-        Map::Stream(map) => match state.active_stream() {
-            Some(stream) => {
-                let stream = lock(&stream);
-                use_it(Sight { map: stream.readable(map), in_log: stream.in_log })
-            }
+        Map::Stream(map) => match state.lock_stream() {
+            Some(stream) => use_it(Sight { map: stream.readable(map), in_log: stream.in_log }),
             None => use_it(Sight { map: None, in_log: false }),
         },
         Map::AnswerHeaders => use_it(Sight { map: answer.map(|answer| &answer.headers), in_log: false }),
@@ -58,13 +57,12 @@ fn look<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(Sight<'_>) -> R) ->
     })
 }
 
-fn edit(call: &mut Call<'_>, number: u32, change: impl FnOnce(&mut HeaderMap)) -> Result<(), Fail> {
+fn edit(state: &VmState, number: u32, change: impl FnOnce(&mut HeaderMap)) -> Result<(), Fail> {
     // Answers and metadata are read-only.
     let Map::Stream(map) = Map::from_abi(number)? else {
         return Err(Status::BadArgument.into());
     };
-    let stream = call.state().active_stream().ok_or(Status::BadArgument)?;
-    let mut stream = lock(&stream);
+    let mut stream = state.lock_stream().ok_or(Status::BadArgument)?;
     change(stream.writable(map).ok_or(Status::BadArgument)?);
     Ok(())
 }
@@ -77,9 +75,10 @@ fn get_value(
     out: u32,
     out_len: u32,
 ) -> Result<(), Fail> {
-    let key = call.read(key, key_len)?;
-    let value = look(call, map, |sight| match sight.map {
-        Some(map) => map.get(&key).map(<[u8]>::to_vec).ok_or(Status::NotFound),
+    let (guest, state) = call.guest()?;
+    let key = guest.bytes(key, key_len)?;
+    let value = look_at(state, map, |sight| match sight.map {
+        Some(map) => map.get(key).map(<[u8]>::to_vec).ok_or(Status::NotFound),
         None if sight.in_log => Err(Status::NotFound),
         None => Err(Status::BadArgument),
     })?;
@@ -102,10 +101,10 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         call.hand_over(&wire, out, out_len)
     });
     hostcall!(linker, "env", "proxy_set_header_map_pairs", |call, map: u32, wire: u32, wire_len: u32| {
-        let wire = call.read(wire, wire_len)?;
+        let (guest, state) = call.guest()?;
         // cpp-host takes a damaged map for an empty one, and so clears what was there.
-        let pairs = HeaderMap::decode(&wire).unwrap_or_default();
-        edit(call, map, |map| *map = pairs)
+        let pairs = HeaderMap::decode(guest.bytes(wire, wire_len)?).unwrap_or_default();
+        edit(state, map, |map| *map = pairs)
     });
     hostcall!(
         linker,
@@ -120,8 +119,9 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_add_header_map_value",
         |call, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
-            let (key, value) = (call.read(key, key_len)?, call.read(value, value_len)?);
-            edit(call, map, |map| map.add(key, value))
+            let (guest, state) = call.guest()?;
+            let (key, value) = (guest.bytes(key, key_len)?, guest.bytes(value, value_len)?);
+            edit(state, map, |map| map.add(key, value))
         }
     );
     hostcall!(
@@ -129,13 +129,15 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_replace_header_map_value",
         |call, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
-            let (key, value) = (call.read(key, key_len)?, call.read(value, value_len)?);
-            edit(call, map, |map| map.set(key, value))
+            let (guest, state) = call.guest()?;
+            let (key, value) = (guest.bytes(key, key_len)?, guest.bytes(value, value_len)?);
+            edit(state, map, |map| map.set(key, value))
         }
     );
     hostcall!(linker, "env", "proxy_remove_header_map_value", |call, map: u32, key: u32, key_len: u32| {
-        let key = call.read(key, key_len)?;
-        edit(call, map, |map| map.remove(key))
+        let (guest, state) = call.guest()?;
+        let key = guest.bytes(key, key_len)?;
+        edit(state, map, |map| map.remove(key))
     });
     Ok(())
 }

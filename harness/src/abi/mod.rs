@@ -26,7 +26,8 @@ macro_rules! hostcall {
             $module,
             $name,
             |caller: wasmtime::Caller<'_, $crate::state::VmState>, $($argument: $type),*| {
-                $crate::abi::Call::run(caller, $name, |$call| $body)
+                const SLOT: $crate::counts::Slot = $crate::counts::Slot::of($name);
+                $crate::abi::Call::run(caller, $name, SLOT, |$call| $body)
             },
         )?
     };

@@ -7,8 +7,8 @@ use crate::state::VmState;
 use crate::sync::lock;
 
 fn clear_route_cache(call: &mut Call<'_>) {
-    if let Some(stream) = call.state().active_stream() {
-        lock(&stream).route_cache_clears += 1;
+    if let Some(mut stream) = call.state().lock_stream() {
+        stream.route_cache_clears += 1;
     }
 }
 
@@ -21,8 +21,7 @@ fn identity(state: &VmState, path: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn call_foreign(call: &mut Call<'_>, name: &[u8], out: u32, out_len: u32) -> Outcome {
-    let text = String::from_utf8_lossy(name).into_owned();
-    *lock(&call.state().records).foreign_calls.entry(text).or_default() += 1;
+    lock(&call.state().records).note_foreign_call(name);
     if name != b"clear_route_cache" {
         return Err(Status::NotFound.into());
     }
@@ -42,10 +41,10 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_get_property",
         |call, path: u32, path_len: u32, out: u32, out_len: u32| {
-            let path = call.read(path, path_len)?;
-            let state = call.state();
-            let of_stream = state.active_stream().and_then(|stream| lock(&stream).property(&path));
-            let value = of_stream.or_else(|| identity(state, &path)).ok_or(Status::NotFound)?;
+            let (guest, state) = call.guest()?;
+            let path = guest.bytes(path, path_len)?;
+            let of_stream = state.lock_stream().and_then(|stream| stream.property(path));
+            let value = of_stream.or_else(|| identity(state, path)).ok_or(Status::NotFound)?;
             call.hand_over(&value, out, out_len)
         }
     );
@@ -54,10 +53,11 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_set_property",
         |call, path: u32, path_len: u32, value: u32, value_len: u32| {
-            let (path, value) = (call.read(path, path_len)?, call.read(value, value_len)?);
+            let (guest, state) = call.guest()?;
+            let (path, value) = (guest.bytes(path, path_len)?, guest.bytes(value, value_len)?);
             // Filter state belongs to a stream; a root context has none.
-            let stream = call.state().active_stream().ok_or(Status::NotFound)?;
-            lock(&stream).properties.set_filter_state(&path, value);
+            let mut stream = state.lock_stream().ok_or(Status::NotFound)?;
+            stream.properties.set_filter_state(path, value.to_vec());
             Ok(())
         }
     );

@@ -11,8 +11,9 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_get_shared_data",
         |call, key: u32, key_len: u32, out: u32, out_len: u32, out_cas: u32| {
-            let key = call.read(key, key_len)?;
-            let (value, cas) = call.state().shared.get(key).ok_or(Status::NotFound)?;
+            let (guest, state) = call.guest()?;
+            let key = guest.bytes(key, key_len)?;
+            let (value, cas) = state.shared.get_shared(key).ok_or(Status::NotFound)?;
             call.hand_over(&value, out, out_len)?;
             Ok(call.write_u32(out_cas, cas)?)
         }
@@ -22,8 +23,9 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_set_shared_data",
         |call, key: u32, key_len: u32, value: u32, value_len: u32, cas: u32| {
-            let (key, value) = (call.read(key, key_len)?, call.read(value, value_len)?);
-            Ok(call.state().shared.set(key, value, cas).map_err(|_| Status::CasMismatch)?)
+            let (guest, state) = call.guest()?;
+            let (key, value) = (guest.bytes(key, key_len)?, guest.bytes(value, value_len)?);
+            Ok(state.shared.set(key, value, cas).map_err(|_| Status::CasMismatch)?)
         }
     );
     hostcall!(linker, "env", "proxy_register_shared_queue", |call, name: u32, name_len: u32, out: u32| {
