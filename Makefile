@@ -47,9 +47,8 @@ policy:
 
 # Send five million sessions through the core and through the module, and check that memory stays bounded (half an hour).
 soak: wasm
-	$(CARGO) build --release --workspace --bin soak
-	target/release/soak core 5000000
-	target/release/soak filter 5000000
+	$(CARGO) build --release --workspace --bins
+	target/release/seqroute-harness soak
 
 # Try to overspend budgets: 100,000 turns with faults through real Envoy, beside a post-hoc checker.
 load: wasm envoy

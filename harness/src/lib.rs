@@ -106,6 +106,7 @@ pub use faults::Fault;
 pub use headers::HeaderMap;
 pub use host::Host;
 pub use interleave::{FailingSeed, Interleaving, Schedule, ScheduledCall, search};
+pub use link::Import;
 pub use local_reply::{LocalResponse, ReplyOrigin};
 pub use metrics::Metrics;
 pub use module::{AbiVersion, Module, ModuleCache};

@@ -11,11 +11,23 @@ use crate::{abi, wasi};
 
 const UNIMPLEMENTED: u32 = abi::Status::Unimplemented as u32;
 
-/// Links `module` with every function it imports.
-pub(crate) fn link(module: &wasmtime::Module) -> wasmtime::Result<InstancePre<VmState>> {
+/// A function that a module imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The module it is imported from: `env`, `wasi_snapshot_preview1` or `wasi_unstable`.
+    pub module: String,
+    /// Its name.
+    pub name: String,
+    /// Whether the host does something in it. Other functions are there and answer "unimplemented".
+    pub implemented: bool,
+}
+
+/// Links `module` with every function it imports, and tells which these are.
+pub(crate) fn link(module: &wasmtime::Module) -> wasmtime::Result<(InstancePre<VmState>, Vec<Import>)> {
     let mut linker = Linker::new(module.engine());
     abi::define(&mut linker)?;
     wasi::define(&mut linker)?;
+    let mut imports = Vec::new();
     for import in module.imports() {
         let ExternType::Func(ty) = import.ty() else {
             continue;
@@ -32,9 +44,11 @@ pub(crate) fn link(module: &wasmtime::Module) -> wasmtime::Result<InstancePre<Vm
         };
         // The linker refuses a name that is already taken, which is how known functions keep their
         // definition.
-        let _ = linker.func_new(import.module(), import.name(), ty, stub);
+        let implemented = linker.func_new(import.module(), import.name(), ty, stub).is_err();
+        let (module, name) = (import.module().to_owned(), import.name().to_owned());
+        imports.push(Import { module, name, implemented });
     }
-    linker.instantiate_pre(module)
+    Ok((linker.instantiate_pre(module)?, imports))
 }
 
 fn stub_result(ty: &ValType, code: u32) -> Val {

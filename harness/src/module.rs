@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstancePre};
 
 use crate::error::Error;
-use crate::link::link;
+use crate::link::{Import, link};
 use crate::state::VmState;
 
 /// The ABI version a module declares.
@@ -77,6 +77,7 @@ pub struct Module {
 struct Inner {
     engine: Engine,
     linked: InstancePre<VmState>,
+    imports: Vec<Import>,
     abi: AbiVersion,
 }
 
@@ -106,13 +107,18 @@ impl Module {
         if !exported("malloc") && !exported("proxy_on_memory_allocate") {
             return Err(wasmtime::Error::msg("neither malloc nor proxy_on_memory_allocate is exported"));
         }
-        let linked = link(&module)?;
-        Ok(Module { inner: Arc::new(Inner { engine, linked, abi }) })
+        let (linked, imports) = link(&module)?;
+        Ok(Module { inner: Arc::new(Inner { engine, linked, imports, abi }) })
     }
 
     /// The ABI version the module declares.
     pub fn abi_version(&self) -> AbiVersion {
         self.inner.abi
+    }
+
+    /// The functions the module imports, in its order.
+    pub fn imports(&self) -> &[Import] {
+        &self.inner.imports
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -1,0 +1,188 @@
+//! `seqroute-harness conformance`: what a proxy would do to a module, done to it one after the other.
+//!
+//! Each check has a host of its own, so that one failure does not spoil the next. A check fails when the plugin does
+//! what no proxy forgives (it does not load, refuses its configuration, traps, leaks a little on every request); it
+//! warns where a plugin works here and may not elsewhere. Whether the plugin does its *work* is for its own tests.
+
+mod checks;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use comfy_table::Table;
+use seqroute_harness::{AbiVersion, Module};
+use serde::Serialize;
+
+use crate::target;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The module.
+    #[arg(value_name = "WASM")]
+    module: PathBuf,
+    /// Plugin configuration, any bytes; without it none.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// VM configuration, any bytes; without it none.
+    #[arg(long, value_name = "FILE")]
+    vm_config: Option<PathBuf>,
+    /// Request body; without it a short chat request.
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// Path of the requests.
+    #[arg(long, default_value = "/v1/chat/completions")]
+    path: String,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is checked, and with what.
+struct Subject {
+    module: Module,
+    configuration: Vec<u8>,
+    vm_configuration: Vec<u8>,
+    body: Vec<u8>,
+    path: String,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Passed,
+    Warning,
+    Failed,
+}
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+struct Line {
+    check: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedImport {
+    module: String,
+    name: String,
+    implemented: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    module: String,
+    abi: Option<&'static str>,
+    passed: bool,
+    checks: Vec<Line>,
+    imports: Vec<ReportedImport>,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<ExitCode> {
+        ensure!(self.module.is_file(), "{}: no such module", self.module.display());
+        let read = |path: &Option<PathBuf>| match path {
+            Some(path) => std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display())),
+            None => Ok(Vec::new()),
+        };
+        let (configuration, vm_configuration) = (read(&self.config)?, read(&self.vm_config)?);
+        let body = match &self.body {
+            Some(_) => read(&self.body)?,
+            None => br#"{"model":"auto","messages":[{"role":"user","content":"hello"}]}"#.to_vec(),
+        };
+        let module = self.module.display().to_string();
+        let report = match target::load(&self.module) {
+            Err(error) => {
+                let detail = format!("{:#}", error.root_cause());
+                let line = Line { check: "loads and links", verdict: Verdict::Failed, detail };
+                Report { module, abi: None, passed: false, checks: vec![line], imports: Vec::new() }
+            }
+            Ok(loaded) => {
+                let path = self.path.clone();
+                report(module, &Subject { module: loaded, configuration, vm_configuration, body, path })
+            }
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print(&report);
+        }
+        Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn report(module: String, subject: &Subject) -> Report {
+    let abi = match subject.module.abi_version() {
+        AbiVersion::V0_1_0 => "0.1.0",
+        AbiVersion::V0_2_0 => "0.2.0",
+        AbiVersion::V0_2_1 => "0.2.1",
+    };
+    let imports: Vec<ReportedImport> = subject
+        .module
+        .imports()
+        .iter()
+        .map(|import| ReportedImport {
+            module: import.module.clone(),
+            name: import.name.clone(),
+            implemented: import.implemented,
+        })
+        .collect();
+    let loads = Line { check: "loads and links", verdict: Verdict::Passed, detail: format!("ABI {abi}") };
+    let mut checks = vec![loads, line_of_imports(&imports)];
+    for (check, run) in checks::ALL {
+        let (verdict, detail) = match run(subject) {
+            Ok(checks::Passed::Well(detail)) => (Verdict::Passed, detail),
+            Ok(checks::Passed::But(detail)) => (Verdict::Warning, detail),
+            Err(error) => (Verdict::Failed, format!("{error:#}")),
+        };
+        let stop = check == checks::CONFIGURES && verdict == Verdict::Failed;
+        checks.push(Line { check, verdict, detail });
+        if stop {
+            // Without a configured plugin every other check says the same.
+            break;
+        }
+    }
+    let passed = checks.iter().all(|line| line.verdict != Verdict::Failed);
+    Report { module, abi: Some(abi), passed, checks, imports }
+}
+
+fn line_of_imports(imports: &[ReportedImport]) -> Line {
+    let missing: Vec<_> =
+        imports.iter().filter(|import| !import.implemented).map(|import| import.name.as_str()).collect();
+    let (verdict, detail) = match missing.as_slice() {
+        [] => (Verdict::Passed, format!("all {} imported functions are implemented", imports.len())),
+        missing => (Verdict::Warning, format!("answered with \"unimplemented\": {}", missing.join(", "))),
+    };
+    Line { check: "imports are known", verdict, detail }
+}
+
+fn print(report: &Report) {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_header(["check", "", "found"]);
+    for line in &report.checks {
+        let verdict = match line.verdict {
+            Verdict::Passed => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED",
+        };
+        // One line per check; traps bring their backtrace, which JSON shows whole.
+        let detail = line.detail.lines().next().unwrap_or_default();
+        table.add_row([line.check, verdict, detail]);
+    }
+    println!("{table}\n");
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_header(["import", "from", "host"]);
+    for import in &report.imports {
+        let host = if import.implemented { "implemented" } else { "unimplemented" };
+        table.add_row([import.name.as_str(), import.module.as_str(), host]);
+    }
+    if !report.imports.is_empty() {
+        println!("{table}");
+    }
+    println!("{}: {}", report.module, if report.passed { "passed" } else { "FAILED" });
+}

@@ -1,0 +1,76 @@
+//! The users' messages of a session file, which the trainer's reader counts and does not keep.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use seqroute::compression::Compression;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Texts by `prompt_id`.
+pub type Prompts = HashMap<String, String>;
+
+#[derive(Deserialize)]
+struct Prompt {
+    prompt_id: String,
+    prompt: String,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    turns: Vec<Turn>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    prompt_id: Option<String>,
+    text: Option<Value>,
+}
+
+fn lines(path: &Path) -> Result<Lines<BufReader<Box<dyn Read>>>> {
+    let open = || Compression::of(path).reader(File::open(path)?);
+    let source = open().with_context(|| format!("{}: cannot be read", path.display()))?;
+    Ok(BufReader::new(source).lines())
+}
+
+/// Reads files of `{"prompt_id": …, "prompt": …}` lines.
+pub fn read_prompts(paths: &[PathBuf]) -> Result<Prompts> {
+    let mut prompts = Prompts::new();
+    for path in paths {
+        for (number, line) in lines(path)?.enumerate() {
+            let place = || format!("{}:{}", path.display(), number + 1);
+            let Prompt { prompt_id, prompt } =
+                serde_json::from_str(&line.with_context(place)?).with_context(place)?;
+            prompts.insert(prompt_id, prompt);
+        }
+    }
+    Ok(prompts)
+}
+
+/// The messages of a session file, session by session.
+pub struct Texts<'a> {
+    lines: Lines<BufReader<Box<dyn Read>>>,
+    prompts: &'a Prompts,
+}
+
+impl<'a> Texts<'a> {
+    /// Opens a session file.
+    pub fn open(path: &Path, prompts: &'a Prompts) -> Result<Self> {
+        Ok(Texts { lines: lines(path)?, prompts })
+    }
+
+    /// The messages of the next session, one per turn, `None` where the text is not known. Called after the
+    /// trainer's reader has found that session to be one.
+    pub fn next_session(&mut self) -> Result<Vec<Option<String>>> {
+        let Some(line) = self.lines.next() else { return Ok(Vec::new()) };
+        let session: Session = serde_json::from_str(&line?)?;
+        let text = |turn: Turn| match turn.text {
+            Some(Value::String(text)) => Some(text),
+            _ => turn.prompt_id.and_then(|id| self.prompts.get(&id).cloned()),
+        };
+        Ok(session.turns.into_iter().map(text).collect())
+    }
+}

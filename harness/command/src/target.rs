@@ -1,0 +1,127 @@
+//! Which module is played, and under which configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, Vm, VmOptions};
+use serde_json::Value;
+
+/// Where `make wasm` puts the filter, seen from the repository.
+const BUILT: &str = "target/wasm32-wasip1/wasm/seqroute_filter.wasm";
+/// The configuration that ships, and the policy that ships with it.
+const SHIPPED_CONFIG: &str = include_str!("../../../envoy/plugin.json");
+const SHIPPED_POLICY: &[u8] = include_bytes!("../../../envoy/policy/default.nnef.tar");
+/// Names the shared data and the root context.
+pub const ID: &str = "seqroute";
+/// When the virtual clock starts: ms since the epoch.
+pub const START_MS: u64 = 1_800_000_000_000;
+
+/// The module.
+#[derive(Debug, Args)]
+pub struct ModuleArgument {
+    /// The module; without it $SEQROUTE_WASM, else where `make wasm` puts the filter.
+    #[arg(long, value_name = "WASM")]
+    module: Option<PathBuf>,
+}
+
+impl ModuleArgument {
+    /// Where the module is.
+    pub fn path(&self) -> PathBuf {
+        let named = self.module.clone().or_else(|| std::env::var_os("SEQROUTE_WASM").map(PathBuf::from));
+        named.unwrap_or_else(|| PathBuf::from(BUILT))
+    }
+
+    /// Compiles the module, or takes what an earlier run compiled.
+    pub fn load(&self) -> Result<Module> {
+        let path = self.path();
+        ensure!(path.is_file(), "{}: no such module; name one with --module, or `make wasm`", path.display());
+        load(&path)
+    }
+}
+
+/// Compiles a module, or takes what an earlier run compiled.
+pub fn load(path: &Path) -> Result<Module> {
+    Module::from_file(path, ModuleCache::in_target_dir()).with_context(|| path.display().to_string())
+}
+
+/// The configuration of the filter.
+#[derive(Debug, Args)]
+pub struct SettingsArguments {
+    /// Plugin configuration, JSON; without it the shipped one.
+    #[arg(long, value_name = "JSON")]
+    config: Option<PathBuf>,
+    /// Policy archive; without it, and without --config, the shipped one.
+    #[arg(long, value_name = "TAR")]
+    policy: Option<PathBuf>,
+}
+
+impl SettingsArguments {
+    /// The configuration with the policy in it, changed by `change` and checked as the filter checks it.
+    pub fn read(&self, change: impl FnOnce(&mut Value)) -> Result<Value> {
+        let mut settings = match &self.config {
+            Some(path) => read_json(path)?,
+            None => shipped(),
+        };
+        ensure!(settings.is_object(), "plugin configuration: found no JSON object");
+        change(&mut settings);
+        let policy = match &self.policy {
+            Some(path) => {
+                settings["strategy"] = "policy".into();
+                Some(std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?)
+            }
+            None => {
+                (self.config.is_none() && settings["strategy"] == "policy").then(|| SHIPPED_POLICY.to_vec())
+            }
+        };
+        with_policy(&settings, policy.as_deref())
+    }
+}
+
+/// The shipped configuration, without its policy.
+pub fn shipped() -> Value {
+    serde_json::from_str(SHIPPED_CONFIG).unwrap_or_default()
+}
+
+/// The shipped policy.
+pub fn shipped_policy() -> &'static [u8] {
+    SHIPPED_POLICY
+}
+
+/// A configuration with its policy, checked as the filter checks it.
+pub fn with_policy(settings: &Value, policy: Option<&[u8]>) -> Result<Value> {
+    let text = seqroute::deploy::plugin_config(&settings.to_string(), policy).map_err(anyhow::Error::msg)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{}: no JSON", path.display()))
+}
+
+/// A host with one configured plugin in one VM.
+pub struct Worker {
+    /// The host.
+    pub host: Host,
+    /// The VM.
+    pub vm: Vm,
+    /// The plugin.
+    pub plugin: Plugin,
+}
+
+impl Worker {
+    /// Starts a VM as Envoy runs the filter, and configures the plugin. `trace_calls`: how many of the last host
+    /// calls are kept.
+    pub fn start(module: &Module, configuration: impl AsRef<[u8]>, trace_calls: usize) -> Result<Worker> {
+        let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
+        let vm = host.vm(module, VmOptions { trace_calls, ..options() })?;
+        let plugin = vm.plugin(ID, configuration)?;
+        Ok(Worker { host, vm, plugin })
+    }
+}
+
+/// How Envoy runs the filter.
+pub fn options() -> VmOptions {
+    VmOptions { vm_id: ID.to_owned(), allow_on_headers_stop_iteration: true, ..VmOptions::default() }
+}
