@@ -42,6 +42,13 @@ impl HostShared {
     }
 }
 
+impl Default for Host {
+    /// A host with default options.
+    fn default() -> Self {
+        Host::new(HostOptions::default())
+    }
+}
+
 impl Host {
     /// A host without VMs.
     pub fn new(options: HostOptions) -> Self {

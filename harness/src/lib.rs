@@ -64,6 +64,10 @@
 //! - gRPC calls, TCP streams and foreign functions other than `clear_route_cache` are not built.
 //! - A plugin that never returns hangs the test: there is no fuel and no deadline, as in Envoy.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod abi;
 mod body;
 mod callback;
@@ -74,6 +78,7 @@ mod counts;
 pub mod cuts;
 mod drive;
 mod error;
+mod exchange;
 mod faults;
 mod headers;
 mod host;
@@ -102,6 +107,7 @@ mod wasi;
 pub use callouts::{HttpCall, HttpCallResponse};
 pub use clock::Clock;
 pub use error::{ConfigureError, ConfigureFailure, Error};
+pub use exchange::Exchange;
 pub use faults::Fault;
 pub use headers::HeaderMap;
 pub use host::Host;

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstancePre};
 
@@ -50,10 +51,7 @@ impl ModuleCache {
     /// Keeps compiled code in the cargo target directory the running program lies in, so that `cargo clean`
     /// removes it; in the system's temporary directory for a program that lies elsewhere.
     pub fn in_target_dir() -> Self {
-        let program = std::env::current_exe().unwrap_or_default();
-        let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
-        let base = target.map(Path::to_path_buf).unwrap_or_else(std::env::temp_dir);
-        ModuleCache::dir(base.join("wasm-cache"))
+        ModuleCache::dir(target_dir().unwrap_or_else(std::env::temp_dir).join("wasm-cache"))
     }
 
     fn open(&self) -> wasmtime::Result<Option<Cache>> {
@@ -66,6 +64,26 @@ impl ModuleCache {
         config.with_directory(directory.canonicalize()?);
         Cache::new(config).map(Some)
     }
+}
+
+/// The cargo target directory the running program lies in.
+fn target_dir() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
+}
+
+/// Files of this name in `<target>/wasm32-*/<profile>/`, with the time of their last change.
+fn wasm_files(target: &Path, file: &str) -> Vec<(PathBuf, SystemTime)> {
+    let entries = |directory: PathBuf| std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries(target.to_owned())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("wasm32-"))
+        .flat_map(|platform| entries(platform.path()))
+        .filter_map(|profile| {
+            let path = profile.path().join(file);
+            let modified = path.metadata().ok()?.modified().ok()?;
+            Some((path, modified))
+        })
+        .collect()
 }
 
 /// A compiled and linked plugin module; clones share it.
@@ -88,6 +106,19 @@ impl Module {
         let bytes =
             std::fs::read(path).map_err(|error| Error::Load(format!("{}: {error}", path.display())))?;
         Module::from_bytes(&bytes, cache)
+    }
+
+    /// Takes the module that cargo built last of the package `name`, in the target directory the running test lies
+    /// in: of any wasm target and any profile. The test does not build it.
+    pub fn built(name: &str) -> Result<Self, Error> {
+        let target = target_dir().unwrap_or_default();
+        let file = format!("{}.wasm", name.replace('-', "_"));
+        let newest = wasm_files(&target, &file).into_iter().max_by_key(|(_, modified)| *modified);
+        let Some((path, _)) = newest else {
+            let hint = "`cargo build --target wasm32-wasip1` makes it, if the crate's type is `cdylib`";
+            return Err(Error::Load(format!("no `{file}` under `{}/wasm32-*`: {hint}", target.display())));
+        };
+        Module::from_file(path, ModuleCache::in_target_dir())
     }
 
     /// Takes a module from bytes, in binary or in text form.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::stream::Stream;
 use crate::sync::lock_vm;
-use crate::vm::VmShared;
+use crate::vm::{Vm, VmShared};
 
 /// A plugin that accepted its configuration. A changed configuration is a new plugin, as in Envoy: streams of
 /// the old one go on with it.
@@ -23,6 +23,11 @@ impl Plugin {
     /// pass.
     pub fn stream(&self) -> Stream {
         Stream::open(Arc::clone(&self.vm), self.index)
+    }
+
+    /// The VM this plugin runs in.
+    pub fn vm(&self) -> Vm {
+        Vm::of(Arc::clone(&self.vm))
     }
 
     /// Ends the plugin, as a configuration update does once its last stream is gone: `proxy_on_done`, then

@@ -9,6 +9,7 @@ use crate::counts::Counts;
 use crate::error::{ConfigureError, Error};
 use crate::faults::Fault;
 use crate::host::HostShared;
+use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::options::VmOptions;
 use crate::plugin::Plugin;
@@ -39,6 +40,15 @@ impl Vm {
         let core = VmCore::start(Arc::clone(&host), module, options, shared_data)?;
         let (records, counts) = (Arc::clone(&core.records), Arc::clone(&core.counts));
         Ok(Vm { shared: Arc::new(VmShared { host, core: Mutex::new(core), records, counts }) })
+    }
+
+    pub(crate) fn of(shared: Arc<VmShared>) -> Self {
+        Vm { shared }
+    }
+
+    /// The metrics of this VM's host.
+    pub(crate) fn host_metrics(&self) -> Metrics {
+        self.shared.host.metrics.clone()
     }
 
     /// Starts and configures a plugin in this VM. A failed VM is reloaded first if its policy allows;

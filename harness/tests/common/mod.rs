@@ -66,9 +66,14 @@ const FRAME: &str = r#"
     (call $info (i32.const 4008) (i32.const 1)))
 "#;
 
+/// A plugin made of the frame and `body`, as text.
+pub fn text(body: &str) -> String {
+    format!("(module {FRAME} {body})")
+}
+
 /// Compiles a plugin made of the frame and `body`.
 pub fn module(body: &str) -> Module {
-    Module::from_bytes(format!("(module {FRAME} {body})").as_bytes(), ModuleCache::none()).unwrap()
+    Module::from_bytes(text(body).as_bytes(), ModuleCache::none()).unwrap()
 }
 
 /// A host with default options.

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use seqroute_core::record::DecisionRecord;
 use seqroute_harness::{
-    ConfigureError, FailurePolicy, Host, HostOptions, LocalResponse, Module, ModuleCache, Plugin, Stream, Vm,
-    VmOptions,
+    ConfigureError, Exchange, FailurePolicy, HeaderMap, Host, HostOptions, LocalResponse, Module,
+    ModuleCache, Plugin, Stream, Vm, VmOptions,
 };
 use seqroute_tests::wasm;
 use serde_json::Value;
@@ -65,22 +65,21 @@ impl World {
 
     pub fn request_with(&self, worker: usize, headers: &[(&str, &[u8])], body: &[u8]) -> Turn {
         let mut turn = Turn { stream: self.stream(worker), refused: None };
-        let length = body.len().to_string();
-        let mut all: Vec<(&str, &[u8])> = vec![
-            (":method", b"POST"),
-            (":path", b"/v1/chat/completions"),
-            (":authority", b"llm"),
-            ("x-seqroute-cluster", b"small"),
-            ("content-type", b"application/json"),
-            ("content-length", length.as_bytes()),
-        ];
-        all.extend_from_slice(headers);
-        let step = turn.stream.request_headers(&all[..], false).expect("no trap");
+        let step = turn.stream.request_headers(at_the_edge(headers, body), false).expect("no trap");
         turn.refused = step.local_response;
         if turn.refused.is_none() {
             turn.refused = turn.stream.request_body(body, true).expect("no trap").local_response;
         }
         turn
+    }
+
+    /// Sends a whole request, as the beginning of a sentence.
+    pub fn exchange(&self, worker: usize, session: &str, body: &str) -> Exchange {
+        self.exchange_with(worker, &[("x-session-id", session.as_bytes())], body)
+    }
+
+    pub fn exchange_with(&self, worker: usize, headers: &[(&str, &[u8])], body: &str) -> Exchange {
+        self.plugins[worker].exchange().request(at_the_edge(headers, body.as_bytes()), body)
     }
 
     /// A whole turn with a JSON answer that reports this usage.
@@ -99,6 +98,23 @@ impl World {
         turn.end()
     }
 }
+
+/// A chat request's headers as they come behind the edge of the shipped configuration.
+fn at_the_edge(headers: &[(&str, &[u8])], body: &[u8]) -> HeaderMap {
+    let mut all = HeaderMap::from(&[
+        (":method", "POST"),
+        (":path", "/v1/chat/completions"),
+        (":authority", "llm"),
+        ("x-seqroute-cluster", "small"),
+        ("content-type", "application/json"),
+    ]);
+    all.add("content-length", body.len().to_string());
+    headers.iter().for_each(|(name, value)| all.add(name, value));
+    all
+}
+
+/// The headers of an answer in JSON.
+pub const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 /// A turn in flight.
 pub struct Turn {

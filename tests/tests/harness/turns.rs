@@ -1,43 +1,42 @@
 //! One turn after the other: routing, rewriting, settling.
 
-use crate::support::{World, chat};
 use std::collections::BTreeMap;
 
+use crate::support::{JSON, World, chat, json_answer};
 use seqroute_core::features;
-use seqroute_core::money::NanoUsd;
 use seqroute_tests::{policies, settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[test]
 fn a_turn_is_routed_rewritten_and_charged_at_its_true_cost() {
     let world = World::new(1, &settings::plugin(json!("best_affordable")));
-    let mut turn = world.request(0, "chat-1", &chat(400, 100));
-    assert_eq!(turn.upstream_header("x-seqroute-cluster").as_deref(), Some("large"));
-    let sent = turn.stream.upstream_request_body();
-    let body: Value = serde_json::from_slice(&sent).unwrap();
-    assert_eq!(body["model"], "large");
-    assert_eq!(turn.upstream_header("content-length"), Some(sent.len().to_string()));
-    turn.answer_json(90, 20);
-    let record = turn.end().unwrap();
-    assert_eq!(record.charged_nano_usd, NanoUsd(90 * 3000 + 20 * 15000));
-    assert_eq!((record.outcome.as_str(), record.prompt_tokens), ("settled", 100));
+    world
+        .exchange(0, "chat-1", &chat(400, 100))
+        .expect_upstream_header("x-seqroute-cluster", "large")
+        .expect_upstream_json("/model", "large")
+        .expect_upstream_header("content-length", "401")
+        .response(200, &JSON, json_answer(90, 20))
+        .finish()
+        .expect_filter_state_json("seqroute", "/charged_nano_usd", 90 * 3000 + 20 * 15000)
+        .expect_filter_state_json("seqroute", "/outcome", "settled")
+        .expect_filter_state_json("seqroute", "/prompt_tokens", 100);
     assert_eq!(world.outstanding(), 0);
 }
 
 #[test]
 fn the_client_learns_what_was_decided() {
     let world = World::new(1, &settings::plugin(json!({"always": "medium"})));
-    let mut turn = world.request(0, "chat-1", &chat(400, 100));
-    turn.answer_json(90, 20);
-    let headers = turn.stream.client_response_headers().unwrap();
-    let header = |name: &str| headers.get_str(name).unwrap_or_default();
-    assert_eq!(header("x-seqroute-model"), "medium");
-    assert_eq!(header("x-seqroute-policy"), "always-medium");
-    assert_eq!(header("x-seqroute-reason"), "strategy");
-    // 0.01 USD − (134 × 0.80 + 100 × 3.20) USD per million tokens
-    assert_eq!(header("x-seqroute-budget-remaining"), "0.0095728");
-    assert_eq!(header("x-seqroute-session").len(), 32);
-    turn.end();
+    let mut exchange = world
+        .exchange(0, "chat-1", &chat(400, 100))
+        .response(200, &JSON, json_answer(90, 20))
+        .expect_client_header("x-seqroute-model", "medium")
+        .expect_client_header("x-seqroute-policy", "always-medium")
+        .expect_client_header("x-seqroute-reason", "strategy")
+        // 0.01 USD − (134 × 0.80 + 100 × 3.20) USD per million tokens
+        .expect_client_header("x-seqroute-budget-remaining", "0.0095728")
+        .finish();
+    let headers = exchange.stream().client_response_headers().unwrap();
+    assert_eq!(headers.get("x-seqroute-session").map(<[u8]>::len), Some(32));
 }
 
 #[test]
@@ -107,60 +106,60 @@ fn the_policy_decides_and_the_record_tells_why() {
 #[test]
 fn a_stream_of_events_is_settled_by_its_usage_event() {
     let world = World::new(1, &settings::plugin(json!("best_affordable")));
-    let mut turn = world.request(0, "chat-1", &chat(400, 100));
-    turn.answer_headers("200", "text/event-stream");
-    for chunk in [
+    let pieces = [
         "data: {\"choices\":[{\"delta\":{\"content\":\"h\"}}],\"usage\":null}\n\ndata: {\"choices\":[],\"usa",
         "ge\":{\"prompt_tokens\":90,\"completion_tokens\":20}}\n\ndata: [DO",
         "NE]\n\n",
-    ] {
-        turn.stream.response_body(chunk, false).unwrap();
-    }
-    turn.stream.response_body("", true).unwrap();
-    assert_eq!(turn.end().unwrap().charged_nano_usd, NanoUsd(90 * 3000 + 20 * 15000));
+        "",
+    ];
+    world
+        .exchange(0, "chat-1", &chat(400, 100))
+        .response_in_pieces(200, &[("content-type", "text/event-stream")], &pieces)
+        .finish()
+        .expect_filter_state_json("seqroute", "/charged_nano_usd", 90 * 3000 + 20 * 15000);
 }
 
 #[test]
 fn an_exhausted_session_is_refused_in_the_callers_language() {
     let world = World::new(1, &settings::plugin(json!("best_affordable")));
     let headers: [(&str, &[u8]); 2] = [("x-session-id", b"poor"), ("x-seqroute-budget-usd", b"0.00001")];
-    let turn = world.request_with(0, &headers, chat(400, 100).as_bytes());
-    let reply = turn.refused.clone().unwrap();
-    assert_eq!(reply.status, 429);
-    assert_eq!(reply.headers.get_str("x-should-retry").as_deref(), Some("false"));
-    let body: Value = serde_json::from_slice(&reply.body).unwrap();
-    assert_eq!(body["error"]["code"], "session_budget_exceeded");
-    let record = turn.end().unwrap();
-    assert_eq!((record.outcome.as_str(), record.charged_nano_usd), ("refused", NanoUsd::ZERO));
-    assert_eq!(world.counter("exhausted"), 1);
+    world
+        .exchange_with(0, &headers, &chat(400, 100))
+        .expect_local_reply(429)
+        .expect_client_header("x-should-retry", "false")
+        .expect_client_json("/error/code", "session_budget_exceeded")
+        .finish()
+        .expect_filter_state_json("seqroute", "/outcome", "refused")
+        .expect_filter_state_json("seqroute", "/charged_nano_usd", 0)
+        .expect_metric("seqroute.exhausted", 1);
 }
 
 #[test]
 fn what_is_no_llm_call_passes_untouched() {
     let world = World::new(1, &settings::plugin(json!("best_affordable")));
-    let mut stream = world.stream(0);
     let headers = [(":method", "GET"), (":path", "/healthz"), ("x-seqroute-cluster", "small")];
-    stream.request_headers(&headers, true).unwrap();
-    assert_eq!(
-        stream.upstream_request_headers().unwrap().get_str("x-seqroute-cluster").as_deref(),
-        Some("small")
-    );
-    stream.response_headers(&[(":status", "200")], true).unwrap();
-    stream.finish().unwrap();
-    assert_eq!(stream.filter_state("seqroute"), None);
-    assert_eq!(world.counter("bypassed"), 1);
+    world.plugins[0]
+        .exchange()
+        .request(&headers, "")
+        .expect_upstream_headers(&headers)
+        .response(200, &JSON, "")
+        .finish()
+        .expect_no_filter_state("seqroute")
+        .expect_metric("seqroute.bypassed", 1);
 }
 
 #[test]
 fn internal_headers_of_a_client_do_not_reach_the_upstream() {
     let world = World::new(1, &settings::plugin(json!("best_affordable")));
     let headers: [(&str, &[u8]); 3] =
-        [("x-session-id", b"s"), ("x-seqroute-budget-usd", b"0.5"), ("X-SeqRoute-Lambda", b"0.1")];
-    let turn = world.request_with(0, &headers, chat(400, 100).as_bytes());
-    assert_eq!(turn.upstream_header("x-seqroute-budget-usd"), None);
-    assert_eq!(turn.upstream_header("x-seqroute-lambda"), None);
-    let record = turn.end().unwrap();
-    assert_eq!((record.budget_nano_usd, record.lambda), (NanoUsd(500_000_000), 0.1));
+        [("x-session-id", b"s"), ("x-seqroute-budget-usd", b"0.5"), ("X-SeqRoute-Lambda", b"0.25")];
+    world
+        .exchange_with(0, &headers, &chat(400, 100))
+        .expect_no_upstream_header("x-seqroute-budget-usd")
+        .expect_no_upstream_header("x-seqroute-lambda")
+        .finish()
+        .expect_filter_state_json("seqroute", "/budget_nano_usd", 500_000_000)
+        .expect_filter_state_json("seqroute", "/lambda", 0.25);
 }
 
 #[test]
@@ -169,11 +168,13 @@ fn headers_mode_decides_without_the_body() {
     settings["mode"] = json!("headers");
     let world = World::new(1, &settings);
     let body = chat(400, 100);
-    let mut turn = world.request(0, "chat-1", &body);
-    assert_eq!(turn.upstream_header("x-seqroute-cluster").as_deref(), Some("large"));
-    assert_eq!(turn.stream.upstream_request_body(), body.as_bytes());
-    turn.answer_json(90, 20);
-    assert_eq!(turn.end().unwrap().outcome, "settled");
+    world
+        .exchange(0, "chat-1", &body)
+        .expect_upstream_header("x-seqroute-cluster", "large")
+        .expect_upstream_body(&body)
+        .response(200, &JSON, json_answer(90, 20))
+        .finish()
+        .expect_filter_state_json("seqroute", "/outcome", "settled");
 }
 
 #[test]
