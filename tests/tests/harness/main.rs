@@ -3,6 +3,7 @@
 mod bad_input;
 mod chunks;
 mod configuration;
+mod interleaving;
 mod ledger;
 mod modes;
 mod scenarios;

@@ -100,7 +100,7 @@ impl World {
 }
 
 /// A chat request's headers as they come behind the edge of the shipped configuration.
-fn at_the_edge(headers: &[(&str, &[u8])], body: &[u8]) -> HeaderMap {
+pub fn at_the_edge(headers: &[(&str, &[u8])], body: &[u8]) -> HeaderMap {
     let mut all = HeaderMap::from(&[
         (":method", "POST"),
         (":path", "/v1/chat/completions"),
