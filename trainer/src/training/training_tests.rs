@@ -1,8 +1,13 @@
 //! Tests of whole, tiny training runs.
 
 use super::*;
+use crate::artifact;
+use crate::environment;
+use crate::learner::Algorithm;
+use crate::learner::fit::FitConfig;
 use crate::session::to_bytes;
 use crate::simulator::{Simulator, tiers};
+use seqroute_core::money::NanoUsd;
 use sha2::{Digest, Sha256};
 
 fn tiny(seed: u64) -> TrainConfig {
@@ -96,14 +101,14 @@ fn a_bad_setting_is_named_with_its_line_or_field() {
 
 #[test]
 fn the_example_configuration_is_the_default() {
-    let text = include_str!("../examples/train.toml");
+    let text = include_str!("../../examples/train.toml");
     assert_eq!(TrainConfig::from_toml(text), Ok(TrainConfig::default()));
 }
 
 #[test]
 fn the_papers_settings_are_valid() {
-    let config = TrainConfig::from_toml(include_str!("../examples/paper.toml")).unwrap();
-    assert!(TrainConfig::from_toml(include_str!("../examples/few_prompts.toml")).is_ok());
+    let config = TrainConfig::from_toml(include_str!("../../examples/paper.toml")).unwrap();
+    assert!(TrainConfig::from_toml(include_str!("../../examples/few_prompts.toml")).is_ok());
     assert_eq!(
         (config.algorithm, config.fit.hidden, config.cql.eta),
         (Algorithm::Cql, vec![512, 256, 256], 5.0)

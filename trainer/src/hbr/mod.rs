@@ -13,12 +13,14 @@
 //! A row ends its session (`terminal`) when the turn was the last one, or when no model is allowed afterwards
 //! (`bankrupt`).
 
+pub mod transitions;
+mod walk;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use seqroute_core::MAX_MODELS;
 use seqroute_core::config::{ModelConfig, Strategy};
-use seqroute_core::engine::{Decision, Engine};
+use seqroute_core::engine::Engine;
 use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,9 @@ use serde::{Deserialize, Serialize};
 use crate::environment::{self, Episode, ReplayError};
 use crate::learner::text_head::Predictions;
 use crate::session::Session;
+
+pub use transitions::Transitions;
+use walk::Walk;
 
 /// How sessions are relabelled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,109 +79,6 @@ impl Default for HbrConfig {
 
 /// Price settings that one relabelling draws; a replay takes one of them.
 const PRICE_DRAWS: usize = 256;
-
-/// Transitions as flat arrays: row i of an array of width w is `[i·w .. (i+1)·w]`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Transitions {
-    /// Width of a state: the features without the text block, then the quality of each model that the text predicts.
-    pub features: usize,
-    /// Width of a mask.
-    pub models: usize,
-    /// State before the turn.
-    pub states: Vec<f32>,
-    /// Allowed models before the turn.
-    pub masks: Vec<bool>,
-    /// The model that answered.
-    pub actions: Vec<u8>,
-    /// The walk went on with this row's model: what behaviour cloning clones.
-    pub taken: Vec<bool>,
-    /// λ of the replay.
-    pub lambdas: Vec<f32>,
-    /// Quality of its answer.
-    pub qualities: Vec<f32>,
-    /// Cost of the turn as a share of the session's budget.
-    pub costs: Vec<f32>,
-    /// State before the next turn; zeros where `terminal`.
-    pub next_states: Vec<f32>,
-    /// Allowed models before the next turn; none where `terminal`.
-    pub next_masks: Vec<bool>,
-    /// The session ends with this turn.
-    pub terminal: Vec<bool>,
-    /// It ends because the next turn cannot be paid.
-    pub bankrupt: Vec<bool>,
-    /// Smallest and largest budget drawn from.
-    pub budget_range_nano_usd: [NanoUsd; 2],
-}
-
-impl Transitions {
-    /// Number of rows.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.actions.len()
-    }
-
-    /// Whether there is no row.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.actions.is_empty()
-    }
-
-    /// Share of the rows after which the session is bankrupt.
-    #[must_use]
-    pub fn bankrupt_share(&self) -> f64 {
-        self.bankrupt.iter().filter(|bankrupt| **bankrupt).count() as f64 / self.len().max(1) as f64
-    }
-
-    /// The state of row `i`.
-    #[must_use]
-    pub fn state(&self, i: usize) -> &[f32] {
-        self.states.get(i * self.features..(i + 1) * self.features).unwrap_or_default()
-    }
-
-    fn push(&mut self, before: &State<'_>, action: usize, step: &StepLabels, after: &After<'_>) {
-        self.states.extend_from_slice(before.decision.features.without_text());
-        self.states.extend_from_slice(before.predicted);
-        self.masks.extend_from_slice(before.decision.mask.as_slice());
-        self.actions.push(u8::try_from(action).unwrap_or(u8::MAX));
-        self.taken.push(false);
-        self.lambdas.push(step.lambda);
-        self.qualities.push(step.quality);
-        self.costs.push(step.cost_share);
-        match after {
-            After::Turn(next) => {
-                self.next_states.extend_from_slice(next.decision.features.without_text());
-                self.next_states.extend_from_slice(next.predicted);
-                self.next_masks.extend_from_slice(next.decision.mask.as_slice());
-            }
-            After::LastTurn | After::Bankrupt => {
-                self.next_states.resize(self.next_states.len() + self.features, 0.0);
-                self.next_masks.resize(self.next_masks.len() + self.models, false);
-            }
-        }
-        self.terminal.push(!matches!(after, After::Turn(_)));
-        self.bankrupt.push(matches!(after, After::Bankrupt));
-    }
-}
-
-/// A state before a turn.
-struct State<'a> {
-    decision: Decision,
-    predicted: &'a [f32],
-}
-
-/// What a row says of its turn.
-struct StepLabels {
-    lambda: f32,
-    quality: f32,
-    cost_share: f32,
-}
-
-/// What follows a turn.
-enum After<'a> {
-    Turn(Box<State<'a>>),
-    LastTurn,
-    Bankrupt,
-}
 
 /// Relabels every session without text; `progress` hears how many sessions are done.
 ///
@@ -365,96 +267,6 @@ pub fn reference_cost_nano_usd(engine: &Engine, sessions: &[Session]) -> f64 {
         episode.view().spent.0 as f64
     });
     logged.sum::<f64>() / sessions.len().max(1) as f64
-}
-
-/// One way through a session, or all of them.
-struct Walk<'a, 't> {
-    session: usize,
-    lambda: f32,
-    weights: Vec<f64>,
-    config: &'a HbrConfig,
-    predictions: &'a Predictions,
-    transitions: &'t mut Transitions,
-}
-
-impl<'a> Walk<'a, '_> {
-    fn state(&self, episode: &Episode<'_>, turn: usize) -> State<'a> {
-        const NONE: &[f32] = &[0.0; MAX_MODELS];
-        let predicted = self.predictions.of(self.session, turn);
-        let predicted =
-            if predicted.is_empty() { NONE.get(..self.transitions.models) } else { Some(predicted) };
-        State { decision: episode.decide_without_text(self.lambda), predicted: predicted.unwrap_or_default() }
-    }
-
-    /// Records the rows of a state and goes on from there.
-    fn from(
-        &mut self,
-        mut episode: Episode<'_>,
-        mut state: State<'a>,
-        mut turn: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<(), ReplayError> {
-        let budget = episode.view().budget.0 as f64;
-        loop {
-            let mut branches = Vec::with_capacity(self.transitions.models);
-            for model in state.decision.mask.allowed().filter(|model| episode.outcome(*model).is_some()) {
-                let mut branch = episode;
-                let step = branch.take(model)?;
-                let after = match branch.turn() {
-                    None => After::LastTurn,
-                    Some(_) => {
-                        let next = self.state(&branch, turn + 1);
-                        let paid = next.decision.mask.allowed().next().is_some();
-                        if paid { After::Turn(Box::new(next)) } else { After::Bankrupt }
-                    }
-                };
-                let predicted = state.predicted.get(model).copied().unwrap_or(0.0);
-                let known =
-                    if self.predictions.of(self.session, turn).is_empty() || step.cut { 0.0 } else { 1.0 };
-                let share = known * self.config.predicted_reward_share as f32;
-                let labels = StepLabels {
-                    lambda: self.lambda,
-                    quality: (1.0 - share) * step.quality as f32 + share * predicted,
-                    cost_share: (step.cost.0 as f64 / budget) as f32,
-                };
-                self.transitions.push(&state, model, &labels, &after);
-                branches.push((model, branch, after, self.transitions.len() - 1));
-            }
-            if self.config.all_branches {
-                for (_, branch, after, row) in branches {
-                    self.transitions.taken[row] = true;
-                    if let After::Turn(next) = after {
-                        self.from(branch, *next, turn + 1, rng)?;
-                    }
-                }
-                return Ok(());
-            }
-            let weights = branches.iter().map(|(model, ..)| self.weights.get(*model).copied());
-            let Some(taken) = draw(rng, weights) else {
-                return Ok(());
-            };
-            let (_, branch, after, row) = branches.swap_remove(taken);
-            self.transitions.taken[row] = true;
-            let After::Turn(next) = after else {
-                return Ok(());
-            };
-            (episode, state, turn) = (branch, *next, turn + 1);
-        }
-    }
-}
-
-/// Draws a position in proportion to the weights; `None` when there is none.
-fn draw(rng: &mut ChaCha8Rng, weights: impl Iterator<Item = Option<f64>> + Clone) -> Option<usize> {
-    let weights = weights.map(|weight| weight.unwrap_or(0.0));
-    let mut left = rng.random::<f64>() * weights.clone().sum::<f64>();
-    let last = weights.clone().count().checked_sub(1)?;
-    for (position, weight) in weights.enumerate() {
-        left -= weight;
-        if left < 0.0 {
-            return Some(position);
-        }
-    }
-    Some(last)
 }
 
 fn normal(rng: &mut ChaCha8Rng) -> f64 {

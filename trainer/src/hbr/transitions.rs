@@ -1,0 +1,107 @@
+//! The rows that relabelling makes: one per state and per answer that was observed there.
+
+use seqroute_core::engine::Decision;
+use seqroute_core::money::NanoUsd;
+
+/// Transitions as flat arrays: row i of an array of width w is `[i·w .. (i+1)·w]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transitions {
+    /// Width of a state: the features without the text block, then the quality of each model that the text predicts.
+    pub features: usize,
+    /// Width of a mask.
+    pub models: usize,
+    /// State before the turn.
+    pub states: Vec<f32>,
+    /// Allowed models before the turn.
+    pub masks: Vec<bool>,
+    /// The model that answered.
+    pub actions: Vec<u8>,
+    /// The walk went on with this row's model: what behaviour cloning clones.
+    pub taken: Vec<bool>,
+    /// λ of the replay.
+    pub lambdas: Vec<f32>,
+    /// Quality of its answer.
+    pub qualities: Vec<f32>,
+    /// Cost of the turn as a share of the session's budget.
+    pub costs: Vec<f32>,
+    /// State before the next turn; zeros where `terminal`.
+    pub next_states: Vec<f32>,
+    /// Allowed models before the next turn; none where `terminal`.
+    pub next_masks: Vec<bool>,
+    /// The session ends with this turn.
+    pub terminal: Vec<bool>,
+    /// It ends because the next turn cannot be paid.
+    pub bankrupt: Vec<bool>,
+    /// Smallest and largest budget drawn from.
+    pub budget_range_nano_usd: [NanoUsd; 2],
+}
+
+impl Transitions {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Share of the rows after which the session is bankrupt.
+    #[must_use]
+    pub fn bankrupt_share(&self) -> f64 {
+        self.bankrupt.iter().filter(|bankrupt| **bankrupt).count() as f64 / self.len().max(1) as f64
+    }
+
+    /// The state of row `i`.
+    #[must_use]
+    pub fn state(&self, i: usize) -> &[f32] {
+        self.states.get(i * self.features..(i + 1) * self.features).unwrap_or_default()
+    }
+
+    pub(super) fn push(&mut self, before: &State<'_>, action: usize, step: &StepLabels, after: &After<'_>) {
+        self.states.extend_from_slice(before.decision.features.without_text());
+        self.states.extend_from_slice(before.predicted);
+        self.masks.extend_from_slice(before.decision.mask.as_slice());
+        self.actions.push(u8::try_from(action).unwrap_or(u8::MAX));
+        self.taken.push(false);
+        self.lambdas.push(step.lambda);
+        self.qualities.push(step.quality);
+        self.costs.push(step.cost_share);
+        match after {
+            After::Turn(next) => {
+                self.next_states.extend_from_slice(next.decision.features.without_text());
+                self.next_states.extend_from_slice(next.predicted);
+                self.next_masks.extend_from_slice(next.decision.mask.as_slice());
+            }
+            After::LastTurn | After::Bankrupt => {
+                self.next_states.resize(self.next_states.len() + self.features, 0.0);
+                self.next_masks.resize(self.next_masks.len() + self.models, false);
+            }
+        }
+        self.terminal.push(!matches!(after, After::Turn(_)));
+        self.bankrupt.push(matches!(after, After::Bankrupt));
+    }
+}
+
+/// A state before a turn.
+pub(super) struct State<'a> {
+    pub(super) decision: Decision,
+    pub(super) predicted: &'a [f32],
+}
+
+/// What a row says of its turn.
+pub(super) struct StepLabels {
+    pub(super) lambda: f32,
+    pub(super) quality: f32,
+    pub(super) cost_share: f32,
+}
+
+/// What follows a turn.
+pub(super) enum After<'a> {
+    Turn(Box<State<'a>>),
+    LastTurn,
+    Bankrupt,
+}

@@ -1,0 +1,100 @@
+//! How relabelling goes through one session under one budget: one random walk, or every branch.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use seqroute_core::MAX_MODELS;
+
+use super::HbrConfig;
+use super::transitions::{After, State, StepLabels, Transitions};
+use crate::environment::{Episode, ReplayError};
+use crate::learner::text_head::Predictions;
+
+/// One way through a session, or all of them.
+pub(super) struct Walk<'a, 't> {
+    pub(super) session: usize,
+    pub(super) lambda: f32,
+    pub(super) weights: Vec<f64>,
+    pub(super) config: &'a HbrConfig,
+    pub(super) predictions: &'a Predictions,
+    pub(super) transitions: &'t mut Transitions,
+}
+
+impl<'a> Walk<'a, '_> {
+    pub(super) fn state(&self, episode: &Episode<'_>, turn: usize) -> State<'a> {
+        const NONE: &[f32] = &[0.0; MAX_MODELS];
+        let predicted = self.predictions.of(self.session, turn);
+        let predicted =
+            if predicted.is_empty() { NONE.get(..self.transitions.models) } else { Some(predicted) };
+        State { decision: episode.decide_without_text(self.lambda), predicted: predicted.unwrap_or_default() }
+    }
+
+    /// Records the rows of a state and goes on from there.
+    pub(super) fn from(
+        &mut self,
+        mut episode: Episode<'_>,
+        mut state: State<'a>,
+        mut turn: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), ReplayError> {
+        let budget = episode.view().budget.0 as f64;
+        loop {
+            let mut branches = Vec::with_capacity(self.transitions.models);
+            for model in state.decision.mask.allowed().filter(|model| episode.outcome(*model).is_some()) {
+                let mut branch = episode;
+                let step = branch.take(model)?;
+                let after = match branch.turn() {
+                    None => After::LastTurn,
+                    Some(_) => {
+                        let next = self.state(&branch, turn + 1);
+                        let paid = next.decision.mask.allowed().next().is_some();
+                        if paid { After::Turn(Box::new(next)) } else { After::Bankrupt }
+                    }
+                };
+                let predicted = state.predicted.get(model).copied().unwrap_or(0.0);
+                let known =
+                    if self.predictions.of(self.session, turn).is_empty() || step.cut { 0.0 } else { 1.0 };
+                let share = known * self.config.predicted_reward_share as f32;
+                let labels = StepLabels {
+                    lambda: self.lambda,
+                    quality: (1.0 - share) * step.quality as f32 + share * predicted,
+                    cost_share: (step.cost.0 as f64 / budget) as f32,
+                };
+                self.transitions.push(&state, model, &labels, &after);
+                branches.push((model, branch, after, self.transitions.len() - 1));
+            }
+            if self.config.all_branches {
+                for (_, branch, after, row) in branches {
+                    self.transitions.taken[row] = true;
+                    if let After::Turn(next) = after {
+                        self.from(branch, *next, turn + 1, rng)?;
+                    }
+                }
+                return Ok(());
+            }
+            let weights = branches.iter().map(|(model, ..)| self.weights.get(*model).copied());
+            let Some(taken) = draw(rng, weights) else {
+                return Ok(());
+            };
+            let (_, branch, after, row) = branches.swap_remove(taken);
+            self.transitions.taken[row] = true;
+            let After::Turn(next) = after else {
+                return Ok(());
+            };
+            (episode, state, turn) = (branch, *next, turn + 1);
+        }
+    }
+}
+
+/// Draws a position in proportion to the weights; `None` when there is none.
+fn draw(rng: &mut ChaCha8Rng, weights: impl Iterator<Item = Option<f64>> + Clone) -> Option<usize> {
+    let weights = weights.map(|weight| weight.unwrap_or(0.0));
+    let mut left = rng.random::<f64>() * weights.clone().sum::<f64>();
+    let last = weights.clone().count().checked_sub(1)?;
+    for (position, weight) in weights.enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return Some(position);
+        }
+    }
+    Some(last)
+}
