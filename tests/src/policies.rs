@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
-use seqroute_core::policy::write::{Layer, NetworkWeights, archive};
+use seqroute_core::policy::write::{Front, Layer, NetworkWeights, archive};
 
 /// An archive for the tiers of [`crate::settings::plugin`]; another seed gives other choices.
 ///
@@ -20,7 +20,7 @@ pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
         weights: (0..out * width).map(|_| numbers.next() / (width as f32).sqrt()).collect(),
         biases: (0..out).map(|_| numbers.next() * 0.1).collect(),
     };
-    let front = Some(layer(16, features.len()));
+    let front = Some(Front { linear: layer(16, features.len()), detour: None });
     let hidden = vec![layer(64, 16), layer(64, 64)];
     let (quality, cost) = (layer(names.len(), 64), layer(names.len(), 64));
     let network = NetworkWeights {

@@ -11,7 +11,7 @@
 //! [`Prices::cost`]: seqroute_core::money::Prices::cost
 
 use seqroute_core::MAX_MODELS;
-use seqroute_core::config::{ModelConfig, Strategy};
+use seqroute_core::config::{GuardConfig, ModelConfig, Strategy};
 use seqroute_core::decide::QValues;
 use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::estimate::{RequestSize, TokenEstimate};
@@ -55,8 +55,22 @@ pub fn engine(
     strategy: Strategy,
     policy: Option<Policy>,
 ) -> Result<Engine, ReplayError> {
+    guarded(models, strategy, policy, &GuardConfig::default())
+}
+
+/// The same behind a guard: every model but the cheapest must leave money for the turns to come.
+///
+/// # Errors
+/// The core refuses the models, or the policy is for others.
+pub fn guarded(
+    models: &[ModelConfig],
+    strategy: Strategy,
+    policy: Option<Policy>,
+    guard: &GuardConfig,
+) -> Result<Engine, ReplayError> {
     let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
     config.strategy = strategy;
+    config.guard = guard.clone();
     Ok(Engine::new(config, policy)?)
 }
 

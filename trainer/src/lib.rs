@@ -23,6 +23,7 @@ pub mod deploy;
 pub mod environment;
 pub mod evaluation;
 pub mod files;
+pub mod guard;
 pub mod hbr;
 pub mod ingest;
 pub mod learner;

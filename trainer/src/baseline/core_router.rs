@@ -1,6 +1,6 @@
 //! Routers that the core itself can be: a trained policy, always one model, and best affordable.
 
-use seqroute_core::config::{LambdaRule, ModelConfig, Strategy};
+use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::policy::Policy;
 
@@ -15,25 +15,27 @@ pub struct CoreRouter {
 }
 
 impl CoreRouter {
-    /// A trained policy that money costs nothing.
+    /// A trained policy that money costs nothing, without a guard.
     ///
     /// # Errors
     /// The policy is for other models.
     pub fn policy(models: &[ModelConfig], policy: Policy) -> Result<Self, ReplayError> {
-        CoreRouter::priced(models, policy, 0.0, LambdaRule::default())
+        CoreRouter::priced(models, policy, GuardConfig::default(), 0.0, LambdaRule::default())
     }
 
-    /// A trained policy with a price of money and a rule to charge it by.
+    /// A trained policy behind a guard, with a price of money and a rule to charge it by.
     ///
     /// # Errors
     /// The policy is for other models.
     pub fn priced(
         models: &[ModelConfig],
         policy: Policy,
+        guard: GuardConfig,
         lambda: f32,
         rule: LambdaRule,
     ) -> Result<Self, ReplayError> {
         let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
+        config.guard = guard;
         config.strategy = Strategy::Policy;
         config.lambda.rule = rule;
         Ok(CoreRouter { engine: Engine::new(config, Some(policy))?, lambda })

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use seqroute::evaluation::contestant::{Kind, PolicyContestant};
 use seqroute::evaluation::{self, Question, csv, html, table};
 use seqroute::session::{self, Session};
-use seqroute_core::config::{LambdaRule, ModelConfig};
+use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig};
 use seqroute_core::policy::Policy;
 
 #[derive(Debug, Args)]
@@ -42,8 +42,8 @@ pub struct Arguments {
     /// Budgets in nano-USD instead.
     #[arg(long, value_delimiter = ',', conflicts_with = "budgets")]
     budgets_nano_usd: Vec<u64>,
-    /// Budgets, in percent, at which the first policy is also played under many λ.
-    #[arg(long, value_delimiter = ',', value_parser = percent, default_value = "30,120")]
+    /// Budgets, in percent, at which the first policy is also played under many λ. Absent: all of `--budgets`.
+    #[arg(long, value_delimiter = ',', value_parser = percent)]
     sweep_budgets: Vec<f64>,
     /// λ of the policies: quality given up to save one whole session budget.
     #[arg(long, default_value_t = 0.0, value_parser = lambda)]
@@ -54,6 +54,10 @@ pub struct Arguments {
     /// Seed of the bootstrap and of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Play every policy without the guard that it was trained with; without this option the first one is also played so,
+    /// under the name `NAME, no guard`, where it has one.
+    #[arg(long)]
+    no_guard: bool,
     /// Bootstrap resamples.
     #[arg(long, default_value_t = 1000)]
     resamples: usize,
@@ -110,7 +114,10 @@ impl Arguments {
             let reference = evaluation::reference_nano_usd(&models, &sessions)?;
             self.budgets_nano_usd.iter().map(|budget| *budget as f64 / reference).collect()
         };
-        let sweep_shares: Vec<f64> = self.sweep_budgets.iter().map(|percent| percent / 100.0).collect();
+        let mut sweep_shares: Vec<f64> = self.sweep_budgets.iter().map(|percent| percent / 100.0).collect();
+        if sweep_shares.is_empty() {
+            sweep_shares.clone_from(&shares);
+        }
         let question = Question {
             sessions: &sessions,
             train: train.as_ref().map_or(&[], |train| &train.sessions),
@@ -163,8 +170,19 @@ impl Arguments {
                 models: models.to_vec(),
                 archives: archives.iter().map(read).collect::<Result<_>>()?,
                 lambda: lambda.unwrap_or(self.lambda),
+                guarded: !self.no_guard,
                 rule,
             });
+        }
+        if let Some(first) = policies.first().filter(|_| !self.no_guard) {
+            let policy = Policy::open(&first.archives[0])?;
+            if seqroute::guard::of(&policy)? != GuardConfig::default() {
+                let name = format!("{}, no guard", first.name);
+                policies.insert(
+                    1,
+                    PolicyContestant { name, kind: Kind::Learned, guarded: false, ..first.clone() },
+                );
+            }
         }
         Ok(policies)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 use comfy_table::Table;
+use seqroute::guard::{self, GuardSettings};
 use seqroute::{models, session};
 
 #[derive(Debug, Args)]
@@ -15,6 +16,9 @@ pub struct Arguments {
     /// Models file, a JSON array of models as in the plugin configuration.
     #[arg(long)]
     models: PathBuf,
+    /// Share of the sessions whose turns to come the guard's reserve pays.
+    #[arg(long, default_value_t = GuardSettings::default().quantile, value_parser = quantile)]
+    guard_quantile: f64,
     /// Print the models file with the measured `expected_output_tokens` and `upper_output_tokens` filled in.
     #[arg(long)]
     json: bool,
@@ -54,7 +58,14 @@ impl Arguments {
                 line.upper_output_tokens.to_string(),
             ]);
         }
-        println!("{table}");
+        println!("{table}\n");
+        let guard = guard::measure(&data.sessions, &GuardSettings { quantile: self.guard_quantile });
+        println!("\"guard\": {}", serde_json::to_string(&guard)?);
         Ok(())
     }
+}
+
+fn quantile(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("found `{text}`, expected a number"))?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(format!("found `{text}`, expected 0 to 1")) }
 }

@@ -3,7 +3,7 @@
 //! A contestant plays all sessions under one budget. It makes its routers anew each time, so that contestants can play
 //! side by side on several threads although an engine with a policy belongs to one.
 
-use seqroute_core::config::{LambdaRule, ModelConfig};
+use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig};
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::baseline::{CoreRouter, Router};
 use crate::bound::hindsight::Frontier;
 use crate::environment::{EpisodeResult, ReplayError};
+use crate::guard;
 use crate::session::Session;
 
 /// What a contestant is, for tables and plots.
@@ -123,6 +124,8 @@ pub struct PolicyContestant {
     pub models: Vec<ModelConfig>,
     /// The archives, one per seed.
     pub archives: Vec<Vec<u8>>,
+    /// Each plays behind the guard that it was trained with; else without one.
+    pub guarded: bool,
     /// λ of its decisions.
     pub lambda: f32,
     /// What λ is charged on.
@@ -133,10 +136,12 @@ impl PolicyContestant {
     /// The routers, one per archive.
     ///
     /// # Errors
-    /// An archive cannot serve these models.
+    /// An archive cannot serve these models, or its manifest has no readable guard.
     pub fn routers(&self) -> Result<Vec<CoreRouter>, ReplayError> {
         let router = |archive: &Vec<u8>| {
-            CoreRouter::priced(&self.models, Policy::open(archive)?, self.lambda, self.rule)
+            let policy = Policy::open(archive)?;
+            let guard = if self.guarded { guard::of(&policy)? } else { GuardConfig::default() };
+            CoreRouter::priced(&self.models, policy, guard, self.lambda, self.rule)
         };
         self.archives.iter().map(router).collect()
     }

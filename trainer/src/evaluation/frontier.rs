@@ -11,9 +11,9 @@ use crate::environment::ReplayError;
 use crate::session::Session;
 
 /// Values of λ above 0, evenly spaced in the logarithm.
-const LAMBDAS: usize = 17;
+const LAMBDAS: usize = 13;
 /// Smallest and largest of them.
-const LAMBDA_RANGE: [f64; 2] = [0.02, 200.0];
+const LAMBDA_RANGE: [f64; 2] = [0.03, 1000.0];
 
 /// The policy under one λ and budget.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,6 +45,8 @@ pub struct Saving {
     pub our_cost_share: Option<f64>,
     /// 1 − ours / other's.
     pub reduction: Option<f64>,
+    /// The policy's quality per turn at the other's cost, minus the other's; `None` where it never costs so little.
+    pub gain: Option<f64>,
 }
 
 /// Plays the policy (its first seed) under every λ by both rules.
@@ -106,6 +108,7 @@ pub fn savings(sweep: &[SweepPoint], measurements: &[Measurement]) -> Vec<Saving
             other_cost_share: line.cost_share,
             our_cost_share,
             reduction: our_cost_share.map(|cost| 1.0 - cost / line.cost_share),
+            gain: quality_at(&frontier, line.cost_share).map(|quality| quality - line.quality.value),
         }
     };
     others.map(saving).collect()
@@ -133,6 +136,15 @@ fn cost_of(frontier: &[(f64, f64)], quality: f64) -> Option<f64> {
     Some(below.0 + (above.0 - below.0) * (quality - below.1) / (above.1 - below.1))
 }
 
+/// The quality that a frontier reaches at a cost.
+fn quality_at(frontier: &[(f64, f64)], cost: f64) -> Option<f64> {
+    // Rounding must not push the cheapest point out of its own reach.
+    let at = frontier.partition_point(|point| point.0 <= cost + 1e-12);
+    let below = frontier.get(at.checked_sub(1)?)?;
+    let Some(above) = frontier.get(at) else { return Some(below.1) };
+    Some(below.1 + (above.1 - below.1) * ((cost - below.0) / (above.0 - below.0)).max(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +156,9 @@ mod tests {
         assert!((cost_of(&frontier, 0.7).unwrap() - 0.3).abs() < 1e-12);
         assert_eq!(cost_of(&frontier, 0.2), Some(0.1));
         assert_eq!(cost_of(&frontier, 0.9), None);
+        assert!((quality_at(&frontier, 0.3).unwrap() - 0.7).abs() < 1e-12);
+        assert_eq!(quality_at(&frontier, 0.1), Some(0.5));
+        assert_eq!((quality_at(&frontier, 0.05), quality_at(&frontier, 9.0)), (None, Some(0.8)));
     }
 
     #[test]

@@ -108,13 +108,22 @@ pub fn contestants<'a>(question: &Question<'a>) -> Result<Vec<Box<dyn Contestant
     if let Some(population) = Population::fit(train, models, population::CLASSES, seed) {
         let turns: Vec<f64> = (0..population.turns()).map(|t| population.remaining_turns(t)).collect();
         if !question.tune.is_empty() {
-            found.extend(tuned_with(question, turns, Arc::new(population.clone())));
+            found.extend(tuned_with(question, turns));
         }
-        let programme = Programme::solve(population, models, train, Resolution::default())?;
-        let programme = Arc::new(programme);
-        found.push(Box::new(Recipe::new("dynamic programme", Kind::Bound, move |_| {
-            Ok(Entered::one(ProgrammeRouter::new(Arc::clone(&programme))?))
-        })));
+        let by_words = Population::fit_by_words(train, models, population::CLASSES, seed);
+        let by_words = by_words.map_err(ReplayError::Models)?;
+        let observed = [("", Some(population)), (", words", by_words)];
+        let observed = || observed.iter().filter_map(|(of, known)| Some((*of, known.as_ref()?)));
+        for (of, population) in observed().filter(|_| !question.tune.is_empty()) {
+            found.push(adaptive_lp(question, format!("adaptive LP{of}"), population.clone()));
+        }
+        for (of, population) in observed() {
+            let programme = Programme::solve(population.clone(), models, train, Resolution::default())?;
+            let programme = Arc::new(programme);
+            found.push(Box::new(Recipe::new(format!("dynamic programme{of}"), Kind::Bound, move |_| {
+                Ok(Entered::one(ProgrammeRouter::new(Arc::clone(&programme))?))
+            })));
+        }
     }
     for (name, side) in
         [("hindsight, at least", Hindsight::AtLeast), ("hindsight, at most", Hindsight::AtMost)]
@@ -143,12 +152,8 @@ fn fixed<'a>(models: &'a [ModelConfig], seed: u64) -> Vec<Box<dyn Contestant + '
 }
 
 /// Heuristics that know the population and are tuned for each budget.
-fn tuned_with<'a>(
-    question: &Question<'a>,
-    remaining_turns: Vec<f64>,
-    population: Arc<Population>,
-) -> Vec<Box<dyn Contestant + 'a>> {
-    let Question { models, tune, seed, .. } = *question;
+fn tuned_with<'a>(question: &Question<'a>, remaining_turns: Vec<f64>) -> Vec<Box<dyn Contestant + 'a>> {
+    let Question { models, tune, .. } = *question;
     let turns = remaining_turns.clone();
     let guard = Recipe::new("reserve guard", Kind::Baseline, move |budget| {
         let make = |factor| ReserveGuardRouter::new(models, &turns, factor);
@@ -158,11 +163,21 @@ fn tuned_with<'a>(
         let make = |factor| FairShareRouter::new(models, remaining_turns.clone(), factor);
         baseline::tuned(&FairShareRouter::settings(), tune, budget, make).map(Entered::tuned)
     });
-    let programme = Recipe::new("adaptive LP", Kind::Baseline, move |budget| {
+    vec![Box::new(guard), Box::new(fair)]
+}
+
+/// The linear programme over the contexts of a population.
+fn adaptive_lp<'a>(
+    question: &Question<'a>,
+    name: String,
+    population: Population,
+) -> Box<dyn Contestant + 'a> {
+    let Question { models, tune, seed, .. } = *question;
+    let population = Arc::new(population);
+    Box::new(Recipe::new(name, Kind::Baseline, move |budget| {
         let make = |factor| AdaptiveLpRouter::new(models, Arc::clone(&population), factor, seed);
         baseline::tuned(&AdaptiveLpRouter::settings(), tune, budget, make).map(Entered::tuned)
-    });
-    vec![Box::new(guard), Box::new(fair), Box::new(programme)]
+    }))
 }
 
 /// Plays everything on all cores; `progress` hears (played, to play) in units of one contestant under one budget.

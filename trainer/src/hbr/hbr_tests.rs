@@ -106,7 +106,8 @@ fn the_same_seed_gives_the_same_rows() {
 fn every_epoch_draws_anew() {
     let (sessions, models) = (simulator::Simulator::new(1).sessions(5), simulator::tiers());
     let (config, predictions) = (HbrConfig::default(), Predictions::default());
-    let relabeller = Relabeller::new(&sessions, &models, &config, &predictions).unwrap();
+    let guard = GuardConfig::default();
+    let relabeller = Relabeller::new(&sessions, &models, &config, &guard, &predictions).unwrap();
     let rows = |epoch| relabeller.rows(1, epoch, |_| {}).unwrap();
     assert_eq!(rows(0), relabel(&sessions, &models, &config, 1, |_| {}).unwrap());
     assert_ne!(rows(1).costs, rows(0).costs);
@@ -142,6 +143,36 @@ fn a_walk_takes_one_row_of_every_state() {
     assert_eq!(found.taken.iter().filter(|taken| **taken).count(), 2);
 }
 
+#[test]
+fn without_the_budget_in_the_state_nothing_tells_what_money_is_left() {
+    let states = |share: f64| {
+        let config = HbrConfig {
+            budget_in_state: false,
+            budget_min_share: share,
+            budget_max_share: share,
+            budgets_per_session: 1,
+            ..plain()
+        };
+        relabel(&[session([BOTH, BOTH])], &models(), &config, 1, |_| {}).unwrap()
+    };
+    let (little, much) = (states(1.0), states(9.0));
+    assert_eq!(little.state(0), much.state(0));
+    assert!(little.costs[0] > much.costs[0]);
+}
+
+#[test]
+fn without_the_mask_an_answer_that_is_not_paid_for_ends_the_session_with_nothing() {
+    let config = HbrConfig { masked: false, grid_nano_usd: vec![640], ..plain() };
+    let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1, |_| {}).unwrap();
+    assert!(found.masks.iter().all(|allowed| *allowed));
+    // The first state is as with the mask; in the second one `large` would need 2810 nano-USD.
+    assert_eq!((found.actions[..2].to_vec(), found.qualities[1]), (vec![0, 1], 1.0));
+    if found.len() == 4 {
+        assert_eq!((found.actions[3], found.qualities[3], found.costs[3]), (1, 0.0, 0.0));
+        assert_eq!((found.terminal[3], found.bankrupt[3], found.new_state[3]), (true, true, false));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// Every row, replayed by the environment from its own budget, gives the row again.
@@ -160,7 +191,7 @@ proptest! {
             let decision = episode.decide(0.0);
             let plain = decision.features.without_text();
             prop_assert_eq!(plain, &found.state(row)[..plain.len()]);
-            prop_assert_eq!(&found.state(row)[plain.len()..], &[0.0; 3][..]);
+            prop_assert_eq!(&found.state(row)[plain.len()..], &[0.0; 6][..]);
             let mut following = None;
             for model in decision.mask.allowed() {
                 let mut branch = episode;

@@ -19,7 +19,7 @@ mod walk;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use seqroute_core::config::{ModelConfig, Strategy};
+use seqroute_core::config::{GuardConfig, ModelConfig, Strategy};
 use seqroute_core::engine::Engine;
 use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
@@ -55,6 +55,12 @@ pub struct HbrConfig {
     pub lambda_share: f64,
     /// The λ of those is drawn log-uniformly from this range.
     pub lambda_range: [f64; 2],
+    /// The state tells what money is left. Without it (an ablation) these features are 0 in training, and the policy
+    /// never hears them.
+    pub budget_in_state: bool,
+    /// The mask is part of the problem. Without it (an ablation, and the paper's way) every model may be taken, and one
+    /// that the money does not cover ends the session with nothing.
+    pub masked: bool,
     /// Share of a turn's reward that is the quality predicted from its text instead of the observed one. Observed
     /// quality is right or wrong; a policy cannot know which, so the mean is enough, and it is less noisy.
     pub predicted_reward_share: f64,
@@ -72,6 +78,8 @@ impl Default for HbrConfig {
             price_factor: 4.0,
             lambda_share: 0.25,
             lambda_range: [0.03, 30.0],
+            budget_in_state: true,
+            masked: true,
             predicted_reward_share: 0.0,
         }
     }
@@ -80,7 +88,7 @@ impl Default for HbrConfig {
 /// Price settings that one relabelling draws; a replay takes one of them.
 const PRICE_DRAWS: usize = 256;
 
-/// Relabels every session without text; `progress` hears how many sessions are done.
+/// Relabels every session without text or guard; `progress` hears how many sessions are done.
 ///
 /// # Errors
 /// As [`Relabeller::new`] and [`Relabeller::rows`].
@@ -91,7 +99,8 @@ pub fn relabel(
     seed: u64,
     progress: impl FnMut(usize),
 ) -> Result<Transitions, ReplayError> {
-    Relabeller::new(sessions, models, config, &Predictions::default())?.rows(seed, 0, progress)
+    let (guard, predictions) = (GuardConfig::default(), Predictions::default());
+    Relabeller::new(sessions, models, config, &guard, &predictions)?.rows(seed, 0, progress)
 }
 
 /// Relabels the same sessions again and again, each time under fresh budgets, prices and walks.
@@ -100,6 +109,7 @@ pub struct Relabeller<'a> {
     sessions: &'a [Session],
     models: &'a [ModelConfig],
     config: &'a HbrConfig,
+    guard: &'a GuardConfig,
     predictions: &'a Predictions,
     /// Mean cost of a session that one model answers alone; of the costliest logged path where no model has all.
     costs_nano_usd: Vec<f64>,
@@ -112,7 +122,7 @@ struct Market {
 }
 
 impl<'a> Relabeller<'a> {
-    /// Prepares for these sessions. Predictions come from [`crate::learner::text_head`]; without them the states
+    /// Prepares for these sessions, behind a guard. Predictions come from [`crate::learner::text_head`]; without them the states
     /// have zeros there.
     ///
     /// # Errors
@@ -121,6 +131,7 @@ impl<'a> Relabeller<'a> {
         sessions: &'a [Session],
         models: &'a [ModelConfig],
         config: &'a HbrConfig,
+        guard: &'a GuardConfig,
         predictions: &'a Predictions,
     ) -> Result<Self, ReplayError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
@@ -132,7 +143,7 @@ impl<'a> Relabeller<'a> {
         } else {
             vec![reference_cost_nano_usd(&engine, sessions); models.len()]
         };
-        Ok(Relabeller { sessions, models, config, predictions, costs_nano_usd })
+        Ok(Relabeller { sessions, models, config, guard, predictions, costs_nano_usd })
     }
 
     /// Smallest and largest budget at the models' own prices.
@@ -158,7 +169,7 @@ impl<'a> Relabeller<'a> {
     ) -> Result<Transitions, ReplayError> {
         let config = self.config;
         let mut transitions = Transitions {
-            features: features::names_without_text(self.models.len()).len() + self.models.len(),
+            features: features::names_without_text(self.models.len()).len() + 2 * self.models.len(),
             models: self.models.len(),
             budget_range_nano_usd: self.budget_range_nano_usd(),
             ..Transitions::default()
@@ -166,6 +177,7 @@ impl<'a> Relabeller<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::MAX - epoch);
         let markets = self.markets(&mut rng)?;
+        let silent = if config.budget_in_state { Vec::new() } else { money_features(self.models.len()) };
         let (low, high) = (config.budget_min_share.ln(), config.budget_max_share.ln());
         let replays = if config.grid_nano_usd.is_empty() {
             config.budgets_per_session
@@ -185,6 +197,7 @@ impl<'a> Relabeller<'a> {
                 let lambda = self.lambda(&mut rng);
                 let weights = self.models.iter().map(|_| (config.behaviour_spread * normal(&mut rng)).exp());
                 let mut walk = Walk {
+                    silent: &silent,
                     session: index,
                     lambda,
                     weights: weights.collect(),
@@ -218,11 +231,22 @@ impl<'a> Relabeller<'a> {
                 model.prices = multiplied(&model.prices, factor);
                 reference_nano_usd = reference_nano_usd.max(cost * factor);
             }
-            let engine = environment::engine(&models, Strategy::BestAffordable, None)?;
+            let engine = environment::guarded(&models, Strategy::BestAffordable, None, self.guard)?;
             Ok(Market { engine, reference_nano_usd })
         };
         (0..draws).map(market).collect()
     }
+}
+
+/// Places of the features that tell what money is left.
+fn money_features(models: usize) -> Vec<usize> {
+    let names = features::names_without_text(models);
+    let tells = |name: &String| {
+        ["spent_share", "runway_turns_ln"].contains(&name.as_str())
+            || name.ends_with("_turns_left_ln")
+            || name.ends_with("_allowed")
+    };
+    names.iter().enumerate().filter(|(_, name)| tells(name)).map(|(k, _)| k).collect()
 }
 
 fn amount(reference_nano_usd: f64, share: f64) -> NanoUsd {

@@ -6,10 +6,13 @@ use seqroute_core::money::NanoUsd;
 /// Transitions as flat arrays: row i of an array of width w is `[i·w .. (i+1)·w]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transitions {
-    /// Width of a state: the features without the text block, then the quality of each model that the text predicts.
+    /// Width of a state: the features without the text block, then what the text predicts of each model: quality, and
+    /// the logarithm of the answer's length.
     pub features: usize,
     /// Width of a mask.
     pub models: usize,
+    /// The row begins a state: those that follow it, up to the next such row, are other answers in the same state.
+    pub new_state: Vec<bool>,
     /// State before the turn.
     pub states: Vec<f32>,
     /// Allowed models before the turn.
@@ -62,9 +65,9 @@ impl Transitions {
     }
 
     pub(super) fn push(&mut self, before: &State<'_>, action: usize, step: &StepLabels, after: &After<'_>) {
-        self.states.extend_from_slice(before.decision.features.without_text());
-        self.states.extend_from_slice(before.predicted);
-        self.masks.extend_from_slice(before.decision.mask.as_slice());
+        self.new_state.push(step.new_state);
+        self.states.extend_from_slice(&before.seen);
+        self.masks.extend_from_slice(&before.mask);
         self.actions.push(u8::try_from(action).unwrap_or(u8::MAX));
         self.taken.push(false);
         self.lambdas.push(step.lambda);
@@ -72,9 +75,8 @@ impl Transitions {
         self.costs.push(step.cost_share);
         match after {
             After::Turn(next) => {
-                self.next_states.extend_from_slice(next.decision.features.without_text());
-                self.next_states.extend_from_slice(next.predicted);
-                self.next_masks.extend_from_slice(next.decision.mask.as_slice());
+                self.next_states.extend_from_slice(&next.seen);
+                self.next_masks.extend_from_slice(&next.mask);
             }
             After::LastTurn | After::Bankrupt => {
                 self.next_states.resize(self.next_states.len() + self.features, 0.0);
@@ -90,10 +92,15 @@ impl Transitions {
 pub(super) struct State<'a> {
     pub(super) decision: Decision,
     pub(super) predicted: &'a [f32],
+    /// What a row has of it.
+    pub(super) seen: Vec<f32>,
+    /// The models that the learner may choose among.
+    pub(super) mask: Vec<bool>,
 }
 
 /// What a row says of its turn.
 pub(super) struct StepLabels {
+    pub(super) new_state: bool,
     pub(super) lambda: f32,
     pub(super) quality: f32,
     pub(super) cost_share: f32,

@@ -15,17 +15,24 @@ pub(super) struct Walk<'a, 't> {
     pub(super) lambda: f32,
     pub(super) weights: Vec<f64>,
     pub(super) config: &'a HbrConfig,
+    /// Places of the features that the learner must not see.
+    pub(super) silent: &'a [usize],
     pub(super) predictions: &'a Predictions,
     pub(super) transitions: &'t mut Transitions,
 }
 
 impl<'a> Walk<'a, '_> {
     pub(super) fn state(&self, episode: &Episode<'_>, turn: usize) -> State<'a> {
-        const NONE: &[f32] = &[0.0; MAX_MODELS];
+        const NONE: &[f32] = &[0.0; 2 * MAX_MODELS];
         let predicted = self.predictions.of(self.session, turn);
         let predicted =
-            if predicted.is_empty() { NONE.get(..self.transitions.models) } else { Some(predicted) };
-        State { decision: episode.decide_without_text(self.lambda), predicted: predicted.unwrap_or_default() }
+            if predicted.is_empty() { NONE.get(..2 * self.transitions.models) } else { Some(predicted) };
+        let (predicted, decision) = (predicted.unwrap_or_default(), episode.decide_without_text(self.lambda));
+        let mut seen = [decision.features.without_text(), predicted].concat();
+        self.silent.iter().for_each(|k| seen[*k] = 0.0);
+        let mask = decision.mask.as_slice();
+        let mask = mask.iter().map(|allowed| *allowed || !self.config.masked).collect();
+        State { decision, predicted, seen, mask }
     }
 
     /// Records the rows of a state and goes on from there.
@@ -55,12 +62,16 @@ impl<'a> Walk<'a, '_> {
                     if self.predictions.of(self.session, turn).is_empty() || step.cut { 0.0 } else { 1.0 };
                 let share = known * self.config.predicted_reward_share as f32;
                 let labels = StepLabels {
+                    new_state: branches.is_empty(),
                     lambda: self.lambda,
                     quality: (1.0 - share) * step.quality as f32 + share * predicted,
                     cost_share: (step.cost.0 as f64 / budget) as f32,
                 };
                 self.transitions.push(&state, model, &labels, &after);
                 branches.push((model, branch, after, self.transitions.len() - 1));
+            }
+            if !self.config.masked {
+                self.overspend(&episode, &state, branches.is_empty());
             }
             if self.config.all_branches {
                 for (_, branch, after, row) in branches {
@@ -81,6 +92,18 @@ impl<'a> Walk<'a, '_> {
                 return Ok(());
             };
             (episode, state, turn) = (branch, *next, turn + 1);
+        }
+    }
+
+    /// Rows of the models that the money does not cover: nothing is served, and the session ends.
+    fn overspend(&mut self, episode: &Episode<'_>, state: &State<'a>, mut new_state: bool) {
+        let models = 0..self.transitions.models;
+        for model in models.filter(|model| !state.decision.mask.allows(*model)) {
+            if episode.outcome(model).is_some() {
+                let labels = StepLabels { new_state, lambda: self.lambda, quality: 0.0, cost_share: 0.0 };
+                self.transitions.push(state, model, &labels, &After::Bankrupt);
+                new_state = false;
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_first_step_has_the_size_of_the_rate_and_decay_pulls_to_zero() {
-        let mut parameters = Parameters::draw(1, &[], 1, 1);
+        let mut parameters = Parameters::draw(1, &[], 2, 1);
         let before: Vec<f32> = parameters.values().copied().collect();
         let mut gradients = parameters.zeros();
         if let Some(first) = gradients.values_mut().next() {

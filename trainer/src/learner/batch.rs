@@ -1,4 +1,4 @@
-//! Batches of transitions on the device.
+//! Batches of states on the device, each with all that was observed there.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
@@ -7,50 +7,71 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::hbr::Transitions;
 
-/// One batch; `plain_*` are on the device without gradients.
+/// One batch of G states with R observed answers of K models; `plain_*` are on the device without gradients.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// States, normalised.
+    /// States, normalised, `[G, features]`.
     pub states: Tensor<2>,
-    /// Models that the mask forbids.
+    /// Models that the mask forbids, `[G, K]`.
     pub forbidden: Tensor<2, Bool>,
-    /// The models that answered.
-    pub actions: Tensor<2, Int>,
-    /// Their quality.
+    /// 1 where an answer was observed, `[G, K]`; the numbers below say nothing elsewhere.
+    pub plain_observed: Tensor<2>,
+    /// Quality of the answers, `[G, K]`.
     pub plain_qualities: Tensor<2>,
-    /// 1 where the session is bankrupt afterwards.
+    /// 1 where the session is bankrupt afterwards, `[G, K]`.
     pub plain_bankrupt: Tensor<2>,
-    /// Their cost as a share of the budget.
+    /// Cost of the answers as a share of the budget, `[G, K]`.
     pub plain_costs: Tensor<2>,
-    /// λ of the replay.
-    pub plain_lambdas: Tensor<2>,
-    /// States before the next turn.
-    pub plain_next_states: Tensor<2>,
-    /// Models that are forbidden there.
-    pub plain_next_forbidden: Tensor<2, Bool>,
-    /// 0 where the session ends.
+    /// 0 where the session ends, `[G, K]`.
     pub plain_continues: Tensor<2>,
+    /// The states after the observed answers, `[R, features]`.
+    pub plain_next_states: Tensor<2>,
+    /// Models that are forbidden there, `[R, K]`.
+    pub plain_next_forbidden: Tensor<2, Bool>,
+    /// λ of their replays, `[R, 1]`.
+    pub plain_next_lambdas: Tensor<2>,
+    /// Which of the R a place of `[G, K]` is, `[G · K]`; 0 where none was observed.
+    pub plain_places: Tensor<1, Int>,
     /// Number of models.
     pub models: usize,
+    /// Observed answers.
+    pub rows: usize,
 }
 
-/// Transitions in a random order.
+/// Transitions in a random order of their states.
 #[derive(Debug)]
 pub struct Rows {
     data: Transitions,
     order: Vec<u32>,
+    /// Ends of the states in the order, rising.
+    ends: Vec<u32>,
 }
 
 impl Rows {
-    /// Shuffles; with `only_taken`, only rows that the behaviour took.
+    /// Shuffles the states; with `only_taken`, only rows that the behaviour took.
     #[must_use]
     pub fn shuffled(data: Transitions, only_taken: bool, seed: u64, epoch: u64) -> Rows {
-        let rows = (0..data.len()).filter(|row| !only_taken || data.taken[*row]);
-        let mut order: Vec<u32> = rows.filter_map(|row| u32::try_from(row).ok()).collect();
+        let mut states: Vec<Vec<u32>> = Vec::new();
+        for (row, new_state) in (0u32..).zip(&data.new_state) {
+            if *new_state {
+                states.push(Vec::with_capacity(data.models));
+            }
+            let wanted = !only_taken || data.taken[row as usize];
+            if let Some(state) = states.last_mut().filter(|_| wanted) {
+                state.push(row);
+            }
+        }
+        states.retain(|rows| !rows.is_empty());
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::MAX / 2 + epoch);
-        order.shuffle(&mut rng);
-        Rows { data, order }
+        states.shuffle(&mut rng);
+        let mut ends = Vec::with_capacity(states.len());
+        let mut order = Vec::with_capacity(data.len());
+        for state in states {
+            order.extend(state);
+            ends.extend(u32::try_from(order.len()));
+        }
+        Rows { data, order, ends }
     }
 
     /// Number of rows.
@@ -71,41 +92,117 @@ impl Rows {
         &self.data
     }
 
-    /// The batch of the rows `from..to` of the order.
+    /// The last place at or before `at` where a state ends, in rows of the order; 0 before the first.
+    #[must_use]
+    pub fn boundary(&self, at: usize) -> usize {
+        let before = self.ends.partition_point(|end| *end as usize <= at);
+        before.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end as usize)
+    }
+
+    /// The batch of the rows `from..to` of the order, both at the ends of states.
     #[must_use]
     pub fn batch(&self, from: usize, to: usize, plain: &Device, device: &Device) -> Batch {
         let (data, order) = (&self.data, self.order.get(from..to).unwrap_or_default());
         let (models, features, count) = (data.models, data.features, order.len());
+        let first = self.ends.partition_point(|end| (*end as usize) <= from);
+        let starts = self.ends.iter().skip(first).map(|end| *end as usize).take_while(|end| *end < to);
+        let starts: Vec<usize> = [from].into_iter().chain(starts).map(|start| start - from).collect();
+        let states = starts.len();
+        // Place of every row in `[G, K]`.
+        let mut state = 0;
+        let places: Vec<usize> = order
+            .iter()
+            .enumerate()
+            .map(|(at, row)| {
+                state += usize::from(starts.get(state + 1) == Some(&at));
+                state * models + usize::from(data.actions[*row as usize])
+            })
+            .collect();
         let rows = || order.iter().map(|row| *row as usize);
-        let wide = |values: &[f32], width: usize, device: &Device| -> Tensor<2> {
+        let first_rows = || starts.iter().filter_map(|start| order.get(*start)).map(|row| *row as usize);
+        let wide = |values: &[f32], rows: &mut dyn Iterator<Item = usize>, width: usize, device: &Device| {
             let mut piece = Vec::with_capacity(count * width);
-            rows().for_each(|row| piece.extend_from_slice(&values[row * width..(row + 1) * width]));
-            Tensor::from_data(TensorData::new(piece, [count, width]), device)
+            rows.for_each(|row| piece.extend_from_slice(&values[row * width..(row + 1) * width]));
+            let shape = [piece.len() / width.max(1), width];
+            Tensor::<2>::from_data(TensorData::new(piece, shape), device)
         };
-        let forbidden = |values: &[bool], device: &Device| -> Tensor<2, Bool> {
-            let piece: Vec<bool> = rows()
+        let forbidden = |values: &[bool], rows: &mut dyn Iterator<Item = usize>, device: &Device| {
+            let piece: Vec<bool> = rows
                 .flat_map(|row| &values[row * models..(row + 1) * models])
                 .map(|allowed| !allowed)
                 .collect();
-            Tensor::from_data(TensorData::new(piece, [count, models]), device)
+            let shape = [piece.len() / models.max(1), models];
+            Tensor::<2, Bool>::from_data(TensorData::new(piece, shape), device)
         };
-        let flags = |values: &[bool], one: bool| -> Tensor<2> {
-            let piece: Vec<f32> = rows().map(|row| if values[row] == one { 1.0 } else { 0.0 }).collect();
-            Tensor::from_data(TensorData::new(piece, [count, 1]), plain)
+        let placed = |of: &dyn Fn(usize) -> f32| {
+            let mut piece = vec![0f32; states * models];
+            rows().zip(&places).for_each(|(row, place)| piece[*place] = of(row));
+            Tensor::<2>::from_data(TensorData::new(piece, [states, models]), plain)
         };
-        let actions: Vec<i64> = rows().map(|row| i64::from(data.actions[row])).collect();
+        let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
+        let mut back = vec![0i64; states * models];
+        places.iter().zip(0i64..).for_each(|(place, row)| back[*place] = row);
         Batch {
-            states: wide(&data.states, features, device),
-            forbidden: forbidden(&data.masks, device),
-            actions: Tensor::from_data(TensorData::new(actions, [count, 1]), device),
-            plain_qualities: wide(&data.qualities, 1, plain),
-            plain_bankrupt: flags(&data.bankrupt, true),
-            plain_costs: wide(&data.costs, 1, plain),
-            plain_lambdas: wide(&data.lambdas, 1, plain),
-            plain_next_states: wide(&data.next_states, features, plain),
-            plain_next_forbidden: forbidden(&data.next_masks, plain),
-            plain_continues: flags(&data.terminal, false),
+            states: wide(&data.states, &mut first_rows(), features, device),
+            forbidden: forbidden(&data.masks, &mut first_rows(), device),
+            plain_observed: placed(&|_| 1.0),
+            plain_qualities: placed(&|row| data.qualities[row]),
+            plain_bankrupt: placed(&|row| flag(data.bankrupt[row])),
+            plain_costs: placed(&|row| data.costs[row]),
+            plain_continues: placed(&|row| flag(!data.terminal[row])),
+            plain_next_states: wide(&data.next_states, &mut rows(), features, plain),
+            plain_next_forbidden: forbidden(&data.next_masks, &mut rows(), plain),
+            plain_next_lambdas: wide(&data.lambdas, &mut rows(), 1, plain),
+            plain_places: Tensor::from_data(TensorData::new(back, [states * models]), plain),
             models,
+            rows: count,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hbr::{self, HbrConfig};
+    use crate::learner::network::numbers;
+    use crate::simulator::{Simulator, tiers};
+
+    fn rows(only_taken: bool) -> Rows {
+        let sessions = Simulator::new(1).sessions(20);
+        let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1, |_| {}).unwrap();
+        Rows::shuffled(data, only_taken, 1, 0)
+    }
+
+    #[test]
+    fn the_answers_of_one_state_stay_together() {
+        let rows = rows(false);
+        assert_eq!((rows.len(), rows.boundary(rows.len())), (rows.transitions().len(), rows.len()));
+        let to = rows.boundary(100);
+        assert!((98..=100).contains(&to));
+        let batch = rows.batch(0, to, &Device::flex(), &Device::flex());
+        let [states, _] = batch.states.dims();
+        let observed = numbers(batch.plain_observed).unwrap();
+        assert_eq!(observed.iter().sum::<f32>() as usize, to);
+        assert!(states < to && observed.chunks(3).all(|state| state.contains(&1.0)));
+        // Every observed place leads back to its own row.
+        let qualities = numbers(batch.plain_qualities).unwrap();
+        let costs = numbers(batch.plain_costs).unwrap();
+        for (place, at) in numbers(batch.plain_places.float()).unwrap().iter().enumerate() {
+            if observed[place] == 1.0 {
+                let row = rows.order[*at as usize] as usize;
+                assert_eq!(usize::from(rows.data.actions[row]), place % 3);
+                assert_eq!(
+                    (qualities[place], costs[place]),
+                    (rows.data.qualities[row], rows.data.costs[row])
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_was_taken_is_one_row_per_state() {
+        let rows = rows(true);
+        assert_eq!(rows.ends.len(), rows.len());
+        assert_eq!(rows.len(), rows.transitions().taken.iter().filter(|taken| **taken).count());
     }
 }

@@ -6,6 +6,7 @@
 //! The quality head's outputs are logits; per batch of rows that the behaviour took, loss = cross entropy of the
 //! action taken among the allowed ones. The spend head is not trained.
 
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::learner::batch::Batch;
@@ -41,11 +42,11 @@ impl Learner for Bc {
 
     fn loss(&self, online: &QNetwork, _: &QNetwork, _: &QNetwork, batch: Batch) -> Loss {
         let logits = online.forward(batch.states).narrow(1, 0, batch.models);
-        let taken = logits.clone().gather(1, batch.actions);
+        let taken = Tensor::from_inner(batch.plain_observed);
         let allowed = logits.clone().mask_fill(batch.forbidden, -1e9f32);
         let highest = allowed.clone().detach().max_dim(1);
         let soft = (allowed - highest.clone()).exp().sum_dim(1).log() + highest;
-        let cross_entropy = (soft - taken).mean();
+        let cross_entropy = ((soft - logits.clone()) * taken).sum().div_scalar(batch.rows.max(1) as f32);
         let size = (logits.clone() * logits).mean().mul_scalar(self.0.logit_penalty);
         Loss { total: cross_entropy.clone() + size, measures: vec![cross_entropy] }
     }

@@ -29,11 +29,13 @@ pub struct CqlConfig {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
+    /// v, weight of the errors' gaps between the answers of one state.
+    pub gap_weight: f32,
 }
 
 impl Default for CqlConfig {
     fn default() -> Self {
-        CqlConfig { alpha: 0.1, gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0 }
+        CqlConfig { alpha: 0.1, gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0, gap_weight: 10.0 }
     }
 }
 
@@ -41,8 +43,8 @@ impl CqlConfig {
     /// The settings of the shared loss.
     #[must_use]
     pub fn td(&self) -> TdSettings {
-        let CqlConfig { alpha: _, gamma, eta, huber_delta, cost_weight } = *self;
-        TdSettings { gamma, eta, huber_delta, cost_weight }
+        let CqlConfig { alpha: _, gamma, eta, huber_delta, cost_weight, gap_weight } = *self;
+        TdSettings { gamma, eta, huber_delta, cost_weight, gap_weight }
     }
 }
 
@@ -57,10 +59,10 @@ impl Learner for Cql {
 
     fn loss(&self, online: &QNetwork, plain: &QNetwork, target: &QNetwork, batch: Batch) -> Loss {
         let mut td = td::loss(online, plain, target, &batch, &self.0.td());
-        let allowed = td.quality.mask_fill(batch.forbidden, -1e9f32);
+        let allowed = td.quality.clone().mask_fill(batch.forbidden, -1e9f32);
         let highest = allowed.clone().detach().max_dim(1);
         let soft = (allowed - highest.clone()).exp().sum_dim(1).log() + highest;
-        let conservative = (soft - td.taken).mean();
+        let conservative = ((soft - td.quality) * td.observed).sum().div_scalar(batch.rows.max(1) as f32);
         td.measures.push(conservative.clone());
         Loss { total: td.total + conservative.mul_scalar(self.0.alpha), measures: td.measures }
     }

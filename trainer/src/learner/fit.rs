@@ -203,7 +203,7 @@ pub fn fit(
 
 impl State {
     fn new(first: &Transitions, config: &FitConfig, learner: &dyn Learner, seed: u64) -> Self {
-        let parameters = Parameters::draw(first.features, &config.hidden, first.models, seed);
+        let parameters = Parameters::draw(first.features, &config.hidden, 2 * first.models, seed);
         State {
             step: 0,
             epoch: 0,
@@ -238,10 +238,14 @@ impl Loop<'_> {
         let mut target = QNetwork::load(&self.state.target, &Device::flex());
         while self.state.step < config.steps {
             // An epoch's last rows that fill no batch are left out, unless they are all there is.
-            let to = (self.state.at + config.batch).min(rows.len());
-            if to - self.state.at < config.batch.min(rows.len()) {
+            // A batch ends with a state, so it may be short of some rows.
+            let whole = self.state.at + config.batch;
+            if whole > rows.len() && self.state.at > 0 {
                 return Ok(None);
             }
+            let to = rows
+                .boundary(whole.min(rows.len()))
+                .max(rows.boundary(self.state.at + rows.transitions().models));
             let step = self.state.step + 1;
             let measured = step.is_multiple_of(AVERAGE_EVERY_STEPS) || step.is_multiple_of(checkpoint_every);
             let (gradients, measures) = gradients(
@@ -331,10 +335,18 @@ fn gradients(
 ) -> Result<(Parameters, Option<Vec<f32>>), String> {
     let count = range.len();
     let shards = shards.clamp(1, count.max(1));
-    let cut = |shard: usize| range.start + count * shard / shards;
+    // Shards are cut between states too.
+    let cut = |shard: usize| match shard {
+        0 => range.start,
+        _ if shard == shards => range.end,
+        _ => rows.boundary(range.start + count * shard / shards).max(range.start),
+    };
     let shard = |shard: usize| -> Result<(Parameters, Vec<f32>), String> {
         let (plain, device) = (Device::flex(), Device::flex().autodiff());
         let (from, to) = (cut(shard), cut(shard + 1));
+        if from == to {
+            return Ok((online.zeros(), vec![0.0; learner.measures().len()]));
+        }
         let weight = (to - from) as f32 / count.max(1) as f32;
         let batch = rows.batch(from, to, &plain, &device);
         let network = QNetwork::load(online, &device);

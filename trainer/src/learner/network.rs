@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seqroute_core::features::TEXT_BLOCK;
-use seqroute_core::policy::write::{Layer, NetworkWeights};
+use seqroute_core::policy::write::{Front, Layer, NetworkWeights};
 use serde::{Deserialize, Serialize};
 
 use crate::learner::text_head::TextHead;
@@ -74,6 +74,22 @@ struct Dense {
     biases: Vec<f32>,
 }
 
+impl Dense {
+    /// Some of the outputs, weights `[out, in]`.
+    fn rows(&self, outputs: std::ops::Range<usize>) -> Layer {
+        let width = self.biases.len();
+        let weight = |output: usize, input: usize| self.weights.get(input * width + output).copied();
+        Layer {
+            weights: outputs
+                .clone()
+                .flat_map(|output| (0..self.inputs).map(move |input| (output, input)))
+                .filter_map(|(output, input)| weight(output, input))
+                .collect(),
+            biases: self.biases.get(outputs).unwrap_or_default().to_vec(),
+        }
+    }
+}
+
 /// Floats in a checkpoint, bit by bit: a text that is read back may differ in the last digit.
 pub(super) mod exact {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -91,13 +107,12 @@ pub(super) mod exact {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     layers: Vec<Dense>,
-    models: usize,
 }
 
 impl Parameters {
     /// Draws a network: He-uniform weights, zero biases, small output weights.
     #[must_use]
-    pub fn draw(inputs: usize, hidden: &[usize], models: usize, seed: u64) -> Self {
+    pub fn draw(inputs: usize, hidden: &[usize], outputs: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let widths: Vec<usize> = [inputs].into_iter().chain(hidden.iter().copied()).collect();
         let mut dense = |inputs: usize, outputs: usize, scale: f32| {
@@ -106,8 +121,8 @@ impl Parameters {
             Dense { inputs, weights, biases: vec![0.0; outputs] }
         };
         let mut layers: Vec<Dense> = widths.windows(2).map(|pair| dense(pair[0], pair[1], 1.0)).collect();
-        layers.push(dense(widths.last().copied().unwrap_or(inputs), 2 * models, 0.1));
-        Parameters { layers, models }
+        layers.push(dense(widths.last().copied().unwrap_or(inputs), outputs, 0.1));
+        Parameters { layers }
     }
 
     /// Zeros in the same shapes.
@@ -118,7 +133,7 @@ impl Parameters {
             weights: vec![0.0; dense.weights.len()],
             biases: vec![0.0; dense.biases.len()],
         };
-        Parameters { layers: self.layers.iter().map(zero).collect(), models: self.models }
+        Parameters { layers: self.layers.iter().map(zero).collect() }
     }
 
     /// Every number, in a fixed order.
@@ -136,6 +151,19 @@ impl Parameters {
         self.values_mut().zip(other.values()).for_each(|(value, other)| *value += step * (other - *value));
     }
 
+    /// A layer as the artifact stores it, weights `[out, in]`.
+    #[must_use]
+    pub fn layer(&self, number: usize) -> Layer {
+        let empty = Layer { weights: Vec::new(), biases: Vec::new() };
+        self.layers.get(number).map_or(empty, |dense| dense.rows(0..dense.biases.len()))
+    }
+
+    /// Width of the output layer.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.biases.len())
+    }
+
     /// Whether every number is finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
@@ -146,51 +174,56 @@ impl Parameters {
     /// layer that passes the state on and puts the text head's predictions behind it, which is the learner's state.
     #[must_use]
     pub fn export(&self, normalisation: &Normalisation, head: &TextHead) -> NetworkWeights {
-        let layer = |dense: &Dense, outputs: std::ops::Range<usize>| {
-            let width = dense.biases.len();
-            let weight = |output: usize, input: usize| dense.weights.get(input * width + output).copied();
-            Layer {
-                weights: outputs
-                    .clone()
-                    .flat_map(|output| (0..dense.inputs).map(move |input| (output, input)))
-                    .filter_map(|(output, input)| weight(output, input))
-                    .collect(),
-                biases: dense.biases.get(outputs).unwrap_or_default().to_vec(),
-            }
-        };
-        let all = |dense: &Dense| layer(dense, 0..dense.biases.len());
+        let models = self.outputs() / 2;
         let empty = Dense { inputs: 0, weights: Vec::new(), biases: Vec::new() };
         let (heads, hidden) = self.layers.split_last().unwrap_or((&empty, &[]));
-        let plain = normalisation.mean.len().saturating_sub(self.models);
+        let plain = normalisation.mean.len().saturating_sub(2 * models);
         let of_text = |number: f32| vec![number; TEXT_BLOCK];
         let extended = |numbers: &[f32], number: f32| [&numbers[..plain], &of_text(number)].concat();
         NetworkWeights {
             mean: extended(&normalisation.mean, 0.0),
             std: extended(&normalisation.std, 1.0),
             front: Some(front(normalisation, head, plain)),
-            hidden: hidden.iter().map(all).collect(),
-            quality: layer(heads, 0..self.models),
-            cost: layer(heads, self.models..2 * self.models),
+            hidden: hidden.iter().map(|dense| dense.rows(0..dense.biases.len())).collect(),
+            quality: heads.rows(0..models),
+            cost: heads.rows(models..2 * models),
         }
     }
 }
 
 /// See [`Parameters::export`]. Rows of the first kind copy a feature; those of the second are the text head, already
 /// normalised.
-fn front(normalisation: &Normalisation, head: &TextHead, plain: usize) -> Layer {
+fn front(normalisation: &Normalisation, head: &TextHead, plain: usize) -> Front {
     let inputs = plain + TEXT_BLOCK;
     let copies = (0..plain).flat_map(|k| (0..inputs).map(move |input| if input == k { 1.0 } else { 0.0 }));
-    let mut front = Layer { weights: copies.collect(), biases: vec![0.0; plain] };
-    let scales = normalisation.mean.iter().zip(&normalisation.std).skip(plain);
+    let mut linear = Layer { weights: copies.collect(), biases: vec![0.0; plain] };
+    let scales: Vec<(f32, f32)> =
+        normalisation.mean.iter().copied().zip(normalisation.std.iter().copied()).skip(plain).collect();
     for ((mean, std), ((weights, bias), absent)) in
-        scales.zip(head.weights.iter().zip(&head.biases).zip(&head.absent))
+        scales.iter().zip(head.weights.iter().zip(&head.biases).zip(&head.absent))
     {
-        front.weights.extend(std::iter::repeat_n(0.0, plain));
-        front.weights.push(absent / std);
-        front.weights.extend(weights.iter().map(|weight| weight / std));
-        front.biases.push((bias - mean) / std);
+        linear.weights.extend(std::iter::repeat_n(0.0, plain));
+        linear.weights.push(absent / std);
+        linear.weights.extend(weights.iter().map(|weight| weight / std));
+        linear.biases.push((bias - mean) / std);
     }
-    front
+    let detour = head.topics.as_ref().map(|topics| {
+        let width = topics.inner.biases.len();
+        let words = topics.inner.weights.chunks_exact(topics.inner.weights.len() / width.max(1));
+        let silent = vec![0.0; plain + 1];
+        let inner = words.flat_map(|row| silent.iter().chain(row).copied()).collect();
+        let outer = topics.outer.weights.chunks_exact(width.max(1)).zip(&scales);
+        let outer = outer.flat_map(|(row, (_, std))| row.iter().map(move |weight| weight / std));
+        let outer_biases = topics.outer.biases.iter().zip(&scales).map(|(bias, (_, std))| bias / std);
+        [
+            Layer { weights: inner, biases: topics.inner.biases.clone() },
+            Layer {
+                weights: vec![0.0; plain * width].into_iter().chain(outer).collect(),
+                biases: vec![0.0; plain].into_iter().chain(outer_biases).collect(),
+            },
+        ]
+    });
+    Front { linear, detour }
 }
 
 /// The network on a device.
@@ -259,32 +292,47 @@ pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learner::text_head::Topics;
 
     fn head(models: usize) -> TextHead {
-        let weights = (0..models).map(|k| vec![0.1 * k as f32; TEXT_BLOCK - 1]).collect();
-        TextHead { weights, biases: vec![0.5; models], absent: vec![0.25; models] }
+        let weights = (0..2 * models).map(|k| vec![0.1 * k as f32; TEXT_BLOCK - 1]).collect();
+        let topics = Topics {
+            inner: Layer { weights: vec![2.0; 3 * (TEXT_BLOCK - 1)], biases: vec![0.25; 3] },
+            outer: Layer { weights: vec![4.0; 2 * models * 3], biases: vec![0.5; 2 * models] },
+        };
+        TextHead {
+            topics: Some(topics),
+            weights,
+            biases: vec![0.5; 2 * models],
+            absent: vec![0.25; 2 * models],
+        }
     }
 
     #[test]
     fn the_export_transposes_and_puts_the_text_head_in_front() {
-        let drawn = Parameters::draw(5, &[4, 3], 2, 1);
-        let normalisation = Normalisation { mean: vec![1.0; 5], std: vec![2.0; 5] };
+        let drawn = Parameters::draw(7, &[4, 3], 4, 1);
+        let normalisation = Normalisation { mean: vec![1.0; 7], std: vec![2.0; 7] };
         let exported = drawn.export(&normalisation, &head(2));
         assert_eq!(exported.hidden[0].weights[1], drawn.layers[0].weights[4]);
         assert_eq!(exported.hidden.len(), 2);
         assert_eq!((exported.quality.weights.len(), exported.cost.biases.len()), (6, 2));
         assert_eq!(exported.cost.weights[0], drawn.layers[2].weights[2]);
         let (front, inputs) = (exported.front.unwrap(), 3 + TEXT_BLOCK);
-        assert_eq!((exported.mean.len(), front.weights.len(), front.biases.len()), (inputs, 5 * inputs, 5));
-        assert_eq!((front.weights[0], front.weights[1], front.weights[inputs + 1]), (1.0, 0.0, 1.0));
-        assert_eq!(front.weights[4 * inputs..][2..5], [0.0, 0.125, 0.05]);
-        assert_eq!(front.biases[3..], [-0.25; 2]);
+        let linear = &front.linear;
+        assert_eq!((exported.mean.len(), linear.weights.len(), linear.biases.len()), (inputs, 7 * inputs, 7));
+        assert_eq!((linear.weights[0], linear.weights[1], linear.weights[inputs + 1]), (1.0, 0.0, 1.0));
+        assert_eq!(linear.weights[4 * inputs..][2..5], [0.0, 0.125, 0.05]);
+        assert_eq!(linear.biases[3..], [-0.25; 4]);
+        let [inner, outer] = front.detour.unwrap();
+        assert_eq!(inner.weights[..5], [0.0, 0.0, 0.0, 0.0, 2.0]);
+        assert_eq!((outer.weights.len(), outer.weights[8], outer.weights[9]), (7 * 3, 0.0, 2.0));
+        assert_eq!((outer.biases[2], outer.biases[3]), (0.0, 0.25));
     }
 
     #[test]
     fn gradients_are_those_of_the_loss() {
         let device = Device::flex().autodiff();
-        let parameters = Parameters::draw(2, &[], 1, 1);
+        let parameters = Parameters::draw(2, &[], 2, 1);
         let network = QNetwork::load(&parameters, &device);
         let states = Tensor::from_data(TensorData::new(vec![1.0f32, 2.0], [1, 2]), &device);
         let loss = network.forward(states).narrow(1, 0, 1).sum();
@@ -294,7 +342,7 @@ mod tests {
 
     #[test]
     fn parameters_survive_a_checkpoint_bit_by_bit() {
-        let drawn = Parameters::draw(5, &[4, 3], 2, 1);
+        let drawn = Parameters::draw(7, &[4, 3], 4, 1);
         let text = serde_json::to_string(&drawn).unwrap();
         assert_eq!(serde_json::from_str::<Parameters>(&text).unwrap(), drawn);
     }

@@ -6,7 +6,11 @@
 //! 1. a' = argmax of Q_r(s', ·) − λ · Q_c(s', ·) of the online network over the models allowed in s'.
 //! 2. Targets from the target network: y_r = r − η·bankrupt + γ·Q_r(s', a'), y_c = c + γ·Q_c(s', a'); no second term
 //!    where the session ends.
-//! 3. Loss = Huber(Q_r(s,a), y_r) + w·Huber(Q_c(s,a), y_c).
+//! 3. Loss = Huber(Q_r(s,a), y_r) + w·Huber(Q_c(s,a), y_c), mean over the observed answers.
+//! 4. For both heads, v times half the mean square of what the errors of one state differ from their mean. Most of an
+//!    error is common to all answers of a state (how many turns will come, how hard they are), and a choice depends on
+//!    the differences alone: in them the common part cancels. Like a dueling network's advantage (Wang et al., ICML
+//!    2016, arXiv 1511.06581), but in the loss, where relabelled states have several observed answers.
 //!
 //! λ is part of the state and the rewards are not mixed, so both heads stay in their own units (quality to go, spend
 //! to go) and one network knows the policies of all λ: a* = argmax Q_r − λ·Q_c is each one's own decision rule.
@@ -30,6 +34,8 @@ pub struct TdSettings {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
+    /// v, weight of the errors' gaps between the answers of one state.
+    pub gap_weight: f32,
 }
 
 /// The loss and what it was made from.
@@ -39,10 +45,10 @@ pub struct Td {
     pub total: Tensor<1>,
     /// See [`MEASURES`].
     pub measures: Vec<Tensor<1>>,
-    /// Q_r(s, ·), with its graph.
+    /// Q_r(s, ·), with its graph, `[G, K]`.
     pub quality: Tensor<2>,
-    /// Q_r(s, a), with its graph.
-    pub taken: Tensor<2>,
+    /// 1 where an answer was observed, `[G, K]`.
+    pub observed: Tensor<2>,
 }
 
 /// Computes the loss of one batch.
@@ -54,34 +60,51 @@ pub fn loss(
     batch: &Batch,
     settings: &TdSettings,
 ) -> Td {
+    let [quality_target, cost_target] = targets(plain, target, batch, settings);
+    let (models, rows) = (batch.models, batch.rows.max(1) as f32);
+    let observed = Tensor::from_inner(batch.plain_observed.clone());
+    let values = online.forward(batch.states.clone());
+    let quality = values.clone().narrow(1, 0, models);
+    let cost = values.narrow(1, models, models);
+    let mean = |values: Tensor<2>| (values * observed.clone()).sum().div_scalar(rows);
+    let part = |values: Tensor<2>, target: Tensor<2>| {
+        let errors = (values - Tensor::from_inner(target)) * observed.clone();
+        let plain = huber(errors.clone(), settings.huber_delta).sum().div_scalar(rows);
+        let common = errors.clone().sum_dim(1) / observed.clone().sum_dim(1);
+        let gaps = (errors - common) * observed.clone();
+        (plain, (gaps.clone() * gaps).sum().mul_scalar(0.5 * settings.gap_weight / rows))
+    };
+    let (quality_loss, quality_gaps) = part(quality.clone(), quality_target);
+    let (cost_loss, cost_gaps) = part(cost.clone(), cost_target);
+    let total = quality_loss.clone()
+        + quality_gaps
+        + (cost_loss.clone() + cost_gaps).mul_scalar(settings.cost_weight);
+    let measures = vec![quality_loss, cost_loss, mean(quality.clone()), mean(cost)];
+    Td { total, measures, quality, observed }
+}
+
+/// y_r and y_c, `[G, K]`.
+fn targets(plain: &QNetwork, target: &QNetwork, batch: &Batch, settings: &TdSettings) -> [Tensor<2>; 2] {
     let models = batch.models;
     let next = batch.plain_next_states.clone();
     let values = plain.forward(next.clone());
-    let scores =
-        values.clone().narrow(1, 0, models) - values.narrow(1, models, models) * batch.plain_lambdas.clone();
+    let scores = values.clone().narrow(1, 0, models)
+        - values.narrow(1, models, models) * batch.plain_next_lambdas.clone();
     let greedy = scores.mask_fill(batch.plain_next_forbidden.clone(), f32::MIN).argmax(1);
     let next = target.forward(next);
-    let next_quality = next.clone().narrow(1, 0, models).gather(1, greedy.clone());
-    let next_cost = next.narrow(1, models, models).gather(1, greedy);
+    let [states, _] = batch.plain_observed.dims();
+    let later = |head: usize| {
+        let values = next.clone().narrow(1, head * models, models).gather(1, greedy.clone());
+        values.select(0, batch.plain_places.clone()).reshape([states, models])
+    };
     let discount = batch.plain_continues.clone().mul_scalar(settings.gamma);
     let rewards = batch.plain_qualities.clone() - batch.plain_bankrupt.clone().mul_scalar(settings.eta);
-    let quality_target = Tensor::from_inner(rewards + next_quality * discount.clone());
-    let cost_target = Tensor::from_inner(batch.plain_costs.clone() + next_cost * discount);
-
-    let values = online.forward(batch.states.clone());
-    let quality = values.clone().narrow(1, 0, models);
-    let taken = quality.clone().gather(1, batch.actions.clone());
-    let cost = values.narrow(1, models, models).gather(1, batch.actions.clone());
-    let quality_loss = huber(taken.clone() - quality_target, settings.huber_delta);
-    let cost_loss = huber(cost.clone() - cost_target, settings.huber_delta);
-    let total = quality_loss.clone() + cost_loss.clone().mul_scalar(settings.cost_weight);
-    let measures = vec![quality_loss, cost_loss, taken.clone().mean(), cost.mean()];
-    Td { total, measures, quality, taken }
+    [rewards + later(0) * discount.clone(), batch.plain_costs.clone() + later(1) * discount]
 }
 
-/// Mean Huber loss: ½e² up to δ, δ·(|e| − ½δ) beyond.
-fn huber(errors: Tensor<2>, delta: f32) -> Tensor<1> {
+/// Huber's loss of every error: ½e² up to δ, δ·(|e| − ½δ) beyond.
+fn huber(errors: Tensor<2>, delta: f32) -> Tensor<2> {
     let size = errors.abs();
     let near = size.clone().clamp_max(delta);
-    ((near.clone() * near.clone()).mul_scalar(0.5) + (size - near).mul_scalar(delta)).mean()
+    (near.clone() * near.clone()).mul_scalar(0.5) + (size - near).mul_scalar(delta)
 }

@@ -1,51 +1,97 @@
 //! What a turn's observation says about its answers: predicted quality and length of every model's.
 //!
-//! The observation is the turn's category and the length of its message. A category's mean is drawn towards the mean
-//! of all by the variance between categories and within them (empirical Bayes: Efron and Morris, JASA 1973, in the
-//! one-way layout), and a prompt counts once however often the sessions repeat it: 36 questions stay 36.
+//! The observation is the length of the turn's message and either its category or its words. A category's mean is
+//! shrunk (`effects`), and a prompt counts once however often the sessions repeat it: 36 questions stay 36. Of the words
+//! it knows what the policy knows, the predictions of the text head ([`crate::learner::text_head`]); for messages that
+//! the head was fitted on those of the other folds.
 
 use std::collections::HashMap;
 
 use seqroute_core::config::ModelConfig;
+use seqroute_core::text::TextFeatures;
 
+use super::effects::Effects;
+use crate::learner::text_head::{self, TextConfig, TextHead};
 use crate::session::{Session, Turn};
 
 /// Predicts from observations.
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    quality: Vec<Effects>,
-    output_ln: Vec<Effects>,
+    source: Source,
+    models: usize,
     /// Mean and standard deviation of every number of a vector.
     scale: Vec<[f64; 2]>,
 }
 
-/// One number per category.
-#[derive(Clone, Debug, Default)]
-struct Effects {
-    overall: f64,
-    by_category: HashMap<String, f64>,
+/// What is known of a turn beside its length.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Its category: effects on quality, then on the logarithm of the length, one per model each.
+    Category(Vec<Effects>),
+    /// Its words: the same numbers, from the text head.
+    Words { head: Box<TextHead>, out_of_fold: HashMap<TextFeatures, Vec<f32>> },
 }
 
 impl Encoder {
-    /// Estimates the effects; `None` when a model has no outcome at all.
+    /// Estimates the effects of categories; `None` when a model has no outcome at all.
     #[must_use]
-    pub fn fit(sessions: &[Session], models: &[ModelConfig]) -> Option<Encoder> {
-        let fit = |of: fn(&crate::session::Outcome) -> f64| -> Option<Vec<Effects>> {
-            models.iter().map(|model| Effects::fit(&prompt_means(sessions, &model.name, of))).collect()
+    pub fn of_categories(sessions: &[Session], models: &[ModelConfig]) -> Option<Encoder> {
+        let fit = |of: fn(&crate::session::Outcome) -> f64| {
+            models.iter().map(move |model| Effects::fit(&prompt_means(sessions, &model.name, of)))
         };
-        let quality = fit(|outcome| outcome.quality)?;
-        let output_ln = fit(|outcome| (outcome.output_tokens as f64).ln_1p())?;
-        let mut encoder = Encoder { quality, output_ln, scale: Vec::new() };
+        let lengths = fit(|outcome| (outcome.output_tokens as f64).ln_1p());
+        let effects: Option<Vec<Effects>> = fit(|outcome| outcome.quality).chain(lengths).collect();
+        Some(Encoder::new(Source::Category(effects?), sessions, models))
+    }
+
+    /// Fits a text head; `None` when no turn has a text or a model has no outcome at all.
+    ///
+    /// # Errors
+    /// The training device fails.
+    pub fn of_words(sessions: &[Session], models: &[ModelConfig]) -> Result<Option<Encoder>, String> {
+        let turns = || sessions.iter().flat_map(|session| &session.turns);
+        let observed = models.iter().all(|model| turns().any(|turn| turn.outcome(&model.name).is_some()));
+        if !observed || turns().all(|turn| turn.text.is_empty()) {
+            return Ok(None);
+        }
+        let (head, predictions, _) = text_head::fit(sessions, models, &TextConfig::default())?;
+        let mut out_of_fold = HashMap::new();
+        for (s, session) in sessions.iter().enumerate() {
+            for (t, turn) in session.turns.iter().enumerate() {
+                out_of_fold.entry(turn.text).or_insert_with(|| predictions.of(s, t).to_vec());
+            }
+        }
+        Ok(Some(Encoder::new(Source::Words { head: Box::new(head), out_of_fold }, sessions, models)))
+    }
+
+    fn new(source: Source, sessions: &[Session], models: &[ModelConfig]) -> Encoder {
+        let mut encoder = Encoder { source, models: models.len(), scale: Vec::new() };
         let vectors: Vec<_> =
             sessions.iter().flat_map(|session| &session.turns).map(|turn| encoder.raw(turn)).collect();
         encoder.scale = mean_and_deviation(&vectors);
-        Some(encoder)
+        encoder
     }
 
-    /// Predicted quality of `model`'s answer.
+    /// Predicted quality of each model's answer.
     #[must_use]
-    pub fn quality(&self, turn: &Turn, model: usize) -> f64 {
-        self.quality.get(model).map_or(0.0, |effects| effects.of(turn))
+    pub fn qualities(&self, turn: &Turn) -> Vec<f64> {
+        let mut predicted = self.predicted(turn);
+        predicted.truncate(self.models);
+        predicted
+    }
+
+    /// Qualities, then logarithms of lengths.
+    fn predicted(&self, turn: &Turn) -> Vec<f64> {
+        match &self.source {
+            Source::Category(effects) => {
+                let category = turn.category.as_deref().unwrap_or_default();
+                effects.iter().map(|effects| effects.of(category)).collect()
+            }
+            Source::Words { head, out_of_fold } => {
+                let known = out_of_fold.get(&turn.text).cloned();
+                known.unwrap_or_else(|| head.predict(&turn.text)).into_iter().map(f64::from).collect()
+            }
+        }
     }
 
     /// The observation as numbers of equal weight: predicted qualities, predicted length, message length.
@@ -57,48 +103,10 @@ impl Encoder {
     }
 
     fn raw(&self, turn: &Turn) -> Vec<f64> {
-        let lengths = self.output_ln.iter().map(|effects| effects.of(turn)).sum::<f64>();
-        let mut raw: Vec<f64> = self.quality.iter().map(|effects| effects.of(turn)).collect();
-        raw.extend([lengths / self.output_ln.len() as f64, (turn.input_tokens as f64).ln_1p()]);
+        let mut raw = self.predicted(turn);
+        let lengths: f64 = raw.drain(self.models..).sum();
+        raw.extend([lengths / self.models as f64, (turn.input_tokens as f64).ln_1p()]);
         raw
-    }
-}
-
-impl Effects {
-    /// Shrunk means of the categories; `None` without any value.
-    fn fit(values: &HashMap<String, Vec<f64>>) -> Option<Effects> {
-        let count: usize = values.values().map(Vec::len).sum();
-        if count == 0 {
-            return None;
-        }
-        let (groups, total) = (values.len() as f64, count as f64);
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        // Sorted, so that the sums do not depend on the map's order.
-        let mut sorted: Vec<_> = values.iter().collect();
-        sorted.sort_by_key(|(category, _)| category.as_str());
-        let overall = sorted.iter().map(|(_, values)| values.iter().sum::<f64>()).sum::<f64>() / total;
-        let within = sorted.iter().flat_map(|(_, values)| {
-            let mean = mean(values);
-            values.iter().map(move |value| (value - mean).powi(2))
-        });
-        let within = within.sum::<f64>() / (total - groups).max(1.0);
-        let between: f64 =
-            sorted.iter().map(|(_, values)| values.len() as f64 * (mean(values) - overall).powi(2)).sum();
-        let sizes: f64 = sorted.iter().map(|(_, values)| (values.len() as f64).powi(2)).sum();
-        let between = (between - (groups - 1.0) * within) / (total - sizes / total).max(1.0);
-        let shrunk = |values: &[f64]| {
-            let size = values.len() as f64;
-            let weight = if between > 0.0 { size / (size + within / between) } else { 0.0 };
-            overall + weight * (mean(values) - overall)
-        };
-        let by_category =
-            sorted.into_iter().map(|(category, values)| (category.clone(), shrunk(values))).collect();
-        Some(Effects { overall, by_category })
-    }
-
-    fn of(&self, turn: &Turn) -> f64 {
-        let category = turn.category.as_deref().unwrap_or_default();
-        self.by_category.get(category).copied().unwrap_or(self.overall)
     }
 }
 
@@ -137,51 +145,4 @@ fn mean_and_deviation(vectors: &[Vec<f64>]) -> Vec<[f64; 2]> {
         [mean, if variance > 1e-12 { variance.sqrt() } else { 1.0 }]
     };
     (0..width).map(column).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values(of: &[(&str, &[f64])]) -> HashMap<String, Vec<f64>> {
-        of.iter().map(|(name, values)| ((*name).to_owned(), values.to_vec())).collect()
-    }
-
-    fn turn(category: &str) -> Turn {
-        Turn {
-            prompt_id: None,
-            category: Some(category.to_owned()),
-            input_tokens: 1,
-            text: Default::default(),
-            propensity: None,
-            options: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn categories_that_differ_by_chance_only_get_the_common_mean() {
-        let effects = Effects::fit(&values(&[("a", &[0.0, 1.0]), ("b", &[1.0, 0.0])])).unwrap();
-        assert_eq!((effects.of(&turn("a")), effects.of(&turn("b"))), (0.5, 0.5));
-    }
-
-    #[test]
-    fn categories_that_differ_surely_keep_their_means_and_unknown_ones_get_the_common_one() {
-        let effects = Effects::fit(&values(&[("a", &[0.2; 40]), ("b", &[0.8; 40])])).unwrap();
-        assert!((effects.of(&turn("a")) - 0.2).abs() < 1e-9 && (effects.of(&turn("b")) - 0.8).abs() < 1e-9);
-        assert!((effects.of(&turn("c")) - 0.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_small_category_is_drawn_to_the_mean_more_than_a_large_one() {
-        let large: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i % 10 < 8))).collect();
-        let effects = Effects::fit(&values(&[
-            ("large", &large),
-            ("small", &[1.0, 0.6]),
-            ("other", &[0.0, 0.3, 0.2, 0.1, 0.4, 0.2]),
-        ]));
-        let effects = effects.unwrap();
-        let left =
-            |name: &str, mean: f64| (effects.of(&turn(name)) - effects.overall) / (mean - effects.overall);
-        assert!(left("large", 0.8) > left("small", 0.8) && left("small", 0.8) > 0.0);
-    }
 }

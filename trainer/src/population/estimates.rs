@@ -71,8 +71,8 @@ impl Data<'_> {
         let mut counts = vec![0.0; self.count];
         for (turn, class) in self.turns() {
             counts[class] += 1.0;
-            for (model, sum) in sums[class].iter_mut().enumerate() {
-                *sum += self.encoder.quality(turn, model);
+            for (sum, quality) in sums[class].iter_mut().zip(self.encoder.qualities(turn)) {
+                *sum += quality;
             }
         }
         let longest = self.classes.iter().map(Vec::len).max().unwrap_or(0);
@@ -92,7 +92,7 @@ impl Data<'_> {
         let turns = self.sessions.iter().filter_map(|session| session.turns.get(t));
         let outcomes = turns.filter_map(|turn| Some((turn, turn.outcome(&self.models[model].name)?)));
         let (sum, count) = outcomes.fold((0.0, 0.0), |(sum, count), (turn, outcome)| {
-            (sum + outcome.quality - self.encoder.quality(turn, model), count + 1.0)
+            (sum + outcome.quality - self.encoder.qualities(turn)[model], count + 1.0)
         });
         sum / (count + PRIOR_TURNS)
     }

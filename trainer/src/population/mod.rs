@@ -5,6 +5,7 @@
 //! another turn follows, which class it has after this one, how long its message is, and for each model the quality
 //! and length of the answer (`estimates`). What a router sees beside that (prompt tokens, money) is bookkeeping.
 
+pub mod effects;
 mod encoder;
 mod estimates;
 mod kmeans;
@@ -47,7 +48,31 @@ impl Population {
         classes: usize,
         seed: u64,
     ) -> Option<Population> {
-        let encoder = Encoder::fit(sessions, models)?;
+        Some(Self::observed(Encoder::of_categories(sessions, models)?, sessions, models, classes, seed))
+    }
+
+    /// The same where a turn's words are observed and not its category, as the filter observes them; `None` without
+    /// words too.
+    ///
+    /// # Errors
+    /// The training device fails.
+    pub fn fit_by_words(
+        sessions: &[Session],
+        models: &[ModelConfig],
+        classes: usize,
+        seed: u64,
+    ) -> Result<Option<Population>, String> {
+        let encoder = Encoder::of_words(sessions, models)?;
+        Ok(encoder.map(|encoder| Self::observed(encoder, sessions, models, classes, seed)))
+    }
+
+    fn observed(
+        encoder: Encoder,
+        sessions: &[Session],
+        models: &[ModelConfig],
+        classes: usize,
+        seed: u64,
+    ) -> Population {
         let turns = sessions.iter().flat_map(|session| &session.turns);
         let vectors: Vec<_> = turns.map(|turn| encoder.vector(turn)).collect();
         let centres = kmeans::centres(&vectors, classes, seed);
@@ -57,7 +82,7 @@ impl Population {
         let data =
             estimates::Data { sessions, models, encoder: &encoder, classes: &classes, count: centres.len() };
         let shares = data.shares();
-        Some(Population {
+        Population {
             go_on: data.go_on(),
             follows: data.follows(&shares),
             quality: data.quality(),
@@ -66,7 +91,7 @@ impl Population {
             shares,
             centres,
             encoder,
-        })
+        }
     }
 
     /// The classes.

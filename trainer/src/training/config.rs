@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::GuardSettings;
 use crate::hbr::HbrConfig;
 use crate::learner::bc::{Bc, BcConfig};
 use crate::learner::cql::{Cql, CqlConfig};
@@ -23,6 +24,8 @@ pub struct TrainConfig {
     pub validation_budget_shares: Vec<f64>,
     /// How sessions are relabelled.
     pub hbr: HbrConfig,
+    /// Money that is kept for the turns to come, in training as in service.
+    pub guard: GuardSettings,
     /// What the text of a message tells.
     pub text: TextConfig,
     /// The training loop.
@@ -42,6 +45,7 @@ impl Default for TrainConfig {
             algorithm: Algorithm::default(),
             validation_budget_shares: vec![0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0],
             hbr: HbrConfig::default(),
+            guard: GuardSettings::default(),
             text: TextConfig::default(),
             fit: FitConfig::default(),
             fqi: FqiConfig::default(),
@@ -78,6 +82,8 @@ impl TrainConfig {
             shares,
             "numbers above 0",
         )?;
+        let quantile = self.guard.quantile;
+        require((0.0..=1.0).contains(&quantile), "guard.quantile", &quantile, "0 to 1")?;
         require(self.text.folds != 1, "text.folds", &self.text.folds, "0, or at least 2")?;
         self.check_fit()?;
         for (learner, td) in [("fqi", self.fqi.td()), ("cql", self.cql.td())] {
@@ -88,6 +94,8 @@ impl TrainConfig {
             let delta = td.huber_delta;
             require(delta.is_finite() && delta > 0.0, &field("huber_delta"), &delta, "above 0")?;
             require(not_negative(td.cost_weight), &field("cost_weight"), &td.cost_weight, "at least 0")?;
+            let weight = td.gap_weight;
+            require(not_negative(weight), &field("gap_weight"), &weight, "at least 0")?;
         }
         let not_negative = |value: f32| value.is_finite() && value >= 0.0;
         require(not_negative(self.cql.alpha), "cql.alpha", &self.cql.alpha, "at least 0")?;

@@ -1,6 +1,6 @@
 //! Who follows a training: judges its checkpoints on validation sessions and passes on what happens.
 
-use seqroute_core::config::{ModelConfig, Strategy};
+use seqroute_core::config::{GuardConfig, ModelConfig, Strategy};
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
 
@@ -62,16 +62,21 @@ impl Observer for Follower<'_> {
 /// Plays validation sessions with a policy.
 pub(super) struct Validator<'a> {
     data: &'a TrainingData<'a>,
+    guard: &'a GuardConfig,
     budgets: Vec<NanoUsd>,
 }
 
 impl<'a> Validator<'a> {
-    pub(super) fn new(data: &'a TrainingData<'a>, config: &TrainConfig) -> Result<Self, String> {
+    pub(super) fn new(
+        data: &'a TrainingData<'a>,
+        config: &TrainConfig,
+        guard: &'a GuardConfig,
+    ) -> Result<Self, String> {
         let engine = environment::engine(data.models, Strategy::BestAffordable, None);
         let engine = engine.map_err(|error| error.to_string())?;
         let reference = hbr::reference_cost_nano_usd(&engine, data.valid);
         let budget = |share: &f64| NanoUsd((share * reference) as u64);
-        Ok(Validator { data, budgets: config.validation_budget_shares.iter().map(budget).collect() })
+        Ok(Validator { data, guard, budgets: config.validation_budget_shares.iter().map(budget).collect() })
     }
 
     fn measure(&self, archive: &[u8], metrics: &mut CheckpointMetrics) -> Result<(), String> {
@@ -79,7 +84,7 @@ impl<'a> Validator<'a> {
             return Ok(());
         }
         let policy = Policy::open(archive).map_err(|error| error.to_string())?;
-        let engine = environment::engine(self.data.models, Strategy::Policy, Some(policy));
+        let engine = environment::guarded(self.data.models, Strategy::Policy, Some(policy), self.guard);
         let engine = engine.map_err(|error| error.to_string())?;
         let mut bankrupt_share = 0.0;
         for budget in &self.budgets {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::artifact::{self, Origin, Trained};
+use crate::guard;
 use crate::hbr::{Relabeller, Transitions};
 use crate::learner::fit::{self, Ended, Measured, State};
 use crate::learner::text_head::{self, TextSummary};
@@ -134,9 +135,10 @@ pub fn train(
 ) -> Result<Option<Finished>, String> {
     config.check()?;
     let started = Instant::now();
-    let (head, predictions, text) = text_head::fit(data.train, data.models, &config.text);
+    let (head, predictions, text) = text_head::fit(data.train, data.models, &config.text)?;
     progress(Progress::Text(&text))?;
-    let relabeller = Relabeller::new(data.train, data.models, &config.hbr, &predictions);
+    let guard = guard::measure(data.train, &config.guard);
+    let relabeller = Relabeller::new(data.train, data.models, &config.hbr, &guard, &predictions);
     let relabeller = relabeller.map_err(|error| error.to_string())?;
     let rows = |epoch: u64| relabeller.rows(config.seed, epoch, |_| {}).map_err(|error| error.to_string());
     let first = rows(0)?;
@@ -150,7 +152,7 @@ pub fn train(
     progress(Progress::Data(&summary))?;
     let origin = Origin {
         name: name.to_owned(),
-        learner: json!({"algorithm": config.algorithm.name(), "config": config}),
+        learner: json!({"algorithm": config.algorithm.name(), "config": config, "guard": guard}),
         budget_range_nano_usd: summary.budget_range_nano_usd,
         data_sha256: data.sha256.to_owned(),
     };
@@ -158,7 +160,7 @@ pub fn train(
         models: data.models,
         head: &head,
         origin: &origin,
-        validator: Validator::new(data, config)?,
+        validator: Validator::new(data, config, &guard)?,
         progress,
         failed: None,
     };
@@ -198,7 +200,7 @@ pub fn train(
 /// Evenly spaced states with messages from the same data, one without.
 fn states_to_check(transitions: &Transitions, sessions: &[Session]) -> Vec<(Vec<f32>, TextFeatures)> {
     let stride = transitions.len().div_ceil(CHECKED_STATES).max(1);
-    let plain = transitions.features - transitions.models;
+    let plain = transitions.features - 2 * transitions.models;
     let rows = (0..transitions.len()).step_by(stride).map(|row| transitions.state(row));
     let texts = sessions.iter().flat_map(|session| &session.turns).map(|turn| turn.text);
     let texts = [TextFeatures::default()].into_iter().chain(texts).cycle();

@@ -4,7 +4,7 @@ use super::*;
 use crate::money::{NanoUsd, Prices};
 use manifest::TrainedModel;
 use proptest::prelude::*;
-use write::{Layer, NetworkWeights};
+use write::{Front, Layer, NetworkWeights};
 
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|k| (((k * 37 + seed * 11) % 19) as f32 - 9.0) / 10.0).collect()
@@ -19,7 +19,10 @@ fn network(models: usize) -> NetworkWeights {
     NetworkWeights {
         mean: numbers(inputs, 1),
         std: vec![2.0; inputs],
-        front: Some(layer(6, inputs, 6)),
+        front: Some(Front {
+            linear: layer(6, inputs, 6),
+            detour: Some([layer(4, inputs, 7), layer(6, 4, 8)]),
+        }),
         hidden: vec![layer(8, 6, 2), layer(5, 8, 3)],
         quality: layer(models, 5, 4),
         cost: layer(models, 5, 5),
@@ -114,8 +117,17 @@ fn by_hand(network: &NetworkWeights, state: &[f32]) -> [Vec<f64>; 2] {
     };
     let scaled = state.iter().zip(&network.mean).zip(&network.std);
     let mut x: Vec<f64> = scaled.map(|((x, m), s)| (f64::from(*x) - f64::from(*m)) / f64::from(*s)).collect();
-    if let Some(front) = &network.front {
-        x = apply(front, &x);
+    if let Some(Front { linear, detour }) = &network.front {
+        let direct = apply(linear, &x);
+        let added = detour.as_ref().map(|[inner, outer]| {
+            let bent: Vec<f64> = apply(inner, &x).into_iter().map(|z| z.max(0.0)).collect();
+            apply(outer, &bent)
+        });
+        x = direct
+            .iter()
+            .enumerate()
+            .map(|(k, value)| value + added.as_ref().map_or(0.0, |a| a[k]))
+            .collect();
     }
     for layer in &network.hidden {
         x = apply(layer, &x).into_iter().map(|z| z.max(0.0)).collect();
@@ -139,6 +151,18 @@ fn what_is_written_opens_and_computes_the_network() {
         }
         assert!(policy.id().starts_with("test@"));
     }
+}
+
+#[test]
+fn a_front_without_a_detour_is_linear() {
+    let mut network = network(2);
+    if let Some(front) = &mut network.front {
+        front.detour = None;
+    }
+    let policy = Policy::open(&write::archive(&network, manifest_of(2)).unwrap()).unwrap();
+    let state = numbers(features::names(2).len(), 7);
+    let (served, [quality, _]) = (policy.values(&state).unwrap(), by_hand(&network, &state));
+    assert!((f64::from(served.quality[1]) - quality[1]).abs() < 1e-5 * (1.0 + quality[1].abs()));
 }
 
 #[test]

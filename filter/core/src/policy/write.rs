@@ -21,21 +21,30 @@ pub struct Layer {
     pub biases: Vec<f32>,
 }
 
-/// A network: normalisation, a linear front, hidden layers with ReLU, two linear heads on the last one.
+/// A network: normalisation, a front, hidden layers with ReLU, two linear heads on the last one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkWeights {
     /// Mean of each feature.
     pub mean: Vec<f32>,
     /// Divisor of each feature, above 0. A feature that never varied in training gets a huge one: it must not speak.
     pub std: Vec<f32>,
-    /// Layer without activation before the hidden ones: it draws many inputs (the words) together into few.
-    pub front: Option<Layer>,
+    /// What draws many inputs (the words) together into few, before the hidden layers.
+    pub front: Option<Front>,
     /// Hidden layers, from the input on.
     pub hidden: Vec<Layer>,
     /// Head for quality to go, `[models, hidden]`.
     pub quality: Layer,
     /// Head for spend to go, `[models, hidden]`.
     pub cost: Layer,
+}
+
+/// `linear(x)`, plus `detour[1](relu(detour[0](x)))` where there is a detour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Front {
+    /// Layer without activation.
+    pub linear: Layer,
+    /// A hidden layer with ReLU on the same inputs, and what it adds to the outputs of `linear`.
+    pub detour: Option<[Layer; 2]>,
 }
 
 /// The archive's bytes; fills in the manifest's `sha256`.
@@ -61,10 +70,23 @@ pub fn archive(network: &NetworkWeights, mut manifest: Manifest) -> Result<Vec<u
     let mut width = inputs;
     text.push_str("  centred = sub(state, mean);\n");
     if let Some(front) = &network.front {
-        let out = front.biases.len();
-        variable(&mut text, "w_front", "front/filter", [out, width], &front.weights)?;
-        variable(&mut text, "b_front", "front/bias", [1, out], &front.biases)?;
-        text.push_str("  scaled = div(centred, std);\n  h0 = linear(scaled, w_front, b_front);\n");
+        let out = front.linear.biases.len();
+        variable(&mut text, "w_front", "front/filter", [out, width], &front.linear.weights)?;
+        variable(&mut text, "b_front", "front/bias", [1, out], &front.linear.biases)?;
+        text.push_str("  scaled = div(centred, std);\n");
+        if let Some([inner, outer]) = &front.detour {
+            let hidden = inner.biases.len();
+            variable(&mut text, "w_inner", "front_inner/filter", [hidden, width], &inner.weights)?;
+            variable(&mut text, "b_inner", "front_inner/bias", [1, hidden], &inner.biases)?;
+            variable(&mut text, "w_outer", "front_outer/filter", [out, hidden], &outer.weights)?;
+            variable(&mut text, "b_outer", "front_outer/bias", [1, out], &outer.biases)?;
+            text.push_str(
+                "  direct = linear(scaled, w_front, b_front);\n  inner = linear(scaled, w_inner, b_inner);\n  \
+                 bent = relu(inner);\n  outer = linear(bent, w_outer, b_outer);\n  h0 = add(direct, outer);\n",
+            );
+        } else {
+            text.push_str("  h0 = linear(scaled, w_front, b_front);\n");
+        }
         width = out;
     } else {
         text.push_str("  h0 = div(centred, std);\n");

@@ -290,19 +290,20 @@ fn savings(report: &Report) -> String {
     let percent = |share: f64| format!("{:.1}", 100.0 * share);
     let row = |saving: &super::Saving| {
         format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
             escaped(&saving.other),
             percent(saving.budget_share),
             percent(saving.other_cost_share),
             saving.our_cost_share.map_or("never as good".to_owned(), percent),
             saving.reduction.map(percent).unwrap_or_default(),
+            saving.gain.map(|gain| format!("{:+.1}", 1000.0 * gain)).unwrap_or_default(),
         )
     };
     let rows: String = report.savings.iter().map(row).collect();
     format!(
         "<details><summary><h2 style=\"display:inline\">Cost at equal or better quality</h2></summary>\n<p>What the first \
          policy spends on its frontier (all λ and budgets, linear between points) where it is as good as the other. In \
-         percent.</p>\n<table><tr><th>other</th><th>its budget</th><th>it spends</th><th>we spend</th><th>less by</th></tr>\n\
+         percent.</p>\n<table><tr><th>other</th><th>its budget</th><th>it spends</th><th>we spend</th><th>less by</th><th>gain at its cost, thousandths</th></tr>\n\
          {rows}</table></details>\n"
     )
 }
