@@ -5,7 +5,8 @@
 //! can overspend a budget.
 //!
 //! **Guard.** Where a reserve for the turns to come is configured ([`reserve`]), every model but the cheapest must
-//! leave that reserve free: the session can then go on with the cheapest model when a stronger one has answered.
+//! leave that reserve free, also after an answer of upper cost: the session can then go on with the cheapest model when
+//! a stronger one has answered, however long the answer was.
 
 use crate::MAX_MODELS;
 use crate::config::{GuardConfig, ModelConfig};
@@ -41,8 +42,9 @@ impl ActionMask {
         let mut mask = ActionMask { len: estimates.len().min(MAX_MODELS), ..ActionMask::default() };
         let cheapest = cheapest(estimates, permitted);
         for (k, (allowed, estimate)) in mask.allowed.iter_mut().zip(estimates).enumerate() {
-            let to_leave = if Some(k) == cheapest { NanoUsd::ZERO } else { reserve };
-            let affordable = estimate.least.saturating_add(to_leave) <= available;
+            let guarded = reserve > NanoUsd::ZERO && Some(k) != cheapest;
+            let needed = if guarded { estimate.upper.saturating_add(reserve) } else { estimate.least };
+            let affordable = needed <= available;
             *allowed = permitted.allows(k) && estimate.fits_context && affordable;
         }
         mask
@@ -142,8 +144,9 @@ mod tests {
     #[test]
     fn every_model_but_the_cheapest_leaves_the_reserve() {
         let estimates = [estimate(10, true), estimate(3, true), estimate(1, false)];
-        assert_eq!(allowed(&estimates, 14, 5), [false, true, false]);
-        assert_eq!(allowed(&estimates, 15, 5), [true, true, false]);
+        // The upper cost of the first is 20.
+        assert_eq!(allowed(&estimates, 24, 5), [false, true, false]);
+        assert_eq!(allowed(&estimates, 25, 5), [true, true, false]);
         assert_eq!(allowed(&estimates, 3, 5), [false, true, false]);
     }
 
