@@ -15,6 +15,7 @@
 //! * An output file appears whole or not at all ([`files`]).
 #![forbid(unsafe_code)]
 
+pub mod ablation;
 pub mod artifact;
 pub mod baseline;
 pub mod bound;
@@ -33,4 +34,5 @@ pub mod prompts;
 pub mod relabel;
 pub mod session;
 pub mod simulator;
+pub mod split;
 pub mod training;

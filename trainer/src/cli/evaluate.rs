@@ -10,33 +10,25 @@ use seqroute::session::{self, Session};
 use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig};
 use seqroute_core::policy::Policy;
 
+/// Budgets in percent of the mean cost of always taking the most expensive model.
+const DEFAULT_BUDGETS: [f64; 12] = [5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 65.0, 80.0, 100.0, 120.0];
+
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Policy as `NAME=ARCHIVE`, or several archives of one method trained with several seeds as
     /// `NAME=ARCHIVE,ARCHIVE`, or with its own λ as `NAME@λ=ARCHIVE`; again for further policies. The first is the one in question. Without any, baselines and bounds are compared.
     #[arg(long = "policy", value_parser = named)]
     policies: Vec<Named>,
-    /// Models file, a JSON array of models as in the plugin configuration.
-    #[arg(long)]
-    models: PathBuf,
-    /// Session file with outcomes of every model; the policies must not have seen it.
-    #[arg(long)]
-    data: PathBuf,
-    /// Session file for what bounds and heuristics know of the population; without it the dynamic programme, the
-    /// adaptive linear programme, the fair share and the reserve guard are left out.
-    #[arg(long)]
-    train: Option<PathBuf>,
-    /// Session file to tune heuristics on; without it those with a setting are left out.
-    #[arg(long)]
-    tune: Option<PathBuf>,
-    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain or `.gz`); may be
-    /// given more than once.
-    #[arg(long)]
-    prompts: Vec<PathBuf>,
+    /// A variant of the first policy with one thing changed, as `NAME=ARCHIVE`; shown in a section of its own. Again for
+    /// further ones.
+    #[arg(long = "ablation", value_parser = named)]
+    ablations: Vec<Named>,
+    #[command(flatten)]
+    files: Files,
     /// Budgets, in percent of the mean cost of always taking the most expensive model.
     #[arg(
         long, value_delimiter = ',', value_parser = percent,
-        default_value = "5,7,10,15,20,30,40,50,65,80,100,120"
+        default_values_t = DEFAULT_BUDGETS
     )]
     budgets: Vec<f64>,
     /// Budgets in nano-USD instead.
@@ -72,6 +64,28 @@ pub struct Arguments {
     html: Option<PathBuf>,
 }
 
+/// What is played on.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// Models file, a JSON array of models as in the plugin configuration.
+    #[arg(long)]
+    pub models: PathBuf,
+    /// Session file with outcomes of every model; the policies must not have seen it.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Session file for what bounds and heuristics know of the population; without it the dynamic programme, the
+    /// adaptive linear programme, the fair share and the reserve guard are left out.
+    #[arg(long)]
+    pub train: Option<PathBuf>,
+    /// Session file to tune heuristics on; without it those with a setting are left out.
+    #[arg(long)]
+    pub tune: Option<PathBuf>,
+    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain or `.gz`); may be
+    /// given more than once.
+    #[arg(long)]
+    pub prompts: Vec<PathBuf>,
+}
+
 /// What λ is charged on.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rule {
@@ -91,10 +105,38 @@ struct Named {
 }
 
 impl Arguments {
+    /// The first archive is the policy in question, the others are variants of it.
+    pub fn of_ablations(
+        files: Files,
+        archives: Vec<(String, PathBuf)>,
+        html: Option<PathBuf>,
+        json: Option<PathBuf>,
+    ) -> Self {
+        let named = |(name, archive)| Named { name, lambda: None, archives: vec![archive] };
+        let mut ablations: Vec<Named> = archives.into_iter().map(named).collect();
+        let policies = ablations.drain(..1.min(ablations.len())).collect();
+        Arguments {
+            policies,
+            ablations,
+            files,
+            budgets: DEFAULT_BUDGETS.to_vec(),
+            budgets_nano_usd: Vec::new(),
+            sweep_budgets: vec![30.0],
+            lambda: 0.0,
+            rule: Rule::SpendToGo,
+            seed: 1,
+            no_guard: false,
+            resamples: 1000,
+            csv: None,
+            json,
+            html,
+        }
+    }
+
     pub fn run(self) -> Result<()> {
-        let models = seqroute::models::read(&self.models)?;
+        let models = seqroute::models::read(&self.files.models)?;
         let policies = self.policies(&models)?;
-        let prompts = seqroute::prompts::read_all(&self.prompts)?;
+        let prompts = seqroute::prompts::read_all(&self.files.prompts)?;
         let complete = |path: &Path| -> Result<Vec<Session>> {
             let mut sessions = session::read(path, &models)?.sessions;
             super::attach(&prompts, path, &mut sessions);
@@ -102,12 +144,12 @@ impl Arguments {
             super::warn(path, &sessions);
             Ok(sessions)
         };
-        let sessions = complete(&self.data)?;
-        let mut train = self.train.as_deref().map(|path| session::read(path, &models)).transpose()?;
-        if let (Some(path), Some(train)) = (&self.train, &mut train) {
+        let sessions = complete(&self.files.data)?;
+        let mut train = self.files.train.as_deref().map(|path| session::read(path, &models)).transpose()?;
+        if let (Some(path), Some(train)) = (&self.files.train, &mut train) {
             super::attach(&prompts, path, &mut train.sessions);
         }
-        let tune = self.tune.as_deref().map(complete).transpose()?.unwrap_or_default();
+        let tune = self.files.tune.as_deref().map(complete).transpose()?.unwrap_or_default();
         let shares: Vec<f64> = if self.budgets_nano_usd.is_empty() {
             self.budgets.iter().map(|percent| percent / 100.0).collect()
         } else {
@@ -143,7 +185,7 @@ impl Arguments {
             super::write(path, &serde_json::to_vec_pretty(&report)?)?;
         }
         if let Some(path) = &self.html {
-            super::write(path, html::page(&report, &self.data.display().to_string())?.as_bytes())?;
+            super::write(path, html::page(&report, &self.files.data.display().to_string())?.as_bytes())?;
         }
         Ok(())
     }
@@ -155,9 +197,12 @@ impl Arguments {
             Rule::NextCost => LambdaRule::NextCost,
         };
         let mut policies: Vec<PolicyContestant> = Vec::new();
-        for Named { name, lambda, archives } in &self.policies {
+        let ablations = self.ablations.iter().map(|named| (named, Kind::Ablation));
+        for (Named { name, lambda, archives }, kind) in
+            self.policies.iter().map(|named| (named, Kind::Learned)).chain(ablations)
+        {
             if policies.iter().any(|policy| policy.name == *name) {
-                bail!("--policy: found the name `{name}` twice, expected different names");
+                bail!("--policy, --ablation: found the name `{name}` twice, expected different names");
             }
             let read = |path: &PathBuf| -> Result<Vec<u8>> {
                 let (bytes, policy): (Vec<u8>, Policy) = super::open_policy(path)?;
@@ -166,7 +211,7 @@ impl Arguments {
             };
             policies.push(PolicyContestant {
                 name: name.clone(),
-                kind: if policies.is_empty() { Kind::Ours } else { Kind::Learned },
+                kind: if policies.is_empty() { Kind::Ours } else { kind },
                 models: models.to_vec(),
                 archives: archives.iter().map(read).collect::<Result<_>>()?,
                 lambda: lambda.unwrap_or(self.lambda),
@@ -180,7 +225,7 @@ impl Arguments {
                 let name = format!("{}, no guard", first.name);
                 policies.insert(
                     1,
-                    PolicyContestant { name, kind: Kind::Learned, guarded: false, ..first.clone() },
+                    PolicyContestant { name, kind: Kind::Ablation, guarded: false, ..first.clone() },
                 );
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! Results go to stdout, progress to stderr (and only to a terminal), an error is one line on stderr and status 1.
 
+mod ablate;
+mod crossvalidate;
 mod deploy;
 mod evaluate;
 mod ingest;
@@ -11,7 +13,7 @@ mod relabel;
 mod simulate;
 mod train;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -43,6 +45,10 @@ enum Command {
     Train(train::Arguments),
     /// Compare a policy with the baselines under several budgets.
     Evaluate(evaluate::Arguments),
+    /// Compare settings by cross-validation over the prompts of one session file.
+    Crossvalidate(crossvalidate::Arguments),
+    /// Train variants of the settings, each with one thing changed, and compare them.
+    Ablate(ablate::Arguments),
     /// Show what is in a policy archive.
     Inspect(inspect::Arguments),
     /// Put configuration and policy into the ECDS file that Envoy watches.
@@ -59,6 +65,8 @@ impl Cli {
             Command::Models(arguments) => arguments.run(),
             Command::Train(arguments) => arguments.run(),
             Command::Evaluate(arguments) => arguments.run(),
+            Command::Crossvalidate(arguments) => arguments.run(),
+            Command::Ablate(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
             Command::Deploy(arguments) => arguments.run(),
         }
@@ -98,6 +106,13 @@ fn warn(path: &Path, sessions: &[Session]) {
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     seqroute::files::write_atomically(path, bytes)
         .with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// A path with something added to its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Opens a policy archive; gives back its bytes too.

@@ -64,14 +64,33 @@ struct Inputs {
 }
 
 impl Arguments {
+    /// A training on files that goes on where an earlier one was interrupted.
+    pub fn of_files(
+        data: &Path,
+        valid: &Path,
+        models: &Path,
+        prompts: &[PathBuf],
+        config: &Path,
+        out: &Path,
+    ) -> Self {
+        Arguments {
+            data: Some(data.to_owned()),
+            models: Some(models.to_owned()),
+            simulate: None,
+            valid: Some(valid.to_owned()),
+            prompts: prompts.to_vec(),
+            config: Some(config.to_owned()),
+            seed: None,
+            name: "ablation".to_owned(),
+            out: out.to_owned(),
+            resume: super::beside(out, ".checkpoint").exists(),
+        }
+    }
+
     pub fn run(self) -> Result<()> {
         let started = Instant::now();
         let mut config = match &self.config {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("{}: cannot be read", path.display()))?;
-                TrainConfig::from_toml(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?
-            }
+            Some(path) => read_config(path)?,
             None => TrainConfig::default(),
         };
         config.seed = self.seed.unwrap_or(config.seed);
@@ -82,7 +101,7 @@ impl Arguments {
             models: &inputs.models,
             sha256: &inputs.train.sha256,
         };
-        let checkpoint = beside(&self.out, ".checkpoint");
+        let checkpoint = super::beside(&self.out, ".checkpoint");
         let fingerprint = fingerprint(&data, &config)?;
         let state = if self.resume { Some(read_checkpoint(&checkpoint, &fingerprint)?) } else { None };
         let interrupted = interrupted()?;
@@ -117,8 +136,8 @@ impl Arguments {
             let command = "the same command with --resume goes on from there";
             bail!("stopped; the training is kept in {}: {command}", checkpoint.display());
         };
-        super::write(&beside(&self.out, ".config.toml"), trained.config_toml.as_bytes())?;
-        super::write(&beside(&self.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
+        super::write(&super::beside(&self.out, ".config.toml"), trained.config_toml.as_bytes())?;
+        super::write(&super::beside(&self.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
         super::write(&self.out, &trained.archive)?;
         match std::fs::remove_file(&checkpoint) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -169,6 +188,13 @@ impl Arguments {
         };
         Ok(Inputs { models, train, valid })
     }
+}
+
+/// Settings from a TOML file.
+pub fn read_config(path: &Path) -> Result<TrainConfig> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    TrainConfig::from_toml(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
 }
 
 /// What lies in a checkpoint file.
@@ -238,10 +264,4 @@ fn text_line(text: &TextSummary) -> String {
             percent(&text.explained_gap_share),
         ),
     }
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

@@ -22,6 +22,8 @@ pub enum Kind {
     Ours,
     /// Another trained policy.
     Learned,
+    /// A variant of the policy in question, with one thing changed.
+    Ablation,
     /// A rule that needs no training, or little.
     Baseline,
     /// A limit: it knows more than a router can.

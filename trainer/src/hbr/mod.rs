@@ -70,7 +70,7 @@ impl Default for HbrConfig {
     fn default() -> Self {
         HbrConfig {
             budget_min_share: 0.03,
-            budget_max_share: 1.5,
+            budget_max_share: 2.5,
             budgets_per_session: 12,
             grid_nano_usd: Vec::new(),
             behaviour_spread: 2.0,

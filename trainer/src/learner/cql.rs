@@ -29,13 +29,11 @@ pub struct CqlConfig {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
-    /// v, weight of the errors' gaps between the answers of one state.
-    pub gap_weight: f32,
 }
 
 impl Default for CqlConfig {
     fn default() -> Self {
-        CqlConfig { alpha: 0.1, gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0, gap_weight: 10.0 }
+        CqlConfig { alpha: 0.1, gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0 }
     }
 }
 
@@ -43,8 +41,8 @@ impl CqlConfig {
     /// The settings of the shared loss.
     #[must_use]
     pub fn td(&self) -> TdSettings {
-        let CqlConfig { alpha: _, gamma, eta, huber_delta, cost_weight, gap_weight } = *self;
-        TdSettings { gamma, eta, huber_delta, cost_weight, gap_weight }
+        let CqlConfig { alpha: _, gamma, eta, huber_delta, cost_weight } = *self;
+        TdSettings { gamma, eta, huber_delta, cost_weight }
     }
 }
 

@@ -55,14 +55,14 @@ impl Default for FitConfig {
     fn default() -> Self {
         FitConfig {
             hidden: vec![64, 64],
-            steps: 30_000,
+            steps: 12_000,
             batch: 512,
             learning_rate: 1e-3,
             final_learning_rate: 2e-5,
             weight_decay: 0.0,
             target_period_steps: 500,
             average_steps: 1000,
-            checkpoints: 20,
+            checkpoints: 12,
             patience: 0,
             shards: 1,
         }

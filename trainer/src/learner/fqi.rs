@@ -27,13 +27,11 @@ pub struct FqiConfig {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
-    /// v, weight of the errors' gaps between the answers of one state.
-    pub gap_weight: f32,
 }
 
 impl Default for FqiConfig {
     fn default() -> Self {
-        FqiConfig { gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0, gap_weight: 10.0 }
+        FqiConfig { gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0 }
     }
 }
 
@@ -41,8 +39,8 @@ impl FqiConfig {
     /// The settings of the shared loss.
     #[must_use]
     pub fn td(&self) -> TdSettings {
-        let FqiConfig { gamma, eta, huber_delta, cost_weight, gap_weight } = *self;
-        TdSettings { gamma, eta, huber_delta, cost_weight, gap_weight }
+        let FqiConfig { gamma, eta, huber_delta, cost_weight } = *self;
+        TdSettings { gamma, eta, huber_delta, cost_weight }
     }
 }
 

@@ -7,10 +7,6 @@
 //! 2. Targets from the target network: y_r = r − η·bankrupt + γ·Q_r(s', a'), y_c = c + γ·Q_c(s', a'); no second term
 //!    where the session ends.
 //! 3. Loss = Huber(Q_r(s,a), y_r) + w·Huber(Q_c(s,a), y_c), mean over the observed answers.
-//! 4. For both heads, v times half the mean square of what the errors of one state differ from their mean. Most of an
-//!    error is common to all answers of a state (how many turns will come, how hard they are), and a choice depends on
-//!    the differences alone: in them the common part cancels. Like a dueling network's advantage (Wang et al., ICML
-//!    2016, arXiv 1511.06581), but in the loss, where relabelled states have several observed answers.
 //!
 //! λ is part of the state and the rewards are not mixed, so both heads stay in their own units (quality to go, spend
 //! to go) and one network knows the policies of all λ: a* = argmax Q_r − λ·Q_c is each one's own decision rule.
@@ -34,8 +30,6 @@ pub struct TdSettings {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
-    /// v, weight of the errors' gaps between the answers of one state.
-    pub gap_weight: f32,
 }
 
 /// The loss and what it was made from.
@@ -69,16 +63,11 @@ pub fn loss(
     let mean = |values: Tensor<2>| (values * observed.clone()).sum().div_scalar(rows);
     let part = |values: Tensor<2>, target: Tensor<2>| {
         let errors = (values - Tensor::from_inner(target)) * observed.clone();
-        let plain = huber(errors.clone(), settings.huber_delta).sum().div_scalar(rows);
-        let common = errors.clone().sum_dim(1) / observed.clone().sum_dim(1);
-        let gaps = (errors - common) * observed.clone();
-        (plain, (gaps.clone() * gaps).sum().mul_scalar(0.5 * settings.gap_weight / rows))
+        huber(errors, settings.huber_delta).sum().div_scalar(rows)
     };
-    let (quality_loss, quality_gaps) = part(quality.clone(), quality_target);
-    let (cost_loss, cost_gaps) = part(cost.clone(), cost_target);
-    let total = quality_loss.clone()
-        + quality_gaps
-        + (cost_loss.clone() + cost_gaps).mul_scalar(settings.cost_weight);
+    let quality_loss = part(quality.clone(), quality_target);
+    let cost_loss = part(cost.clone(), cost_target);
+    let total = quality_loss.clone() + cost_loss.clone().mul_scalar(settings.cost_weight);
     let measures = vec![quality_loss, cost_loss, mean(quality.clone()), mean(cost)];
     Td { total, measures, quality, observed }
 }

@@ -94,8 +94,6 @@ impl TrainConfig {
             let delta = td.huber_delta;
             require(delta.is_finite() && delta > 0.0, &field("huber_delta"), &delta, "above 0")?;
             require(not_negative(td.cost_weight), &field("cost_weight"), &td.cost_weight, "at least 0")?;
-            let weight = td.gap_weight;
-            require(not_negative(weight), &field("gap_weight"), &weight, "at least 0")?;
         }
         let not_negative = |value: f32| value.is_finite() && value >= 0.0;
         require(not_negative(self.cql.alpha), "cql.alpha", &self.cql.alpha, "at least 0")?;

@@ -95,7 +95,7 @@ fn a_bad_setting_is_named_with_its_line_or_field() {
     let error = |text: &str| TrainConfig::from_toml(text).unwrap_err();
     assert!(error("seed = 1\n[cql]\nalfa = 1\n").contains("line 3: unknown field `alfa`"));
     assert!(error("[fit]\nsteps = 0\n").contains("`fit.steps`: found 0, expected at least 1"));
-    assert!(error("[hbr]\nbudget_min_share = 2.0\n").contains("`hbr.budget_min_share`: found [2.0, 1.5]"));
+    assert!(error("[hbr]\nbudget_min_share = 3.0\n").contains("`hbr.budget_min_share`: found [3.0, 2.5]"));
     assert!(error("algorithm = \"dqn\"").contains("expected one of `fqi`, `cql`, `bc`"));
 }
 

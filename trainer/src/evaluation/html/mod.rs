@@ -62,7 +62,8 @@ struct Line<'a> {
 /// # Errors
 /// What the drawing library says.
 pub fn page(report: &Report, data: &str) -> Result<String> {
-    let lines = lines(report);
+    let mut lines = lines(report);
+    lines.retain(|line| line.kind != Kind::Ablation);
     let mut body = format!(
         "<h1>SeqRoute: quality at equal budget</h1>\n<p>{} sessions, {} turns of {}. Budgets in percent of {:.6} USD, \
          the mean cost of a session that always <code>{}</code> answers. Unserved turns and cut answers count as \
@@ -79,6 +80,7 @@ pub fn page(report: &Report, data: &str) -> Result<String> {
             let _ = write!(body, "<h2>{title}</h2>\n<p>{note}</p>\n{svg}\n");
         }
     }
+    body += &ablations(report);
     body += &slopes(report);
     body += &savings(report);
     let _ = write!(body, "<h2>All numbers</h2>\n<pre>{}</pre>\n", escaped(&table::text(report)));
@@ -89,13 +91,14 @@ pub fn page(report: &Report, data: &str) -> Result<String> {
 }
 
 fn lines(report: &Report) -> Vec<Line<'_>> {
-    let mut used = [0usize; 4];
+    let mut used = [0usize; 5];
     let mut color = |kind: Kind| {
         let (place, colors) = match kind {
             Kind::Ours => (0, &[OURS][..]),
             Kind::Learned => (1, &LEARNED[..]),
             Kind::Baseline => (2, &BASELINES[..]),
             Kind::Bound => (3, &BOUNDS[..]),
+            Kind::Ablation => (4, &LEARNED[..]),
         };
         used[place] += 1;
         colors[(used[place] - 1) % colors.len()]
@@ -265,6 +268,46 @@ fn legend(lines: &[Line<'_>]) -> String {
         )
     };
     format!("<ul class=\"legend\">{}</ul>\n", lines.iter().map(item).collect::<String>())
+}
+
+/// The variants against the first policy, one row each.
+fn ablations(report: &Report) -> String {
+    let of = |name: &str| {
+        let lines =
+            report.comparisons.iter().filter(|line| line.kind == Kind::Ablation && line.other == name);
+        lines.map(|line| &line.difference).collect::<Vec<_>>()
+    };
+    let names: Vec<&str> = report
+        .contestants
+        .iter()
+        .filter(|(_, kind)| *kind == Kind::Ablation)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let Some(first) = names.first() else { return String::new() };
+    let mut shares: Vec<f64> = report.measurements.iter().map(|line| line.budget_share).collect();
+    shares.dedup();
+    let head: String = shares
+        .iter()
+        .take(of(first).len())
+        .map(|share| format!("<th>{} %</th>", (1000.0 * share).round() / 10.0))
+        .collect();
+    let row = |name: &&str| {
+        let differences = of(name);
+        let mean =
+            differences.iter().map(|interval| -interval.value).sum::<f64>() / differences.len().max(1) as f64;
+        let cell = |interval: &&super::bootstrap::Interval| {
+            let sure = if interval.low > 0.0 || interval.high < 0.0 { "*" } else { "" };
+            format!("<td>{:+.1}{sure}</td>", -1000.0 * interval.value)
+        };
+        let cells: String = differences.iter().map(cell).collect();
+        format!("<tr><td>{}</td><td>{:+.1}</td>{cells}</tr>\n", escaped(name), 1000.0 * mean)
+    };
+    let rows: String = names.iter().map(row).collect();
+    format!(
+        "<h2>Ablations</h2>\n<p>Quality per turn of variants with one thing changed minus that of the first policy, in \
+         thousandths, by budget (* the 95 % interval does not hold 0).</p>\n<table><tr><th>variant</th><th>mean</th>{head}</tr>\n\
+         {rows}</table>\n"
+    )
 }
 
 fn slopes(report: &Report) -> String {

@@ -1,0 +1,96 @@
+//! `seqroute ablate`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use seqroute::training::TrainConfig;
+use seqroute::{ablation, evaluation, session};
+
+use super::{evaluate, train};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Session file to learn from.
+    #[arg(long)]
+    data: PathBuf,
+    /// Session file to choose checkpoints by and to tune heuristics on.
+    #[arg(long)]
+    valid: PathBuf,
+    /// Session file to compare on.
+    #[arg(long)]
+    test: PathBuf,
+    /// Models file.
+    #[arg(long)]
+    models: PathBuf,
+    /// Texts of the prompts of all three; may be given more than once.
+    #[arg(long)]
+    prompts: Vec<PathBuf>,
+    /// Settings that the variants change, TOML.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Gradient steps of every variant, instead of the settings' own.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Where the policies go. One that lies there with the same settings is not trained again, and one that was
+    /// interrupted goes on.
+    #[arg(long)]
+    out: PathBuf,
+    /// Also write a page with plots.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Also write the whole report as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<()> {
+        let mut base = match &self.config {
+            Some(path) => train::read_config(path)?,
+            None => TrainConfig::default(),
+        };
+        if let Some(steps) = self.steps {
+            base.fit.steps = steps;
+            base.fit.checkpoints = base.fit.checkpoints.min(steps);
+            base.check().map_err(|error| anyhow!(error))?;
+        }
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("{}: cannot be made", self.out.display()))?;
+        let models = seqroute::models::read(&self.models)?;
+        let reference =
+            evaluation::reference_nano_usd(&models, &session::read(&self.data, &models)?.sessions)?;
+        let variants = ablation::variants(&base, reference);
+        let mut archives = Vec::new();
+        for (number, ablation::Variant { name, config }) in variants.iter().enumerate() {
+            let file: String =
+                name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            let out = self.out.join(format!("{number:02}-{file}.nnef.tar"));
+            eprintln!("{} of {}: {name}", number + 1, variants.len());
+            let trained = std::fs::read_to_string(super::beside(&out, ".config.toml")).ok();
+            let wanted = toml::to_string(config)?;
+            if !out.exists() || trained.as_ref() != Some(&wanted) {
+                let settings = super::beside(&out, ".settings.toml");
+                super::write(&settings, wanted.as_bytes())?;
+                train::Arguments::of_files(
+                    &self.data,
+                    &self.valid,
+                    &self.models,
+                    &self.prompts,
+                    &settings,
+                    &out,
+                )
+                .run()?;
+            }
+            archives.push(((*name).to_owned(), out));
+        }
+        let files = evaluate::Files {
+            models: self.models,
+            data: self.test,
+            train: Some(self.data),
+            tune: Some(self.valid),
+            prompts: self.prompts,
+        };
+        evaluate::Arguments::of_ablations(files, archives, self.html, self.json).run()
+    }
+}
