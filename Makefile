@@ -81,7 +81,7 @@ FUZZ_SECONDS := 600
 fuzz: $(FUZZ)
 	@for name in $(FUZZ_TARGETS); do \
 	  found=target/fuzz-corpus/$$name; mkdir -p $$found; \
-	  if [ -f filter/fuzz/corpus/$$name.tar.gz ]; then tar -xzf filter/fuzz/corpus/$$name.tar.gz -C $$found; fi; \
+	  if [ -f filter/fuzz/corpus/$$name.tar.xz ]; then tar -xJf filter/fuzz/corpus/$$name.tar.xz -C $$found; fi; \
 	  RUSTC_BOOTSTRAP=1 $(FUZZ) fuzz run --fuzz-dir filter/fuzz --target-dir target/fuzz --sanitizer none $$name \
 	    $$found filter/fuzz/seeds/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -print_final_stats=1 \
 	    -max_len=$$(case $$name in policy_archive) echo 100000;; *) echo 8192;; esac) || exit 1; done

@@ -41,6 +41,8 @@ fn engine() -> Engine {
     let json = include_bytes!("../../../envoy/plugin.json");
     let mut config: serde_json::Value = serde_json::from_slice(json).expect("the shipped configuration");
     config["strategy"] = "best_affordable".into();
+    // No session shall run dry, however long the benchmark.
+    config["budget"]["default_usd"] = "1000000".into();
     let mut config = Config::from_json(config.to_string().as_bytes()).expect("the shipped configuration");
     config.strategy = seqroute_core::config::Strategy::Policy;
     let policy = Policy::open(include_bytes!("../../../envoy/policy/default.nnef.tar"));
