@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -26,6 +27,8 @@ const TURNS_PER_SESSION: u64 = 8;
 const QUICK_TURNS: u64 = 10;
 /// Turns before the first round, in which pages are touched and sessions are made.
 const WARM_UP: u64 = 500;
+/// How often a plugin is started to find how long that takes.
+const STARTS: usize = 5;
 const BODY: &str = r#"{"model":"auto","max_tokens":100,"messages":[{"role":"user","content":"What is the capital of France?"}]}"#;
 
 #[derive(Debug, Args)]
@@ -66,6 +69,8 @@ struct Row {
     host_calls_per_turn: f64,
     /// Turns that the plugin answered itself.
     refused: u64,
+    /// Starting a VM and configuring the plugin, in a throw-away VM first: the quickest of some.
+    start_ns: u64,
 }
 
 /// One plugin under measurement.
@@ -78,6 +83,7 @@ struct Contestant {
     sent: u64,
     refused: u64,
     host_calls: u64,
+    start_ns: u64,
 }
 
 impl Arguments {
@@ -131,10 +137,19 @@ impl Arguments {
         }
         let trace_calls = if self.trace { 256 } else { 0 };
         let start = |(name, module, configuration, turns): (String, &Module, Vec<u8>, u64)| {
-            let worker =
-                Worker::start(module, configuration, trace_calls).with_context(|| format!("`{name}`"))?;
+            let mut start_ns = u64::MAX;
+            let mut start = || {
+                let begun = Instant::now();
+                let worker = Worker::start(module, &configuration, trace_calls);
+                start_ns = start_ns.min(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                worker.with_context(|| format!("`{name}`"))
+            };
+            for _ in 1..STARTS {
+                start()?;
+            }
+            let worker = start()?;
             let rounds_ns = Vec::new();
-            Ok(Contestant { name, worker, turns, rounds_ns, sent: 0, refused: 0, host_calls: 0 })
+            Ok(Contestant { name, worker, turns, rounds_ns, sent: 0, refused: 0, host_calls: 0, start_ns })
         };
         rows.into_iter().map(start).collect()
     }
@@ -197,6 +212,7 @@ impl Contestant {
             turn_ns_range: (per_turn(self.rounds_ns.first()), per_turn(self.rounds_ns.last())),
             host_calls_per_turn: self.host_calls as f64 / all_turns as f64,
             refused: self.refused,
+            start_ns: self.start_ns,
         }
     }
 }
@@ -211,6 +227,7 @@ fn table(rows: &[Row]) -> Table {
         "fastest–slowest",
         "host calls",
         "refused",
+        "start ms",
     ]);
     for row in rows {
         let (fastest, slowest) = row.turn_ns_range;
@@ -221,9 +238,10 @@ fn table(rows: &[Row]) -> Table {
             format!("{:.2}–{:.2}", fastest / 1e3, slowest / 1e3),
             format!("{:.1}", row.host_calls_per_turn),
             row.refused.to_string(),
+            format!("{:.2}", row.start_ns as f64 / 1e6),
         ]);
     }
-    for index in 1..6 {
+    for index in 1..7 {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
