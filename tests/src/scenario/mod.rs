@@ -24,10 +24,7 @@ use crate::{policies, settings};
 use format::Scenario;
 
 /// Reasons why a scenario may run in one world only.
-pub const REASONS: [&str; 2] = [
-    "a crash at a chosen moment cannot be asked of the shipped module in Envoy",
-    "which worker gets a connection is the kernel's choice in Envoy",
-];
+pub const REASONS: [&str; 1] = ["a crash at a chosen moment cannot be asked of the shipped module in Envoy"];
 
 /// The rows of the outcome table; each is covered by a scenario.
 pub const OUTCOMES: [&str; 18] = [

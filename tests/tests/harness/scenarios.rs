@@ -51,3 +51,14 @@ fn every_row_of_the_outcome_table_is_covered() {
         );
     }
 }
+
+#[test]
+fn every_reason_to_run_in_one_world_is_given_by_a_scenario() {
+    let scenarios = scenario::all().expect("the scenarios are readable");
+    for reason in scenario::REASONS {
+        assert!(
+            scenarios.iter().any(|scenario| scenario.why.as_deref() == Some(reason)),
+            "unused: `{reason}`"
+        );
+    }
+}
