@@ -15,7 +15,6 @@ use crate::options::{FailurePolicy, VmOptions};
 use crate::records::{LogLevel, Records};
 use crate::shared_data::SharedData;
 use crate::state::{Birth, Context, RootContext, VmState};
-use crate::stream_state::SharedStream;
 use crate::sync::lock;
 
 /// A plugin of a VM.
@@ -120,18 +119,35 @@ impl VmCore {
         let trap = if std::mem::take(&mut self.trap_next_call) {
             wasmtime::Error::msg("injected trap")
         } else {
-            if let Some(stream) = self.instance.state().stream(context) {
-                lock(&stream).callbacks.push(callback);
-            }
+            self.instance.state().note_callback(context, callback);
             match self.instance.call(context, callback, arguments) {
                 Ok(result) => return Ok(result),
                 Err(trap) => trap,
             }
         };
-        let message = describe_trap(&trap, &self.records, logged_before);
+        Err(self.fail(callback, &trap, logged_before))
+    }
+
+    /// Marks the VM as failed by a trap.
+    fn fail(&mut self, callback: &'static str, trap: &wasmtime::Error, logged_before: usize) -> Error {
+        let message = describe_trap(trap, &self.records, logged_before);
         self.failure = Some(message.clone());
         self.instance.state_mut().deferred.clear();
-        Err(Error::Trap { callback, message })
+        Error::Trap { callback, message }
+    }
+
+    /// Calls an export by name; a trap fails the VM.
+    pub(crate) fn call_export(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Error> {
+        if let Some(failure) = &self.failure {
+            return Err(Error::VmFailed(failure.clone()));
+        }
+        if !self.instance.exports(name) {
+            return Err(Error::Misuse("the module exports no function of this name"));
+        }
+        let logged_before = lock(&self.records).logs.len();
+        self.instance
+            .call_export(name, arguments)
+            .map_err(|trap| self.fail("an export called by the test", &trap, logged_before))
     }
 
     /// Takes a plugin in: canary first, then here.
@@ -218,8 +234,9 @@ impl VmCore {
             .map(|(_, root)| root)
     }
 
-    /// Receives a new stream, reloading the VM if that is due.
-    pub(crate) fn admit(&mut self, plugin: usize, stream: SharedStream) -> Admission {
+    /// Receives a new stream or connection, reloading the VM if that is due. `member` makes its context, given
+    /// the plugin's root context.
+    pub(crate) fn admit(&mut self, plugin: usize, member: impl FnOnce(u32) -> Context) -> Admission {
         if self.failure.is_some() {
             match self.options.failure_policy {
                 FailurePolicy::Open => return Admission::Bypassed,
@@ -242,7 +259,7 @@ impl VmCore {
                 }
             },
         };
-        let context = self.instance.state_mut().add_context(Context::Stream { root, stream });
+        let context = self.instance.state_mut().add_context(member(root));
         Admission::Attached(Place { generation: self.generation, context })
     }
 

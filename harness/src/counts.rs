@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Every host function that does something, of `env` and of WASI.
-const NAMES: [&str; 54] = [
+/// Every host function, of `env` and of WASI.
+const NAMES: [&str; 88] = [
+    "envoy_resolve_dns",
     "proxy_add_header_map_value",
     "proxy_call_foreign_function",
     "proxy_clear_route_cache",
@@ -57,11 +58,44 @@ const NAMES: [&str; 54] = [
     "clock_time_get",
     "environ_get",
     "environ_sizes_get",
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
     "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
     "fd_write",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
     "poll_oneoff",
     "random_get",
     "sched_yield",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
 ];
 
 /// The place of a host function in the counts.

@@ -7,15 +7,18 @@
 //!
 //! If the plugin traps in any of these, the stream is answered with 503, or reset when the answer had begun.
 
+use crate::connection::ClosedBy;
+use crate::connection_state::Source;
 use crate::core::{Place, VmCore};
 use crate::error::Error;
 use crate::headers::HeaderMap;
+use crate::joined::joined;
 use crate::local_reply::LocalResponse;
 use crate::options::{FailurePolicy, FinishOrder};
 use crate::side::Verdict;
 use crate::state::Deferred;
 use crate::step::Action;
-use crate::stream_state::{Direction, Progress, SharedStream};
+use crate::stream_state::{Direction, Progress, SharedStream, StreamMap};
 use crate::sync::lock;
 
 /// Something that arrives on one side of a stream.
@@ -59,6 +62,7 @@ impl VmCore {
         map: HeaderMap,
         end: bool,
     ) -> Result<Action, Error> {
+        let map = joined(map, StreamMap::Headers(direction));
         let count = lock(target.stream).side(direction).begin_headers(map, end);
         let arguments = [target.context, count as u32, u32::from(end)];
         let returned = self.call(target.context, direction.headers_callback(), &arguments)?.unwrap_or(0);
@@ -112,6 +116,7 @@ impl VmCore {
             lock(target.stream).side(direction).withhold_trailers(map);
             return Ok(Action::Pause);
         }
+        let map = joined(map, StreamMap::Trailers(direction));
         let count = lock(target.stream).side(direction).begin_trailers(map);
         let arguments = [target.context, count as u32];
         let returned = self.call(target.context, direction.trailers_callback(), &arguments)?.unwrap_or(0);
@@ -153,6 +158,18 @@ impl VmCore {
                         lock(&stream).progress = Progress::Reset;
                     }
                 }
+                Deferred::ContinueReading { connection } => {
+                    if let Some(connection) = state.connection(connection) {
+                        let mut connection = lock(&connection);
+                        connection.connected = true;
+                        connection.flow(Source::Downstream).release();
+                    }
+                }
+                Deferred::CloseConnection { connection } => {
+                    if let Some(shared) = state.connection(connection) {
+                        self.end_connection(connection, &shared, ClosedBy::Proxy)?;
+                    }
+                }
                 Deferred::DeleteRoot { root } => self.delete_context(root)?,
             }
         }
@@ -161,9 +178,9 @@ impl VmCore {
     /// Answers the client. Before any response, the answer travels through the plugin's response callbacks;
     /// while the response headers are held, it replaces them unseen; after that, only a reset is left.
     fn reply(&mut self, target: Target<'_>, reply: LocalResponse) -> Result<(), Error> {
-        let (headers, body) = (reply.response_headers(), reply.body.clone());
-        {
+        let (headers, body) = {
             let mut stream = lock(target.stream);
+            let for_client = reply.for_client(stream.request.logged_headers());
             if stream.progress == Progress::Reset {
                 return Ok(());
             }
@@ -173,7 +190,8 @@ impl VmCore {
             }
             stream.progress = Progress::Replied;
             stream.local_response = Some(reply);
-        }
+            for_client
+        };
         let end = body.is_empty();
         self.headers(target, Direction::Response, headers, end)?;
         if !end {
@@ -235,7 +253,9 @@ impl VmCore {
 
     pub(crate) fn delete_context(&mut self, context: u32) -> Result<(), Error> {
         let outcome = self.call(context, "proxy_on_delete", &[context]).map(drop);
-        self.instance.state_mut().contexts.remove(&context);
+        let state = self.instance.state_mut();
+        state.contexts.remove(&context);
+        state.callouts.cancel_all_of(context);
         outcome
     }
 }

@@ -26,8 +26,8 @@ pub enum Error {
     /// The test called things in an order no proxy would.
     #[error("misuse: {0}")]
     Misuse(&'static str),
-    /// No HTTP call with this token waits for an answer.
-    #[error("no pending HTTP call has token {0}")]
+    /// No call of the kind that was asked for has this token and is under way.
+    #[error("no such call under way has token {0}")]
     UnknownToken(u32),
     /// A plugin did not accept its configuration.
     #[error(transparent)]

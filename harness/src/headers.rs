@@ -73,12 +73,18 @@ impl HeaderMap {
         found.map(|entry| self.at(entry.value)).collect()
     }
 
-    /// Appends one entry, keeping those of the same name.
+    /// Appends one entry, keeping those of the same name. A pseudo-header (`:path`) goes behind the last of its
+    /// kind, before all others, as in Envoy.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = self.push(name.as_ref());
         self.bytes[name.start..].make_ascii_lowercase();
         let value = self.push(value.as_ref());
-        self.entries.push(Entry { name, value });
+        let pseudo = |span: Span| self.at(span).starts_with(b":");
+        let at = match pseudo(name) {
+            true => self.entries.iter().position(|entry| !pseudo(entry.name)).unwrap_or(self.entries.len()),
+            false => self.entries.len(),
+        };
+        self.entries.insert(at, Entry { name, value });
     }
 
     /// Replaces every entry of `name` by one, in the place of the first; appends when there is none.
@@ -104,6 +110,14 @@ impl HeaderMap {
             let Span { start, len } = entry.name;
             index <= from || !bytes[start..start + len].eq_ignore_ascii_case(name)
         });
+    }
+
+    /// Whether any name has several values.
+    pub(crate) fn has_a_name_twice(&self) -> bool {
+        let names = self.entries.iter().map(|entry| self.at(entry.name));
+        names
+            .enumerate()
+            .any(|(index, name)| self.entries[..index].iter().any(|before| self.at(before.name) == name))
     }
 
     /// Number of entries, counting repeated names.
@@ -253,6 +267,15 @@ mod tests {
         assert_eq!(map, HeaderMap::from(&[("x-a", "9"), ("b", "2")]));
         map.remove("B");
         assert_eq!((map.len(), map.get("b")), (1, None));
+    }
+
+    #[test]
+    fn pseudo_headers_come_first_in_the_order_they_were_added() {
+        let map = HeaderMap::from(&[("a", "1"), (":path", "/"), ("b", "2"), (":method", "GET")]);
+        assert_eq!(
+            map.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            [b":path", &b":method"[..], b"a", b"b"]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::foreign::{ForeignCall, ForeignFunctions};
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::options::{HostOptions, VmOptions};
@@ -27,6 +28,7 @@ pub(crate) struct HostShared {
     pub(crate) queues: Queues,
     pub(crate) metrics: Metrics,
     pub(crate) leaked_streams: AtomicUsize,
+    pub(crate) foreign: ForeignFunctions,
     stores: Mutex<HashMap<String, SharedData>>,
     last_serial: AtomicU64,
 }
@@ -60,6 +62,7 @@ impl Host {
                 queues: Queues::default(),
                 metrics: Metrics::default(),
                 leaked_streams: AtomicUsize::new(0),
+                foreign: ForeignFunctions::default(),
                 stores: Mutex::default(),
                 last_serial: AtomicU64::new(0),
             }),
@@ -94,6 +97,22 @@ impl Host {
     /// The metrics of all plugins.
     pub fn metrics(&self) -> Metrics {
         self.shared.metrics.clone()
+    }
+
+    /// Registers a foreign function for all plugins, or replaces one, also one that Envoy has. The function gets
+    /// the call and gives the result's bytes, or the status the plugin gets instead (ABI 0.2.1: 1 not found,
+    /// 2 bad argument, 10 internal failure, ...).
+    ///
+    /// ```
+    /// # let host = seqroute_harness::Host::new(seqroute_harness::HostOptions::default());
+    /// host.register_foreign_function("shout", |call| Ok(call.arguments.to_ascii_uppercase()));
+    /// ```
+    pub fn register_foreign_function(
+        &self,
+        name: &str,
+        function: impl Fn(ForeignCall<'_>) -> Result<Vec<u8>, u32> + Send + Sync + 'static,
+    ) {
+        self.shared.foreign.register(name, function);
     }
 
     /// How many streams were dropped without [`crate::Stream::finish`] or [`crate::Stream::abandon`]. A test

@@ -5,37 +5,20 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
+use wasmtime::{Store, Val};
 
 use crate::callback::Callback;
+use crate::exports::CALLBACKS;
 use crate::module::Module;
-use crate::state::VmState;
+use crate::state::{Permission, VmState};
 
-/// Exports the host may call after start.
-const CALLBACKS: [&str; 18] = [
-    "proxy_on_context_create",
-    "proxy_on_vm_start",
-    "proxy_on_configure",
-    "proxy_on_tick",
-    "proxy_on_done",
-    "proxy_on_log",
-    "proxy_on_delete",
-    "proxy_on_queue_ready",
-    "proxy_on_http_call_response",
-    "proxy_on_request_headers",
-    "proxy_on_request_body",
-    "proxy_on_request_trailers",
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_response_trailers",
-    "_initialize",
-    "main",
-    "_start",
-];
+/// The allocator the host uses. cpp-host prefers malloc, although the ABI text calls it deprecated.
+const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
 /// An instantiated module.
 pub(crate) struct Instance {
     store: Store<VmState>,
+    instance: wasmtime::Instance,
     /// Few enough that looking through them is quicker than hashing a name.
     callbacks: Vec<(&'static str, Callback)>,
 }
@@ -47,25 +30,27 @@ impl Instance {
         store.limiter(|state| &mut state.limits);
         let instance = module.linked().instantiate(&mut store)?;
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
-        // cpp-host prefers malloc, although the ABI text calls it deprecated.
-        let allocate = ["malloc", "proxy_on_memory_allocate"]
+        let allocate = ALLOCATORS
             .into_iter()
             .find_map(|name| instance.get_typed_func::<u32, u32>(&mut store, name).ok());
         store.data_mut().allocate = allocate.map(Arc::new);
 
         let mut callbacks = Vec::new();
-        for name in CALLBACKS {
+        for name in CALLBACKS.iter().map(|callback| callback.name) {
             if let Some(function) = instance.get_func(&mut store, name) {
                 callbacks.push((name, Callback::new(function, &store)));
             }
         }
-        let mut instance = Instance { store, callbacks };
+        let mut instance = Instance { store, instance, callbacks };
+        instance.state_mut().permission = Permission::Starting;
         if instance.has("_initialize") {
             instance.call(0, "_initialize", &[])?;
-            instance.call(0, "main", &[0, 0])?;
+            let main = if instance.has("main") { "main" } else { "__main_void" };
+            instance.call(0, main, &[0, 0])?;
         } else {
             instance.call(0, "_start", &[])?;
         }
+        instance.state_mut().permission = Permission::Everything;
         Ok(instance)
     }
 
@@ -90,6 +75,29 @@ impl Instance {
         state.effective = 0;
         state.stop_iteration = false;
         found.call(&mut self.store, arguments)
+    }
+
+    /// Whether the module exports a function of this name.
+    pub(crate) fn exports(&mut self, name: &str) -> bool {
+        self.instance.get_func(&mut self.store, name).is_some()
+    }
+
+    /// Calls an export that is no callback of the ABI, with the VM's own context active.
+    pub(crate) fn call_export(&mut self, name: &str, arguments: &[u32]) -> wasmtime::Result<Option<u32>> {
+        let function = self.instance.get_func(&mut self.store, name);
+        let function = function.ok_or_else(|| wasmtime::Error::msg("no function of this name"))?;
+        let state = self.store.data_mut();
+        (state.current, state.effective, state.stop_iteration) = (0, 0, false);
+        let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        // The allocator is called as the host calls it.
+        if ALLOCATORS.contains(&name) {
+            self.state_mut().permission = Permission::Allocating;
+        }
+        let outcome = function.call(&mut self.store, &arguments, &mut results);
+        self.state_mut().permission = Permission::Everything;
+        outcome?;
+        Ok(results.first().and_then(Val::i32).map(i32::cast_unsigned))
     }
 
     pub(crate) fn state(&self) -> &VmState {

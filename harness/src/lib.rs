@@ -47,21 +47,30 @@
 //!   `proxy_on_log`.
 //! - Writing into the middle of a body (`0 < start < size`) is `BadArgument`; only prefix, replace and append
 //!   work.
+//! - A module that imports a function Envoy does not have for its ABI version, or exports a callback of another
+//!   shape, does not load.
+//! - While a module starts it may call few host functions besides `proxy_log` and WASI; others trap.
 //! - `proxy_on_vm_start` runs once per plugin, and each plugin is first configured in a throw-away canary VM.
+//! - Closing or answering a stream in `proxy_on_log` ends Envoy's process; here it is a trap that says so.
 //! - A counter cannot be incremented by zero or less; recording a counter adds.
 //!
 //! # What differs from Envoy
 //!
-//! - There is one filter and no router: routes are not matched, upstreams do not answer by themselves, and
-//!   nothing times out. The test plays client, router and upstream.
+//! - There is one filter and no router: routes are not matched and upstreams do not answer by themselves. The
+//!   test plays client, router and upstream.
 //! - Shared data lives as long as the host (Envoy: as long as one VM of the vm_id), until
 //!   [`Host::drop_shared_data`].
-//! - Headers are never joined: Envoy merges a repeated well-known header into one comma-separated value.
-//!   Nothing adds `date`, `server` or `x-request-id`, and gRPC requests get plain local replies.
+//! - Nothing adds `date`, `server` or `x-request-id`.
 //! - Properties are what the test sets, a few derived from the headers, the plugin's identity, and filter
 //!   state.
-//! - Queue notifications and ticks run when the test asks ([`Vm::run_queue_events`], [`Vm::tick`]).
-//! - gRPC calls, TCP streams and foreign functions other than `clear_route_cache` are not built.
+//! - Queue notifications, ticks and timeouts of calls run when the test asks ([`Vm::run_queue_events`],
+//!   [`Vm::tick`], [`Vm::run_timeouts`]).
+//! - A call to a cluster without a healthy host does not fail by itself (Envoy: internal failure, 10); the test
+//!   plans it with [`Fault::Status`].
+//! - The foreign functions `expr_create`, `expr_evaluate`, `expr_delete`, `sign` and `verify_signature`, and name
+//!   resolution (`envoy_resolve_dns`), are not built. A test can register foreign functions of its own
+//!   ([`Host::register_foreign_function`]).
+//! - A gRPC message that was received cannot be overwritten.
 //! - A plugin that never returns hangs the test: there is no fuel and no deadline, as in Envoy.
 
 #[cfg(doctest)]
@@ -73,17 +82,22 @@ mod body;
 mod callback;
 mod callouts;
 mod clock;
+mod connection;
+mod connection_state;
 mod core;
 mod counts;
 pub mod cuts;
 mod drive;
 mod error;
 mod exchange;
+mod exports;
 mod faults;
+mod foreign;
 mod headers;
 mod host;
 mod instance;
 mod interleave;
+mod joined;
 mod link;
 mod local_reply;
 mod metrics;
@@ -91,6 +105,7 @@ mod module;
 mod options;
 mod plugin;
 mod properties;
+mod protobuf;
 mod queues;
 mod random;
 mod records;
@@ -102,13 +117,17 @@ mod stream;
 mod stream_state;
 mod sync;
 mod vm;
+mod vm_callouts;
 mod wasi;
+mod wasi_files;
 
-pub use callouts::{HttpCall, HttpCallResponse};
+pub use callouts::{GrpcCall, GrpcStream, HttpCall, HttpCallResponse};
 pub use clock::Clock;
+pub use connection::{ClosedBy, TcpConnection};
 pub use error::{ConfigureError, ConfigureFailure, Error};
 pub use exchange::Exchange;
 pub use faults::Fault;
+pub use foreign::ForeignCall;
 pub use headers::HeaderMap;
 pub use host::Host;
 pub use interleave::{FailingSeed, Interleaving, Schedule, ScheduledCall, search};

@@ -107,9 +107,9 @@ impl MetricTable {
 
     /// The metric with this id.
     fn find(&self, id: u32) -> Result<(Kind, usize), Status> {
-        let index = (id >> 2).checked_sub(1).ok_or(Status::NotFound)?;
+        let index = (id >> 2).checked_sub(1).ok_or_else(|| unknown(id))?;
         let known = self.defined.get(index as usize).filter(|(kind, _)| *kind as u32 == id & 3);
-        known.copied().ok_or(Status::NotFound)
+        known.copied().ok_or_else(|| unknown(id))
     }
 
     pub(crate) fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
@@ -122,7 +122,9 @@ impl MetricTable {
     }
 
     pub(crate) fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
-        if let (Kind::Histogram, place) = self.find(id)? {
+        // Whatever the number, recording into a metric that is not there is "not found".
+        let (kind, place) = self.find(id).map_err(|_| Status::NotFound)?;
+        if kind == Kind::Histogram {
             let mut values = lock(&self.metrics.values);
             values.histograms.get_mut(place).ok_or(Status::NotFound)?.push(value);
             return Ok(());
@@ -156,6 +158,15 @@ impl MetricTable {
         };
         *number = change(kind, *number)?;
         Ok(())
+    }
+}
+
+/// What Envoy says of a number that was never given out: its low bits tell the type, and only counters and gauges
+/// are looked up.
+fn unknown(id: u32) -> Status {
+    match Kind::from_abi(id & 3) {
+        Some(Kind::Counter | Kind::Gauge) => Status::NotFound,
+        _ => Status::BadArgument,
     }
 }
 

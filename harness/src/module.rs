@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstancePre};
 
 use crate::error::Error;
+use crate::exports;
 use crate::link::{Import, link};
 use crate::state::VmState;
 
@@ -138,7 +139,8 @@ impl Module {
         if !exported("malloc") && !exported("proxy_on_memory_allocate") {
             return Err(wasmtime::Error::msg("neither malloc nor proxy_on_memory_allocate is exported"));
         }
-        let (linked, imports) = link(&module)?;
+        exports::check(&module, abi)?;
+        let (linked, imports) = link(&module, abi)?;
         Ok(Module { inner: Arc::new(Inner { engine, linked, imports, abi }) })
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::connection::TcpConnection;
 use crate::error::Error;
 use crate::stream::Stream;
 use crate::sync::lock_vm;
@@ -23,6 +24,11 @@ impl Plugin {
     /// pass.
     pub fn stream(&self) -> Stream {
         Stream::open(Arc::clone(&self.vm), self.index)
+    }
+
+    /// A new TCP connection, for a plugin that is a network filter.
+    pub fn connection(&self) -> TcpConnection {
+        TcpConnection::new(Arc::clone(&self.vm), self.index)
     }
 
     /// The VM this plugin runs in.

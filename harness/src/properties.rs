@@ -14,6 +14,7 @@ use crate::headers::HeaderMap;
 pub(crate) struct Properties {
     set: HashMap<Vec<u8>, Vec<u8>>,
     filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
+    envoy_filter_state: BTreeMap<String, Vec<u8>>,
 }
 
 /// The messages that properties are derived from.
@@ -34,9 +35,24 @@ impl Properties {
         self.filter_state.insert(path.to_vec(), value);
     }
 
+    /// The plugin writes one of Envoy's own filter state objects.
+    pub(crate) fn set_envoy_filter_state(&mut self, name: &str, value: Vec<u8>) {
+        self.envoy_filter_state.insert(name.to_owned(), value);
+    }
+
+    /// The filter state object of Envoy that the plugin wrote under `name`.
+    pub(crate) fn envoy_filter_state(&self, name: &str) -> Option<&[u8]> {
+        self.envoy_filter_state.get(name).map(Vec::as_slice)
+    }
+
     /// The filter state the plugin wrote under `path`, without the `wasm.` prefix.
     pub(crate) fn filter_state(&self, path: &[u8]) -> Option<&[u8]> {
         self.filter_state.get(path).map(Vec::as_slice)
+    }
+
+    /// The property at `path` of a TCP connection, which has no messages.
+    pub(crate) fn of_connection(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.get(path, &Messages { request: None, response: None, details: None })
     }
 
     /// The property at `path` as it stands on the wire.
@@ -46,8 +62,21 @@ impl Properties {
             return Some(value.clone());
         }
         let segments: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
+        if let [b"filter_state", name] = segments.as_slice() {
+            return self.filter_state_by_key(name).map(<[u8]>::to_vec);
+        }
         derive(&segments, messages)
             .or_else(|| self.filter_state.get(path).filter(|_| segments.len() == 1).cloned())
+    }
+}
+
+impl Properties {
+    /// Filter state under the whole key Envoy keeps it by.
+    fn filter_state_by_key(&self, key: &[u8]) -> Option<&[u8]> {
+        match key.strip_prefix(b"wasm.") {
+            Some(path) => self.filter_state(path),
+            None => self.envoy_filter_state(std::str::from_utf8(key).ok()?),
+        }
     }
 }
 
@@ -106,5 +135,15 @@ mod tests {
         assert_eq!(properties.get(b"a", &NOTHING).unwrap(), b"1");
         assert_eq!(properties.get(b"a\0b", &NOTHING), None);
         assert_eq!(properties.filter_state(b"a\0b"), Some(&b"2"[..]));
+    }
+
+    #[test]
+    fn all_filter_state_is_read_by_its_whole_key() {
+        let mut properties = Properties::default();
+        properties.set_filter_state(b"a", b"1".to_vec());
+        properties.set_envoy_filter_state("envoy.string", b"2".to_vec());
+        assert_eq!(properties.get(b"filter_state\0wasm.a", &NOTHING).unwrap(), b"1");
+        assert_eq!(properties.get(b"filter_state\0envoy.string", &NOTHING).unwrap(), b"2");
+        assert_eq!(properties.get(b"filter_state\0a", &NOTHING), None);
     }
 }

@@ -4,12 +4,13 @@
 //! defers the effects of `proxy_send_local_response`, `proxy_continue_stream` and `proxy_close_stream` until
 //! the callback has returned, so they are queued here and carried out by `drive`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::{Memory, StoreLimits, TypedFunc};
 
-use crate::callouts::{HttpCall, HttpCallResponse};
+use crate::callouts::{Callouts, Delivered};
+use crate::connection_state::SharedConnection;
 use crate::counts::{Counts, Slot};
 use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
@@ -18,6 +19,7 @@ use crate::local_reply::LocalResponse;
 use crate::metrics::MetricTable;
 use crate::module::AbiVersion;
 use crate::options::VmOptions;
+use crate::properties::Properties;
 use crate::queues::Registrant;
 use crate::random::Random;
 use crate::records::{LogLevel, LogLine, Records};
@@ -29,6 +31,7 @@ use crate::sync::lock;
 pub(crate) enum Context {
     Root(RootContext),
     Stream { root: u32, stream: SharedStream },
+    Connection { root: u32, connection: SharedConnection },
 }
 
 /// A plugin context.
@@ -38,6 +41,9 @@ pub(crate) struct RootContext {
     pub(crate) tick: Option<Tick>,
     /// `proxy_on_done` returned false; the plugin will call `proxy_done`.
     pub(crate) pending_done: bool,
+    /// What `proxy_get_status` says: the status of the call that was reported last, and its text while the
+    /// report runs.
+    pub(crate) call_status: (u32, String),
 }
 
 /// A timer.
@@ -52,7 +58,20 @@ pub(crate) enum Deferred {
     Reply { stream: u32, reply: LocalResponse },
     Continue { stream: u32, direction: Direction },
     Reset { stream: u32 },
+    ContinueReading { connection: u32 },
+    CloseConnection { connection: u32 },
     DeleteRoot { root: u32 },
+}
+
+/// Which host functions may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// All of them.
+    Everything,
+    /// Few, while the module's start functions run.
+    Starting,
+    /// Fewer, while the module's allocator runs for the host.
+    Allocating,
 }
 
 /// How a host call begins.
@@ -81,6 +100,8 @@ pub(crate) struct VmState {
     pub(crate) allocate: Option<Arc<TypedFunc<u32, u32>>>,
     pub(crate) limits: StoreLimits,
 
+    /// Which host functions may be called now.
+    pub(crate) permission: Permission,
     pub(crate) contexts: BTreeMap<u32, Context>,
     last_context: u32,
     /// The context of the running callback.
@@ -90,15 +111,16 @@ pub(crate) struct VmState {
 
     /// Plugin configuration; there only while a plugin is being started or configured.
     pub(crate) configuration: Option<Arc<[u8]>>,
+    /// Properties that `declare_property` described: by the context that was running and the name, whether
+    /// they can be written once only.
+    pub(crate) declared: HashMap<(u32, Vec<u8>), bool>,
     pub(crate) deferred: Vec<Deferred>,
     /// A local reply was sent in the running callback.
     pub(crate) stop_iteration: bool,
 
-    pub(crate) calls: BTreeMap<u32, HttpCall>,
-    pub(crate) last_token: u32,
-    /// The HTTP call answer that is being delivered.
-    pub(crate) answer: Option<HttpCallResponse>,
-    pub(crate) status: (u32, String),
+    pub(crate) callouts: Callouts,
+    /// What an upstream sent to a root context, while the callback that tells of it runs.
+    pub(crate) delivered: Option<(u32, Delivered)>,
     pub(crate) faults: Arc<Plan>,
     pub(crate) counts: Arc<Counts>,
 }
@@ -135,17 +157,17 @@ impl VmState {
             memory: None,
             allocate: None,
             limits,
+            permission: Permission::Everything,
             contexts: BTreeMap::new(),
             last_context: 0,
             current: 0,
             effective: 0,
             configuration: None,
+            declared: HashMap::new(),
             deferred: Vec::new(),
             stop_iteration: false,
-            calls: BTreeMap::new(),
-            last_token: 0,
-            answer: None,
-            status: (0, String::new()),
+            callouts: Callouts::default(),
+            delivered: None,
             faults,
             counts,
         }
@@ -180,15 +202,54 @@ impl VmState {
     fn stream_of(&self, context: u32) -> Option<&SharedStream> {
         match self.contexts.get(&context)? {
             Context::Stream { stream, .. } => Some(stream),
+            Context::Connection { .. } | Context::Root(_) => None,
+        }
+    }
+
+    /// The TCP connection of a context.
+    pub(crate) fn connection(&self, context: u32) -> Option<SharedConnection> {
+        match self.contexts.get(&context)? {
+            Context::Connection { connection, .. } => Some(Arc::clone(connection)),
+            Context::Stream { .. } | Context::Root(_) => None,
+        }
+    }
+
+    /// Runs `use_it` on the properties of the active stream or connection; a root context has none.
+    pub(crate) fn with_active_properties<R>(&self, use_it: impl FnOnce(&mut Properties) -> R) -> Option<R> {
+        match self.contexts.get(&self.active())? {
+            Context::Stream { stream, .. } => Some(use_it(&mut lock(stream).properties)),
+            Context::Connection { connection, .. } => Some(use_it(&mut lock(connection).properties)),
             Context::Root(_) => None,
+        }
+    }
+
+    /// Whether the active plugin declared this property as one that is written once only.
+    pub(crate) fn is_written_once(&self, path: &[u8]) -> bool {
+        if self.declared.is_empty() {
+            return false;
+        }
+        self.declared.get(&(self.active_root(), path.to_vec())).copied().unwrap_or(false)
+    }
+
+    /// Notes that a callback is called for a stream or connection.
+    pub(crate) fn note_callback(&self, context: u32, callback: &'static str) {
+        match self.contexts.get(&context) {
+            Some(Context::Stream { stream, .. }) => lock(stream).callbacks.push(callback),
+            Some(Context::Connection { connection, .. }) => lock(connection).callbacks.push(callback),
+            Some(Context::Root(_)) | None => {}
         }
     }
 
     /// The root context of the active context; 0 while the module starts.
     pub(crate) fn active_root(&self) -> u32 {
-        match self.contexts.get(&self.active()) {
-            Some(Context::Stream { root, .. }) => *root,
-            Some(Context::Root(_)) => self.active(),
+        self.root_of(self.active())
+    }
+
+    /// The root context of a context; 0 for the VM's own.
+    pub(crate) fn root_of(&self, context: u32) -> u32 {
+        match self.contexts.get(&context) {
+            Some(Context::Stream { root, .. } | Context::Connection { root, .. }) => *root,
+            Some(Context::Root(_)) => context,
             None => 0,
         }
     }
@@ -197,8 +258,14 @@ impl VmState {
     pub(crate) fn root_mut(&mut self, root: u32) -> Option<&mut RootContext> {
         match self.contexts.get_mut(&root)? {
             Context::Root(context) => Some(context),
-            Context::Stream { .. } => None,
+            Context::Stream { .. } | Context::Connection { .. } => None,
         }
+    }
+
+    /// What an upstream sent, as the active context may see it now.
+    pub(crate) fn delivered(&self) -> Option<&Delivered> {
+        let (root, delivered) = self.delivered.as_ref()?;
+        (*root == self.active_root()).then_some(delivered)
     }
 
     /// The root id of the active plugin.

@@ -13,6 +13,7 @@ use crate::headers::HeaderMap;
 use crate::local_reply::LocalResponse;
 use crate::options::FailurePolicy;
 use crate::side::{Sent, Verdict};
+use crate::state::Context;
 use crate::step::{Action, Step, StepState, StreamType};
 use crate::stream_state::{Direction, Progress, SharedStream, StreamState};
 use crate::sync::{lock, lock_vm};
@@ -34,7 +35,8 @@ pub struct Stream {
 impl Stream {
     pub(crate) fn open(vm: Arc<VmShared>, plugin: usize) -> Self {
         let state: SharedStream = Arc::new(Mutex::new(StreamState::default()));
-        let admission = lock_vm(&vm.core).admit(plugin, Arc::clone(&state));
+        let stream = Arc::clone(&state);
+        let admission = lock_vm(&vm.core).admit(plugin, |root| Context::Stream { root, stream });
         Stream { vm, state, admission, created: false, ended: false, logged: false }
     }
 
@@ -278,6 +280,12 @@ impl Stream {
         lock(&self.state).properties.filter_state(name.as_bytes()).map(<[u8]>::to_vec)
     }
 
+    /// What the plugin wrote with foreign function `set_envoy_filter_state` under `name`, such as
+    /// `envoy.upstream.dynamic_host`.
+    pub fn envoy_filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        lock(&self.state).properties.envoy_filter_state(name).map(<[u8]>::to_vec)
+    }
+
     /// The halves the plugin continued with `proxy_continue_stream`, in order.
     pub fn continued(&self) -> Vec<StreamType> {
         lock(&self.state).continued.clone()
@@ -301,11 +309,7 @@ impl Stream {
 
 /// Makes the stream's context in the plugin.
 fn create(core: &mut crate::core::VmCore, place: Place) -> Result<(), Error> {
-    let state = core.instance.state_mut();
-    let root = match state.contexts.get(&place.context) {
-        Some(crate::state::Context::Stream { root, .. }) => *root,
-        _ => return Err(Error::Misuse("the stream's context is gone")),
-    };
+    let root = core.instance.state().root_of(place.context);
     core.call(place.context, "proxy_on_context_create", &[place.context, root])?;
     core.run_deferred()
 }

@@ -125,7 +125,8 @@ impl StreamState {
             self.progress = Progress::Reset;
             return;
         }
-        self.response.replace(reply.response_headers(), reply.body.clone());
+        let (headers, body) = reply.for_client(self.request.logged_headers());
+        self.response.replace(headers, body);
         self.progress = Progress::Replied;
         self.local_response = Some(reply);
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::callouts::{HttpCall, HttpCallResponse};
 use crate::core::VmCore;
 use crate::counts::Counts;
 use crate::error::{ConfigureError, Error};
@@ -17,13 +16,10 @@ use crate::records::{LogLevel, LogLine, Records, TracedCall};
 use crate::state::Context;
 use crate::sync::{lock, lock_vm};
 
-/// What `proxy_get_status` says while a failed HTTP call is reported, as in Envoy.
-const BROKEN_CONNECTION: u32 = 11;
-
 /// One VM: what Envoy runs per worker thread. Clones are the same VM; its calls take turns.
 #[derive(Clone)]
 pub struct Vm {
-    shared: Arc<VmShared>,
+    pub(crate) shared: Arc<VmShared>,
 }
 
 /// What plugins and streams keep of their VM.
@@ -108,44 +104,11 @@ impl Vm {
         Ok(told)
     }
 
-    /// HTTP calls that wait for an answer, oldest first.
-    pub fn pending_http_calls(&self) -> Vec<HttpCall> {
-        lock_vm(&self.shared.core).instance.state().calls.values().cloned().collect()
-    }
-
-    /// Answers an HTTP call.
-    pub fn answer_http_call(&self, token: u32, response: HttpCallResponse) -> Result<(), Error> {
-        let sizes = [response.headers.len(), response.body.len(), response.trailers.len()];
-        self.end_http_call(token, Some(response), sizes)
-    }
-
-    /// Ends an HTTP call without an answer, as a reset connection does.
-    pub fn fail_http_call(&self, token: u32) -> Result<(), Error> {
-        self.end_http_call(token, None, [0; 3])
-    }
-
-    fn end_http_call(
-        &self,
-        token: u32,
-        response: Option<HttpCallResponse>,
-        sizes: [usize; 3],
-    ) -> Result<(), Error> {
+    /// Calls an export that is no callback of the ABI, such as a test module's `run`, with no plugin's context
+    /// active; its first result if that is an `i32`. A trap fails the VM as in any callback.
+    pub fn call_export(&self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Error> {
         let mut core = lock_vm(&self.shared.core);
-        let state = core.instance.state_mut();
-        let call = state.calls.remove(&token).ok_or(Error::UnknownToken(token))?;
-        if response.is_none() {
-            state.status = (BROKEN_CONNECTION, "reset".to_owned());
-        }
-        state.answer = response;
-        let [headers, body, trailers] = sizes.map(|size| size as u32);
-        let arguments = [call.root, token, headers, body, trailers];
-        let outcome = core.call(call.root, "proxy_on_http_call_response", &arguments);
-        let state = core.instance.state_mut();
-        state.answer = None;
-        // The code stays and the text goes, as in Envoy.
-        state.status.1.clear();
-        outcome?;
-        core.run_deferred()
+        core.call_export(name, arguments)
     }
 
     /// Makes the VM crash instead of running its next callback. The first callback of a new stream is

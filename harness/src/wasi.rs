@@ -1,21 +1,25 @@
 //! The WASI preview 1 functions that Envoy gives a plugin.
 //!
 //! There are no files, sockets or arguments. Standard output and error become log lines, time is the host's
-//! clock, random bytes are seeded. What Envoy only stubs is answered with the same error numbers, by table;
-//! functions that are in neither list answer `ENOSYS`.
+//! clock, random bytes are seeded. Functions on files and sockets are in `wasi_files`. These are all functions of
+//! proxy-wasm-cpp-host's `exports.cc`, with its parameters and error numbers; a module that imports another one
+//! does not load, neither here nor in Envoy.
 
 use wasmtime::Linker;
 
-use crate::abi::{Call, Fail, OutOfBounds, Outcome, hostcall};
+use crate::abi::{Call, Fail, OutOfBounds, Outcome, hostcall, restricted};
 use crate::records::LogLevel;
-use crate::state::VmState;
+use crate::state::{Permission, VmState};
 
 /// Error numbers of WASI preview 1.
 #[derive(Clone, Copy)]
-enum Errno {
+pub(crate) enum Errno {
     BadFile = 8,
+    NotDirectory = 20,
     Fault = 21,
     Invalid = 28,
+    NoEntry = 44,
+    NotImplemented = 52,
     NotSupported = 58,
 }
 
@@ -28,31 +32,13 @@ impl From<Errno> for Fail {
 /// Both names under which plugins import WASI.
 pub(crate) const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-const ENOSYS: u32 = 52;
-
 /// Most random bytes in one call, as in cpp-host.
 const MAX_RANDOM_BYTES: u32 = 64 * 1024;
 
-/// What a function that is only stubbed answers.
-pub(crate) fn stub_errno(function: &str) -> u32 {
-    match function {
-        "fd_close" | "fd_seek" | "fd_advise" => 0,
-        "fd_prestat_get" | "fd_filestat_get" | "fd_allocate" | "fd_datasync" | "fd_sync" | "fd_renumber" => 8,
-        "fd_fdstat_set_rights"
-        | "fd_filestat_set_size"
-        | "fd_filestat_set_times"
-        | "fd_pwrite"
-        | "fd_tell" => 8,
-        "fd_readdir" => 20,
-        "path_open" => 44,
-        name if name.starts_with("path_") || name.starts_with("sock_") => 58,
-        _ => ENOSYS,
-    }
-}
-
-/// Defines the functions that do something, under both module names.
+/// Defines all functions, under both module names.
 pub(crate) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     for module in MODULES {
+        crate::wasi_files::define(linker, module)?;
         hostcall!(linker, module, "fd_write", |call, fd: u32, vectors: u32, count: u32, out: u32| {
             fd_write(call, fd, vectors, count, out)
         });
@@ -71,6 +57,9 @@ pub(crate) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         hostcall!(linker, module, "random_get", |call, out: u32, len: u32| {
             if len > MAX_RANDOM_BYTES {
                 return Err(Errno::Invalid.into());
+            }
+            if len == 0 {
+                return Ok(());
             }
             let bytes = call.state_mut().random.bytes(len as usize);
             call.write(out, &bytes).map_err(fault)
@@ -110,17 +99,23 @@ pub(crate) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
             let mut stat = [0u8; 24];
             // The right to write.
             stat[8] = 64;
-            call.write(out, &stat).map_err(fault)
+            // Where it cannot be written does not matter, as in Envoy.
+            let _ = call.write(out, &stat);
+            Ok(())
         });
         // Envoy only notes the call and returns; a module that meant to exit then runs into its own trap.
         linker.func_wrap(module, "proc_exit", |caller: wasmtime::Caller<'_, VmState>, code: u32| {
+            if caller.data().permission != Permission::Everything {
+                return Err(restricted("proc_exit"));
+            }
             caller.data().log(LogLevel::Trace, format!("proc_exit {code}").as_bytes());
+            Ok(())
         })?;
     }
     Ok(())
 }
 
-fn fault(_: OutOfBounds) -> Fail {
+pub(crate) fn fault(_: OutOfBounds) -> Fail {
     Errno::Fault.into()
 }
 
@@ -129,7 +124,7 @@ fn environment(call: &Call<'_>) -> Vec<Vec<u8>> {
     variables.map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()
 }
 
-fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, out: u32) -> Outcome {
+pub(crate) fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, out: u32) -> Outcome {
     let level = match fd {
         1 => LogLevel::Info,
         2 => LogLevel::Error,

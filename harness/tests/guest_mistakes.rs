@@ -1,8 +1,8 @@
-//! What plugins get wrong, and functions the host lacks: statuses, never a panic.
+//! What plugins get wrong: statuses, never a panic.
 
 mod common;
 
-use common::{REQUEST, host, module};
+use common::{REQUEST, host, lines, module};
 use seqroute_harness::{AbiVersion, Error, HttpCallResponse, LogLevel, Module, ModuleCache, VmOptions};
 
 /// Passes pointers outside its memory, unknown numbers, and calls what is not there; logs each status.
@@ -16,7 +16,6 @@ const WRONG: &str = r#"
     (call $digit (call $get_shared (i32.const 0) (i32.const 1) (i32.const 16) (i32.const 20) (i32.const 24)))
     (call $digit (call $effective (i32.const 77)))
     (call $digit (call $proxy_done))
-    (call $digit (i32.sub (call $made_up (i32.const 0)) (i32.const 10)))
     (call $digit (i32.sub (call $path_open
       (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
       (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 0)) (i32.const 40)))
@@ -24,11 +23,11 @@ const WRONG: &str = r#"
 "#;
 
 #[test]
-fn mistakes_and_missing_functions_answer_with_a_status() {
+fn mistakes_answer_with_a_status() {
     let vm = host().vm(&module(WRONG), VmOptions::default()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, true).unwrap();
-    assert_eq!(vm.logs().iter().map(|line| line.text.clone()).collect::<String>(), "6222112124");
+    assert_eq!(vm.logs().iter().map(|line| line.text.clone()).collect::<String>(), "622211214");
     stream.finish().unwrap();
 }
 
@@ -104,7 +103,7 @@ fn an_answered_call_continues_the_held_stream_with_what_came_meanwhile() {
     assert_eq!(stream.upstream_request_body(), b"abcde");
     assert!(stream.upstream_request_complete() && vm.pending_http_calls().is_empty());
     assert_eq!(vm.logs().iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["", "yes", "5"]);
-    assert!(matches!(vm.fail_http_call(1), Err(Error::UnknownToken(1))));
+    assert!(matches!(vm.fail_http_call(4), Err(Error::UnknownToken(4))));
     stream.finish().unwrap();
 }
 
@@ -113,8 +112,23 @@ fn a_failed_call_is_reported_without_headers_and_with_a_status() {
     let vm = host().vm(&module(CALLOUT), VmOptions::default()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, true).unwrap();
-    vm.fail_http_call(1).unwrap();
+    vm.fail_http_call(4).unwrap();
     assert_eq!((vm.logs()[0].text.as_str(), stream.upstream_request_headers()), ("reset", None));
+    stream.finish().unwrap();
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_answered_with_504() {
+    let host = host();
+    let vm = host.vm(&module(CALLOUT), VmOptions::default()).unwrap();
+    let mut stream = vm.plugin("", b"").unwrap().stream();
+    stream.request_headers(&REQUEST, true).unwrap();
+    host.clock().advance_ms(499);
+    assert_eq!(vm.run_timeouts().unwrap(), 0);
+    host.clock().advance_ms(1);
+    assert_eq!((vm.run_timeouts().unwrap(), vm.run_timeouts().unwrap()), (1, 0));
+    assert_eq!(lines(&vm), ["", "upstream request timeout"]);
+    assert!(vm.pending_http_calls().is_empty() && stream.upstream_request_headers().is_some());
     stream.finish().unwrap();
 }
 

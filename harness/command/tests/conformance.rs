@@ -63,16 +63,25 @@ fn a_refused_configuration_ends_the_checks() {
 
 #[test]
 fn imports_are_listed_with_what_the_host_has_for_them() {
-    let text = format!(r#"(module (import "env" "proxy_made_up" (func (param i32))) {FRAME})"#);
+    let import = r#"(import "env" "envoy_resolve_dns" (func (param i32 i32 i32) (result i32)))"#;
+    let text = format!("(module {import} {FRAME})");
     let (code, report) = check("importing", &text);
     assert_eq!(code, Some(0));
     let imports = report["imports"].as_array().unwrap();
     let known: Vec<_> =
         imports.iter().map(|import| (import["name"].as_str(), &import["implemented"])).collect();
-    assert_eq!(known[0], (Some("proxy_made_up"), &false.into()));
+    assert_eq!(known[0], (Some("envoy_resolve_dns"), &false.into()));
     assert_eq!(known[1], (Some("proxy_log"), &true.into()));
     let (verdict, detail) = verdict(&report, "imports are known");
-    assert!(verdict == "warning" && detail.contains("proxy_made_up"), "{detail}");
+    assert!(verdict == "warning" && detail.contains("envoy_resolve_dns"), "{detail}");
+}
+
+#[test]
+fn an_import_that_envoy_does_not_have_keeps_the_module_from_loading() {
+    let text = format!(r#"(module (import "env" "proxy_made_up" (func (param i32))) {FRAME})"#);
+    let (code, report) = check("importing", &text);
+    let (verdict, detail) = verdict(&report, "loads and links");
+    assert!(code == Some(1) && verdict == "failed" && detail.contains("proxy_made_up"), "{detail}");
 }
 
 #[test]

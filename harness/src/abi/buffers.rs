@@ -4,15 +4,20 @@ use wasmtime::Linker;
 
 use super::{Call, Fail, Status, hostcall};
 use crate::body::window;
+use crate::callouts::Delivered;
+use crate::connection_state::Source;
 use crate::state::VmState;
 use crate::stream_state::Direction;
+use crate::sync::lock;
 
 #[derive(Clone, Copy)]
 enum Buffer {
     Body(Direction),
-    /// TCP data, gRPC messages and foreign arguments, which this host never has.
+    Connection(Source),
+    /// Arguments of a call the other way, which this host never makes.
     Never,
     CallAnswer,
+    GrpcMessage,
     VmConfiguration,
     PluginConfiguration,
 }
@@ -22,8 +27,11 @@ impl Buffer {
         Ok(match number {
             0 => Buffer::Body(Direction::Request),
             1 => Buffer::Body(Direction::Response),
-            2 | 3 | 5 | 8 => Buffer::Never,
+            2 => Buffer::Connection(Source::Downstream),
+            3 => Buffer::Connection(Source::Upstream),
+            8 => Buffer::Never,
             4 => Buffer::CallAnswer,
+            5 => Buffer::GrpcMessage,
             6 => Buffer::VmConfiguration,
             7 => Buffer::PluginConfiguration,
             _ => return Err(Status::BadArgument),
@@ -31,17 +39,29 @@ impl Buffer {
     }
 }
 
-/// Runs `use_it` on the bytes of a buffer. A body that is not at hand is empty, as in Envoy; other buffers
-/// that are not at hand are not found.
+/// Runs `use_it` on the bytes of a buffer. A body, TCP data or a gRPC message that is not at hand is empty, as in Envoy;
+/// other buffers that are not at hand are not found.
 fn with_buffer<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(&[u8]) -> R) -> Result<R, Fail> {
     let state = call.state();
+    let delivered = state.delivered();
     Ok(match Buffer::from_abi(number)? {
         Buffer::Body(direction) => match state.lock_stream() {
             Some(mut stream) => use_it(stream.side(direction).body().visible()),
             None => use_it(&[]),
         },
+        Buffer::Connection(source) => match state.connection(state.active()) {
+            Some(connection) => use_it(lock(&connection).flow(source).body.visible()),
+            None => use_it(&[]),
+        },
         Buffer::Never => use_it(&[]),
-        Buffer::CallAnswer => use_it(&state.answer.as_ref().ok_or(Status::NotFound)?.body),
+        Buffer::CallAnswer => match delivered {
+            Some(Delivered::HttpAnswer(answer)) => use_it(&answer.body),
+            _ => return Err(Status::NotFound.into()),
+        },
+        Buffer::GrpcMessage => match delivered {
+            Some(Delivered::GrpcMessage(message)) => use_it(message),
+            _ => use_it(&[]),
+        },
         Buffer::VmConfiguration => use_it(&state.options.vm_configuration),
         Buffer::PluginConfiguration => use_it(state.configuration.as_ref().ok_or(Status::NotFound)?),
     })
@@ -67,15 +87,23 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "env",
         "proxy_set_buffer_bytes",
         |call, buffer: u32, start: u32, length: u32, value: u32, value_len: u32| {
-            let buffer = Buffer::from_abi(buffer)?;
+            with_buffer(call, buffer, |_| ())?;
+            let (start, length) = (start as usize, length as usize);
             let (guest, state) = call.guest()?;
             let value = guest.bytes(value, value_len)?;
-            // Only bodies can be written.
-            let Buffer::Body(direction) = buffer else {
-                return Err(Status::BadArgument.into());
-            };
-            let mut stream = state.lock_stream().ok_or(Status::BadArgument)?;
-            Ok(stream.side(direction).body_mut().write(start as usize, length as usize, value)?)
+            match Buffer::from_abi(buffer)? {
+                Buffer::Body(direction) => {
+                    let mut stream = state.lock_stream().ok_or(Status::BadArgument)?;
+                    Ok(stream.side(direction).body_mut().write(start, length, value)?)
+                }
+                Buffer::Connection(source) => {
+                    let connection = state.connection(state.active()).ok_or(Status::BadArgument)?;
+                    let mut connection = lock(&connection);
+                    Ok(connection.flow(source).body.write(start, length, value)?)
+                }
+                // The others are read-only.
+                _ => Err(Status::BadArgument.into()),
+            }
         }
     );
     Ok(())

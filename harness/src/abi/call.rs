@@ -3,16 +3,19 @@
 use wasmtime::Caller;
 
 use crate::counts::Slot;
-use crate::state::{Entry, VmState};
+use crate::state::{Entry, Permission, VmState};
 
 /// Status codes of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     NotFound = 1,
     BadArgument = 2,
+    SerializationFailure = 3,
+    ParseFailure = 4,
     InvalidMemoryAccess = 6,
     Empty = 7,
     CasMismatch = 8,
+    InternalFailure = 10,
     Unimplemented = 12,
 }
 
@@ -55,6 +58,71 @@ impl Guest<'_> {
 /// The result of a host function's body.
 pub(crate) type Outcome = Result<(), Fail>;
 
+/// The host functions that a module's start functions may call, as in proxy-wasm-cpp-host's `wasm.cc`.
+const ALLOWED_AT_START: [&str; 41] = [
+    "proxy_log",
+    "fd_write",
+    "args_sizes_get",
+    "args_get",
+    "environ_sizes_get",
+    "environ_get",
+    "clock_time_get",
+    "clock_res_get",
+    "random_get",
+    "poll_oneoff",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_advise",
+    "fd_allocate",
+    "fd_datasync",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_sync",
+    "fd_tell",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+    "emscripten_notify_memory_growth",
+];
+
+/// Those that its allocator may call.
+const ALLOWED_WHILE_ALLOCATING: [&str; 3] = ["proxy_log", "fd_write", "clock_time_get"];
+
+impl Permission {
+    fn allows(self, name: &str) -> bool {
+        match self {
+            Permission::Everything => true,
+            Permission::Starting => ALLOWED_AT_START.contains(&name),
+            Permission::Allocating => ALLOWED_WHILE_ALLOCATING.contains(&name),
+        }
+    }
+}
+
+/// The trap of a host function that may not be called now.
+pub(crate) fn restricted(name: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!(
+        "restricted callback: {name} may not be called while the module starts or allocates"
+    ))
+}
+
 /// A running host call.
 pub(crate) struct Call<'a> {
     caller: Caller<'a, VmState>,
@@ -69,6 +137,9 @@ impl Call<'_> {
         body: impl FnOnce(&mut Call<'_>) -> Outcome,
     ) -> wasmtime::Result<u32> {
         let mut call = Call { caller };
+        if !call.state().permission.allows(name) {
+            return Err(restricted(name));
+        }
         let status = match call.state_mut().enter_hostcall(name, slot) {
             Entry::Crash => return Err(wasmtime::Error::msg(format!("injected trap in {name}"))),
             Entry::Status(status) => status,
@@ -121,17 +192,26 @@ impl Call<'_> {
     /// Hands `value` to the guest in memory of the guest's own allocator. An empty value is a null pointer,
     /// which is how the Rust SDK tells "no bytes" from "some".
     pub(crate) fn hand_over(&mut self, value: &[u8], at_pointer: u32, at_len: u32) -> Outcome {
-        let mut pointer = 0;
-        if !value.is_empty() {
-            let allocate = self.state().allocate.clone().ok_or(OutOfBounds)?;
-            pointer = allocate.call(&mut self.caller, value.len() as u32).map_err(Fail::Trap)?;
-            if pointer == 0 {
-                return Err(OutOfBounds.into());
-            }
-            self.write(pointer, value)?;
-        }
+        let pointer = self.copy_in(value)?;
         self.write_u32(at_pointer, pointer)?;
         self.write_u32(at_len, value.len() as u32)?;
         Ok(())
+    }
+
+    /// Copies bytes into memory of the guest's own allocator; a null pointer for no bytes.
+    pub(crate) fn copy_in(&mut self, value: &[u8]) -> Result<u32, Fail> {
+        if value.is_empty() {
+            return Ok(0);
+        }
+        let allocate = self.state().allocate.clone().ok_or(OutOfBounds)?;
+        let before = std::mem::replace(&mut self.state_mut().permission, Permission::Allocating);
+        let allocated = allocate.call(&mut self.caller, value.len() as u32);
+        self.state_mut().permission = before;
+        let pointer = allocated.map_err(Fail::Trap)?;
+        if pointer == 0 {
+            return Err(OutOfBounds.into());
+        }
+        self.write(pointer, value)?;
+        Ok(pointer)
     }
 }

@@ -1,11 +1,9 @@
-//! HTTP and gRPC calls.
-//!
-//! An HTTP call waits for the test to answer it. gRPC calls cannot be opened, so no gRPC token can exist.
+//! HTTP calls: here they are only noted; the test answers them.
 
 use wasmtime::Linker;
 
-use super::{Fail, Status, hostcall};
-use crate::callouts::HttpCall;
+use super::{Status, hostcall};
+use crate::callouts::{CallKind, HttpCall, due_ns};
 use crate::headers::HeaderMap;
 use crate::state::VmState;
 
@@ -22,7 +20,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
                                                  timeout_ms: u32,
                                                  out: u32| {
         let upstream = String::from_utf8_lossy(&call.read(upstream, upstream_len)?).into_owned();
-        let headers = HeaderMap::decode(&call.read(headers, headers_len)?).unwrap_or_default();
+        let mut headers = HeaderMap::decode(&call.read(headers, headers_len)?).unwrap_or_default();
         let body = call.read(body, body_len)?;
         let trailers = HeaderMap::decode(&call.read(trailers, trailers_len)?).unwrap_or_default();
         // The place of the token is checked before anything is sent.
@@ -33,45 +31,14 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         if !known || !complete || timeout_ms > i32::MAX as u32 {
             return Err(Status::BadArgument.into());
         }
-        state.last_token += 1;
-        let (token, root) = (state.last_token, state.active_root());
-        state.calls.insert(token, HttpCall { token, upstream, headers, body, trailers, timeout_ms, root });
+        if !body.is_empty() {
+            headers.set("content-length", body.len().to_string());
+        }
+        let token = state.callouts.next_token(CallKind::Http);
+        let (root, due_ns) = (state.active_root(), due_ns(state.host.clock.monotonic_ns(), timeout_ms));
+        let made = HttpCall { token, upstream, headers, body, trailers, timeout_ms, root, due_ns };
+        state.callouts.http.insert(token, made);
         Ok(call.write_u32(out, token)?)
     });
-    hostcall!(linker, "env", "proxy_grpc_call", |_call,
-                                                 _upstream: u32,
-                                                 _upstream_len: u32,
-                                                 _service: u32,
-                                                 _service_len: u32,
-                                                 _method: u32,
-                                                 _method_len: u32,
-                                                 _metadata: u32,
-                                                 _metadata_len: u32,
-                                                 _message: u32,
-                                                 _message_len: u32,
-                                                 _timeout_ms: u32,
-                                                 _out: u32| {
-        Err(Fail::from(Status::Unimplemented))
-    });
-    hostcall!(
-        linker,
-        "env",
-        "proxy_grpc_stream",
-        |_call,
-         _upstream: u32,
-         _upstream_len: u32,
-         _service: u32,
-         _service_len: u32,
-         _method: u32,
-         _method_len: u32,
-         _metadata: u32,
-         _metadata_len: u32,
-         _out: u32| { Err(Fail::from(Status::Unimplemented)) }
-    );
-    hostcall!(linker, "env", "proxy_grpc_send", |_call, _token: u32, _message: u32, _len: u32, _end: u32| {
-        Err(Fail::from(Status::NotFound))
-    });
-    hostcall!(linker, "env", "proxy_grpc_cancel", |_call, _token: u32| Err(Fail::from(Status::NotFound)));
-    hostcall!(linker, "env", "proxy_grpc_close", |_call, _token: u32| Err(Fail::from(Status::NotFound)));
     Ok(())
 }

@@ -4,12 +4,12 @@
 
 use wasmtime::Linker;
 
-use super::{Call, Outcome, Status, hostcall};
+use super::{Call, Fail, Outcome, Status, hostcall};
 use crate::headers::HeaderMap;
 use crate::local_reply::{LocalResponse, ReplyOrigin};
 use crate::state::{Deferred, VmState};
 use crate::step::StreamType;
-use crate::stream_state::Direction;
+use crate::stream_state::{Direction, SharedStream};
 use crate::sync::lock;
 
 /// The largest gRPC status; the SDKs pass -1 for "none".
@@ -19,7 +19,12 @@ fn continue_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
     let direction = match kind {
         StreamType::Request => Direction::Request,
         StreamType::Response => Direction::Response,
-        StreamType::Downstream => return Ok(()),
+        StreamType::Downstream => {
+            let state = call.state_mut();
+            let connection = state.active();
+            state.deferred.push(Deferred::ContinueReading { connection });
+            return Ok(());
+        }
         StreamType::Upstream => return Err(Status::Unimplemented.into()),
     };
     let state = call.state_mut();
@@ -35,10 +40,25 @@ fn continue_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
     Ok(())
 }
 
+/// Ends the guest where Envoy 1.40 ends: closing or answering a stream in `proxy_on_log` logs it once more, for ever.
+fn refuse_in_log(stream: &SharedStream, name: &str) -> Outcome {
+    if !lock(stream).in_log {
+        return Ok(());
+    }
+    let text =
+        format!("{name} in proxy_on_log: Envoy calls proxy_on_log again for it until its stack is full");
+    Err(Fail::Trap(wasmtime::Error::msg(text)))
+}
+
 fn close_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
     let state = call.state_mut();
     let context = state.active();
+    if state.connection(context).is_some() && matches!(kind, StreamType::Downstream | StreamType::Upstream) {
+        // Both names mean the client's connection: it is the only one a network filter has.
+        state.deferred.push(Deferred::CloseConnection { connection: context });
+    }
     if let Some(stream) = state.stream(context) {
+        refuse_in_log(&stream, "proxy_close_stream")?;
         lock(&stream).closed.push(kind);
         if matches!(kind, StreamType::Request | StreamType::Response) {
             state.deferred.push(Deferred::Reset { stream: context });
@@ -48,17 +68,6 @@ fn close_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
 }
 
 pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
-    hostcall!(linker, "env", "proxy_continue_stream", |call, kind: u32| {
-        continue_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)
-    });
-    hostcall!(linker, "env", "proxy_close_stream", |call, kind: u32| {
-        close_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)
-    });
-    // The two names of ABI 0.1.0.
-    hostcall!(linker, "env", "proxy_continue_request", |call| { continue_stream(call, StreamType::Request) });
-    hostcall!(linker, "env", "proxy_continue_response", |call| {
-        continue_stream(call, StreamType::Response)
-    });
     hostcall!(
         linker,
         "env",
@@ -85,12 +94,33 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
             };
             let state = call.state_mut();
             let context = state.active();
-            if state.stream(context).is_some() {
+            if let Some(stream) = state.stream(context) {
+                refuse_in_log(&stream, "proxy_send_local_response")?;
                 state.deferred.push(Deferred::Reply { stream: context, reply });
             }
             state.stop_iteration = true;
             Ok(())
         }
     );
+    Ok(())
+}
+
+/// What ABI 0.1.0 had for continuing streams.
+pub(super) fn define_v0_1_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
+    hostcall!(linker, "env", "proxy_continue_request", |call| { continue_stream(call, StreamType::Request) });
+    hostcall!(linker, "env", "proxy_continue_response", |call| {
+        continue_stream(call, StreamType::Response)
+    });
+    Ok(())
+}
+
+/// What came in its place with ABI 0.2.0.
+pub(super) fn define_v0_2_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
+    hostcall!(linker, "env", "proxy_continue_stream", |call, kind: u32| {
+        continue_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)
+    });
+    hostcall!(linker, "env", "proxy_close_stream", |call, kind: u32| {
+        close_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)
+    });
     Ok(())
 }

@@ -5,7 +5,9 @@
 use wasmtime::Linker;
 
 use super::{Call, Fail, Status, hostcall};
+use crate::callouts::Delivered;
 use crate::headers::HeaderMap;
+use crate::joined;
 use crate::module::AbiVersion;
 use crate::state::VmState;
 use crate::stream_state::{Direction, StreamMap};
@@ -13,10 +15,10 @@ use crate::stream_state::{Direction, StreamMap};
 #[derive(Clone, Copy)]
 enum Map {
     Stream(StreamMap),
+    GrpcInitialMetadata,
+    GrpcTrailingMetadata,
     AnswerHeaders,
     AnswerTrailers,
-    /// gRPC metadata, which this host never has.
-    Never,
 }
 
 impl Map {
@@ -26,7 +28,8 @@ impl Map {
             1 => Map::Stream(StreamMap::Trailers(Direction::Request)),
             2 => Map::Stream(StreamMap::Headers(Direction::Response)),
             3 => Map::Stream(StreamMap::Trailers(Direction::Response)),
-            4 | 5 => Map::Never,
+            4 => Map::GrpcInitialMetadata,
+            5 => Map::GrpcTrailingMetadata,
             6 => Map::AnswerHeaders,
             7 => Map::AnswerTrailers,
             _ => return Err(Status::BadArgument),
@@ -45,26 +48,32 @@ fn look<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(Sight<'_>) -> R) ->
 }
 
 fn look_at<R>(state: &VmState, number: u32, use_it: impl FnOnce(Sight<'_>) -> R) -> Result<R, Fail> {
-    let answer = state.answer.as_ref();
-    Ok(match Map::from_abi(number)? {
-        Map::Stream(map) => match state.lock_stream() {
-            Some(stream) => use_it(Sight { map: stream.readable(map), in_log: stream.in_log }),
-            None => use_it(Sight { map: None, in_log: false }),
-        },
-        Map::AnswerHeaders => use_it(Sight { map: answer.map(|answer| &answer.headers), in_log: false }),
-        Map::AnswerTrailers => use_it(Sight { map: answer.map(|answer| &answer.trailers), in_log: false }),
-        Map::Never => use_it(Sight { map: None, in_log: false }),
-    })
+    let stream = state.lock_stream();
+    let in_log = stream.as_ref().is_some_and(|stream| stream.in_log);
+    let map = match (Map::from_abi(number)?, state.delivered()) {
+        (Map::Stream(map), _) => stream.as_ref().and_then(|stream| stream.readable(map)),
+        (Map::GrpcInitialMetadata, Some(Delivered::GrpcInitialMetadata(map)))
+        | (Map::GrpcTrailingMetadata, Some(Delivered::GrpcTrailingMetadata(map))) => Some(map),
+        (Map::AnswerHeaders, Some(Delivered::HttpAnswer(answer))) => Some(&answer.headers),
+        (Map::AnswerTrailers, Some(Delivered::HttpAnswer(answer))) => {
+            Some(&answer.trailers).filter(|trailers| !trailers.is_empty())
+        }
+        _ => None,
+    };
+    Ok(use_it(Sight { map, in_log }))
 }
 
-fn edit(state: &VmState, number: u32, change: impl FnOnce(&mut HeaderMap)) -> Result<(), Fail> {
+fn edit<R>(
+    state: &VmState,
+    number: u32,
+    change: impl FnOnce(&mut HeaderMap, StreamMap) -> R,
+) -> Result<R, Fail> {
     // Answers and metadata are read-only.
     let Map::Stream(map) = Map::from_abi(number)? else {
         return Err(Status::BadArgument.into());
     };
     let mut stream = state.lock_stream().ok_or(Status::BadArgument)?;
-    change(stream.writable(map).ok_or(Status::BadArgument)?);
-    Ok(())
+    Ok(change(stream.writable(map).ok_or(Status::BadArgument)?, map))
 }
 
 fn get_value(
@@ -91,8 +100,9 @@ fn get_value(
 
 pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_get_header_map_size", |call, map: u32, out: u32| {
-        let size =
-            look(call, map, |sight| sight.map.map(HeaderMap::byte_size))?.ok_or(Status::BadArgument)?;
+        // Envoy asks for the map as for a change of it: answers, metadata and the access log have no size, and
+        // in the last body callback this makes trailers.
+        let size = edit(call.state(), map, |map, _| map.byte_size())?;
         Ok(call.write_u32(out, size as u32)?)
     });
     hostcall!(linker, "env", "proxy_get_header_map_pairs", |call, map: u32, out: u32, out_len: u32| {
@@ -104,7 +114,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         let (guest, state) = call.guest()?;
         // cpp-host takes a damaged map for an empty one, and so clears what was there.
         let pairs = HeaderMap::decode(guest.bytes(wire, wire_len)?).unwrap_or_default();
-        edit(state, map, |map| *map = pairs)
+        edit(state, map, |map, kind| *map = joined::joined(pairs, kind))
     });
     hostcall!(
         linker,
@@ -121,7 +131,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         |call, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
             let (guest, state) = call.guest()?;
             let (key, value) = (guest.bytes(key, key_len)?, guest.bytes(value, value_len)?);
-            edit(state, map, |map| map.add(key, value))
+            edit(state, map, |map, kind| joined::add(map, kind, key, value))
         }
     );
     hostcall!(
@@ -131,13 +141,13 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         |call, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
             let (guest, state) = call.guest()?;
             let (key, value) = (guest.bytes(key, key_len)?, guest.bytes(value, value_len)?);
-            edit(state, map, |map| map.set(key, value))
+            edit(state, map, |map, _| map.set(key, value))
         }
     );
     hostcall!(linker, "env", "proxy_remove_header_map_value", |call, map: u32, key: u32, key_len: u32| {
         let (guest, state) = call.guest()?;
         let key = guest.bytes(key, key_len)?;
-        edit(state, map, |map| map.remove(key))
+        edit(state, map, |map, _| map.remove(key))
     });
     Ok(())
 }

@@ -8,15 +8,18 @@ mod call;
 mod callouts;
 mod control;
 mod fields;
+mod foreign;
+mod grpc;
 mod metrics;
 mod properties;
 mod shared;
 mod system;
 
-pub(crate) use call::{Call, Fail, OutOfBounds, Outcome, Status};
+pub(crate) use call::{Call, Fail, OutOfBounds, Outcome, Status, restricted};
 
 use wasmtime::Linker;
 
+use crate::module::AbiVersion;
 use crate::state::VmState;
 
 /// Defines a host function: its module, its name, and what it does with its arguments.
@@ -34,14 +37,29 @@ macro_rules! hostcall {
 }
 pub(crate) use hostcall;
 
-/// Defines all host functions of `env`.
-pub(crate) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
+/// Defines the host functions of `env` that a module of this ABI version may import. As in Envoy those of other
+/// versions are not there.
+pub(crate) fn define(linker: &mut Linker<VmState>, abi: AbiVersion) -> wasmtime::Result<()> {
     system::define(linker)?;
     buffers::define(linker)?;
     fields::define(linker)?;
     control::define(linker)?;
     properties::define(linker)?;
+    foreign::define(linker)?;
     shared::define(linker)?;
     metrics::define(linker)?;
-    callouts::define(linker)
+    callouts::define(linker)?;
+    grpc::define(linker)?;
+    match abi {
+        AbiVersion::V0_1_0 => {
+            properties::define_v0_1_0(linker)?;
+            foreign::define_v0_1_0(linker)?;
+            control::define_v0_1_0(linker)
+        }
+        AbiVersion::V0_2_0 => control::define_v0_2_0(linker),
+        AbiVersion::V0_2_1 => {
+            control::define_v0_2_0(linker)?;
+            system::define_v0_2_1(linker)
+        }
+    }
 }

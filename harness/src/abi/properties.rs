@@ -1,16 +1,9 @@
-//! Properties and foreign functions.
+//! Properties, and the configuration as ABI 0.1.0 reads it.
 
 use wasmtime::Linker;
 
-use super::{Call, Outcome, Status, hostcall};
+use super::{Status, hostcall};
 use crate::state::VmState;
-use crate::sync::lock;
-
-fn clear_route_cache(call: &mut Call<'_>) {
-    if let Some(mut stream) = call.state().lock_stream() {
-        stream.route_cache_clears += 1;
-    }
-}
 
 fn identity(state: &VmState, path: &[u8]) -> Option<Vec<u8>> {
     match path.strip_suffix(&[0]).unwrap_or(path) {
@@ -18,21 +11,6 @@ fn identity(state: &VmState, path: &[u8]) -> Option<Vec<u8>> {
         b"plugin_vm_id" => Some(state.options.vm_id.clone().into_bytes()),
         _ => None,
     }
-}
-
-fn call_foreign(call: &mut Call<'_>, name: &[u8], out: u32, out_len: u32) -> Outcome {
-    lock(&call.state().records).note_foreign_call(name);
-    if name != b"clear_route_cache" {
-        return Err(Status::NotFound.into());
-    }
-    clear_route_cache(call);
-    // The function has no result; callers that want one get a null pointer, others pass null themselves.
-    for at in [out, out_len] {
-        if at != 0 {
-            call.write_u32(at, 0)?;
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
@@ -43,8 +21,15 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         |call, path: u32, path_len: u32, out: u32, out_len: u32| {
             let (guest, state) = call.guest()?;
             let path = guest.bytes(path, path_len)?;
-            let of_stream = state.lock_stream().and_then(|stream| stream.property(path));
-            let value = of_stream.or_else(|| identity(state, path)).ok_or(Status::NotFound)?;
+            if path.is_empty() {
+                // Envoy finds a value that is none, and cannot serialise it.
+                return Err(Status::SerializationFailure.into());
+            }
+            let of_member = match state.lock_stream() {
+                Some(stream) => stream.property(path),
+                None => state.with_active_properties(|properties| properties.of_connection(path)).flatten(),
+            };
+            let value = of_member.or_else(|| identity(state, path)).ok_or(Status::NotFound)?;
             call.hand_over(&value, out, out_len)
         }
     );
@@ -55,27 +40,23 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         |call, path: u32, path_len: u32, value: u32, value_len: u32| {
             let (guest, state) = call.guest()?;
             let (path, value) = (guest.bytes(path, path_len)?, guest.bytes(value, value_len)?);
-            // Filter state belongs to a stream; a root context has none.
-            let mut stream = state.lock_stream().ok_or(Status::NotFound)?;
-            stream.properties.set_filter_state(path, value.to_vec());
-            Ok(())
+            let write_once = state.is_written_once(path);
+            // Filter state belongs to a stream or a connection; a root context has none.
+            let written = state.with_active_properties(|properties| {
+                if write_once && properties.filter_state(path).is_some() {
+                    return Err(Status::BadArgument);
+                }
+                properties.set_filter_state(path, value.to_vec());
+                Ok(())
+            });
+            Ok(written.ok_or(Status::NotFound)??)
         }
     );
-    hostcall!(
-        linker,
-        "env",
-        "proxy_call_foreign_function",
-        |call, name: u32, name_len: u32, arguments: u32, arguments_len: u32, out: u32, out_len: u32| {
-            let name = call.read(name, name_len)?;
-            call.read(arguments, arguments_len)?;
-            call_foreign(call, &name, out, out_len)
-        }
-    );
-    // The two names of ABI 0.1.0.
-    hostcall!(linker, "env", "proxy_clear_route_cache", |call| {
-        clear_route_cache(call);
-        Ok(())
-    });
+    Ok(())
+}
+
+/// What ABI 0.1.0 had instead of the buffers of the configurations.
+pub(super) fn define_v0_1_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_get_configuration", |call, out: u32, out_len: u32| {
         let state = call.state();
         let bytes = match &state.configuration {

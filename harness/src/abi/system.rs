@@ -15,10 +15,6 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         call.state().log(level, &text);
         Ok(())
     });
-    hostcall!(linker, "env", "proxy_get_log_level", |call, out: u32| {
-        let level = call.state().host.options.log_level as u32;
-        Ok(call.write_u32(out, level)?)
-    });
     hostcall!(linker, "env", "proxy_get_current_time_nanoseconds", |call, out: u32| {
         let now = call.state().host.clock.now_ns();
         Ok(call.write_u64(out, now)?)
@@ -35,7 +31,8 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     });
     hostcall!(linker, "env", "proxy_set_effective_context", |call, context: u32| {
         let state = call.state_mut();
-        if !state.contexts.contains_key(&context) {
+        // Number 0 is the VM's own context: it ends the choice of another one.
+        if context != 0 && !state.contexts.contains_key(&context) {
             return Err(Status::BadArgument.into());
         }
         state.effective = context;
@@ -49,10 +46,28 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         state.deferred.push(Deferred::DeleteRoot { root });
         Ok(())
     });
+    // Two functions of Emscripten's runtime, which modules made with it import.
+    linker.func_wrap("env", "pthread_equal", |left: u32, right: u32| u32::from(left == right))?;
+    linker.func_wrap("env", "emscripten_notify_memory_growth", |_memory: u32| ())?;
+    // Envoy's own: it would resolve a name and call `envoy_on_resolve_dns`.
+    hostcall!(linker, "env", "envoy_resolve_dns", |_call, _name: u32, _name_len: u32, _out: u32| {
+        Err(Status::Unimplemented.into())
+    });
     hostcall!(linker, "env", "proxy_get_status", |call, code: u32, text: u32, len: u32| {
-        let (status, message) = call.state().status.clone();
+        let state = call.state_mut();
+        let root = state.active_root();
+        let (status, message) = state.root_mut(root).map(|root| root.call_status.clone()).unwrap_or_default();
         call.write_u32(code, status)?;
         call.hand_over(message.as_bytes(), text, len)
+    });
+    Ok(())
+}
+
+/// What came with ABI 0.2.1.
+pub(super) fn define_v0_2_1(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
+    hostcall!(linker, "env", "proxy_get_log_level", |call, out: u32| {
+        let level = call.state().host.options.log_level as u32;
+        Ok(call.write_u32(out, level)?)
     });
     Ok(())
 }

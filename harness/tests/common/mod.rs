@@ -2,13 +2,13 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use seqroute_harness::{Host, HostOptions, Module, ModuleCache, VmOptions};
+use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Vm, VmOptions};
 
 /// Imports, memory, a bump allocator, and helpers every plugin may use.
 ///
 /// `$die` traps unless a status is OK. `$get` reads a request or response header into `$value`/`$value_len`.
 /// Addresses below 4096 are the plugin's own; the allocator starts there.
-const FRAME: &str = r#"
+pub const FRAME: &str = r#"
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_header_map_value" (func $get_header (param i32 i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_replace_header_map_value" (func $set_header (param i32 i32 i32 i32 i32) (result i32)))
@@ -35,7 +35,14 @@ const FRAME: &str = r#"
   (import "env" "proxy_register_shared_queue" (func $register_queue (param i32 i32 i32) (result i32)))
   (import "env" "proxy_enqueue_shared_queue" (func $enqueue (param i32 i32 i32) (result i32)))
   (import "env" "proxy_dequeue_shared_queue" (func $dequeue (param i32 i32 i32) (result i32)))
-  (import "env" "proxy_made_up" (func $made_up (param i32) (result i32)))
+  (import "env" "proxy_grpc_call"
+    (func $grpc_call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_stream"
+    (func $grpc_stream (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_send" (func $grpc_send (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_cancel" (func $grpc_cancel (param i32) (result i32)))
+  (import "env" "proxy_grpc_close" (func $grpc_close (param i32) (result i32)))
+  (import "env" "proxy_get_header_map_size" (func $map_size (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
@@ -60,6 +67,15 @@ const FRAME: &str = r#"
     (global.set $value_len (i32.load (i32.const 4004))))
   (func $info (param $text i32) (param $len i32)
     (call $die (call $log (i32.const 2) (local.get $text) (local.get $len))))
+  ;; Logs what a buffer holds.
+  (func $info_buffer (param $buffer i32)
+    (call $die (call $get_buffer (local.get $buffer) (i32.const 0) (i32.const 9999)
+      (i32.const 4000) (i32.const 4004)))
+    (call $info (i32.load (i32.const 4000)) (i32.load (i32.const 4004))))
+  ;; Logs the text of the last call's status.
+  (func $info_status
+    (call $die (call $get_status (i32.const 4000) (i32.const 4004) (i32.const 4008)))
+    (call $info (i32.load (i32.const 4004)) (i32.load (i32.const 4008))))
   ;; Logs a number below ten as one digit.
   (func $digit (param $number i32)
     (i32.store8 (i32.const 4008) (i32.add (i32.const 48) (local.get $number)))
@@ -84,6 +100,11 @@ pub fn host() -> Host {
 /// Options of a VM that delivers bodies while headers are held.
 pub fn body_mode() -> VmOptions {
     VmOptions { allow_on_headers_stop_iteration: true, ..VmOptions::default() }
+}
+
+/// The lines a VM's plugins logged.
+pub fn lines(vm: &Vm) -> Vec<String> {
+    vm.logs().into_iter().map(|line| line.text).collect()
 }
 
 /// The headers most tests send.

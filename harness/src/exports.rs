@@ -1,0 +1,82 @@
+//! The functions a plugin may export for the host, and what they must look like.
+//!
+//! As in Envoy a module that exports one of them with other parameters or results does not load. All parameters
+//! and results are `i32`.
+
+use wasmtime::{ExternType, FuncType, Module, ValType};
+
+use crate::module::AbiVersion;
+
+/// A function the host calls.
+pub(crate) struct Callback {
+    pub(crate) name: &'static str,
+    parameters: usize,
+    results: usize,
+}
+
+const fn gives_nothing(name: &'static str, parameters: usize) -> Callback {
+    Callback { name, parameters, results: 0 }
+}
+
+const fn gives_a_number(name: &'static str, parameters: usize) -> Callback {
+    Callback { name, parameters, results: 1 }
+}
+
+/// Every function the host calls, as ABI 0.2 has them; the source is proxy-wasm-cpp-host's `wasm.h`.
+pub(crate) const CALLBACKS: [Callback; 30] = [
+    gives_nothing("_initialize", 0),
+    gives_nothing("_start", 0),
+    gives_a_number("main", 2),
+    gives_a_number("__main_void", 0),
+    gives_nothing("proxy_on_context_create", 2),
+    gives_a_number("proxy_on_vm_start", 2),
+    gives_a_number("proxy_on_configure", 2),
+    gives_nothing("proxy_on_tick", 1),
+    gives_a_number("proxy_on_done", 1),
+    gives_nothing("proxy_on_log", 1),
+    gives_nothing("proxy_on_delete", 1),
+    gives_nothing("proxy_on_queue_ready", 2),
+    gives_a_number("proxy_on_new_connection", 1),
+    gives_a_number("proxy_on_downstream_data", 3),
+    gives_a_number("proxy_on_upstream_data", 3),
+    gives_nothing("proxy_on_downstream_connection_close", 2),
+    gives_nothing("proxy_on_upstream_connection_close", 2),
+    gives_a_number("proxy_on_request_headers", 3),
+    gives_a_number("proxy_on_request_body", 3),
+    gives_a_number("proxy_on_request_trailers", 2),
+    gives_a_number("proxy_on_response_headers", 3),
+    gives_a_number("proxy_on_response_body", 3),
+    gives_a_number("proxy_on_response_trailers", 2),
+    gives_nothing("proxy_on_http_call_response", 5),
+    gives_nothing("proxy_on_grpc_receive_initial_metadata", 3),
+    gives_nothing("proxy_on_grpc_receive", 3),
+    gives_nothing("proxy_on_grpc_receive_trailing_metadata", 3),
+    gives_nothing("proxy_on_grpc_close", 3),
+    gives_a_number("malloc", 1),
+    gives_a_number("proxy_on_memory_allocate", 1),
+];
+
+/// Refuses a module that exports a callback of another shape, as Envoy does.
+pub(crate) fn check(module: &Module, abi: AbiVersion) -> wasmtime::Result<()> {
+    for callback in &CALLBACKS {
+        let Some(ExternType::Func(found)) = module.get_export(callback.name) else {
+            continue;
+        };
+        let old = abi == AbiVersion::V0_1_0
+            && ["proxy_on_request_headers", "proxy_on_response_headers"].contains(&callback.name);
+        let parameters = if old { 2 } else { callback.parameters };
+        if !has_shape(&found, parameters, callback.results) {
+            return Err(wasmtime::Error::msg(format!(
+                "bad function signature for {}: found {found}, expected {parameters} parameters and {} results, \
+                 all i32",
+                callback.name, callback.results
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn has_shape(found: &FuncType, parameters: usize, results: usize) -> bool {
+    let all_i32 = found.params().chain(found.results()).all(|ty| matches!(ty, ValType::I32));
+    all_i32 && found.params().len() == parameters && found.results().len() == results
+}

@@ -1,0 +1,18 @@
+//! The same plugins in the harness and in a real Envoy 1.40: what they see must be the same.
+//!
+//! These tests are what "as Envoy" in the documentation rests on. They need Envoy (`make envoy`).
+
+#[path = "../common/mod.rs"]
+mod common;
+mod connections;
+mod envoy;
+mod examples;
+mod fatal;
+mod grpc;
+mod grpc_server;
+mod loading;
+mod old_abi;
+mod probe;
+mod probes;
+mod queues;
+mod upstreams;
