@@ -6,7 +6,7 @@ DENY := target/tools/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench bench-core soak load fuzz fuzz-module clean
+.PHONY: demo test check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench bench-core soak load fuzz fuzz-module clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -20,6 +20,10 @@ test: wasm envoy
 # The quick part of `test`: unit tests without the module and without Envoy.
 check: toolchain
 	$(CARGO) test --release --workspace --lib --bins
+
+# Plugins of other projects in the harness; harness/CONFORMANCE.md says which and where they go.
+conformance: envoy
+	$(CARGO) test --release --workspace --test conformance --test in_envoy -- --include-ignored
 
 # What CI runs.
 ci: fmt clippy doc deny test
