@@ -116,7 +116,8 @@ impl MetricTable {
         self.update(id, |kind, number| match kind {
             // Envoy refuses zero as well.
             Kind::Counter if delta > 0 => Ok(number.saturating_add_signed(delta)),
-            Kind::Gauge => Ok(number.saturating_add_signed(delta)),
+            // A gauge that falls below zero wraps in Envoy, and shows as an enormous number.
+            Kind::Gauge => Ok(number.wrapping_add_signed(delta)),
             _ => Err(Status::BadArgument),
         })
     }
@@ -198,6 +199,8 @@ mod tests {
         table.record(id, 10).unwrap();
         table.increment(id, -4).unwrap();
         assert_eq!(metrics.gauge("g"), Some(6));
+        table.increment(id, -7).unwrap();
+        assert_eq!(metrics.gauge("g"), Some(u64::MAX));
     }
 
     #[test]

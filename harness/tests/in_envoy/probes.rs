@@ -356,6 +356,10 @@ const CONTROL: Probe = Probe {
     (call $number (call $increment_metric (i32.load (i32.const 224)) (i64.const -2)))
     (call $number (call $get_metric (i32.load (i32.const 224)) (i32.const 232)))
     (call $number (i32.load (i32.const 232)))
+    ;; Below zero.
+    (call $number (call $increment_metric (i32.load (i32.const 224)) (i64.const -10)))
+    (call $number (call $get_metric (i32.load (i32.const 224)) (i32.const 232)))
+    (call $number (i32.load (i32.const 232)))
     (call $number (call $define_metric (i32.const 2) @"histogram" (i32.const 228)))
     (call $number (call $record_metric (i32.load (i32.const 228)) (i64.const 9)))
     (call $number (call $increment_metric (i32.load (i32.const 228)) (i64.const 1)))
