@@ -5,8 +5,8 @@
 //! can overspend a budget.
 //!
 //! **Guard.** Where a reserve for the turns to come is configured ([`reserve`]), every model but the cheapest must
-//! leave that reserve free, also after an answer of upper cost: the session can then go on with the cheapest model when
-//! a stronger one has answered, however long the answer was.
+//! leave that reserve free: the session can then go on with the cheapest model when a stronger one has answered. Nor may
+//! its reservation take the reserve: where answers can be cut, a stronger model's is cut at the rest.
 
 use crate::MAX_MODELS;
 use crate::config::{GuardConfig, ModelConfig};
@@ -40,11 +40,9 @@ impl ActionMask {
         reserve: NanoUsd,
     ) -> Self {
         let mut mask = ActionMask { len: estimates.len().min(MAX_MODELS), ..ActionMask::default() };
-        let cheapest = cheapest(estimates, permitted);
         for (k, (allowed, estimate)) in mask.allowed.iter_mut().zip(estimates).enumerate() {
-            let guarded = reserve > NanoUsd::ZERO && Some(k) != cheapest;
-            let needed = if guarded { estimate.upper.saturating_add(reserve) } else { estimate.least };
-            let affordable = needed <= available;
+            let to_leave = to_leave(k, estimates, permitted, reserve);
+            let affordable = estimate.least.saturating_add(to_leave) <= available;
             *allowed = permitted.allows(k) && estimate.fits_context && affordable;
         }
         mask
@@ -82,6 +80,12 @@ pub fn cheapest(estimates: &[CostEstimate], permitted: Permitted) -> Option<usiz
     let fitting = estimates.iter().enumerate();
     let fitting = fitting.filter(|(k, estimate)| estimate.fits_context && permitted.allows(*k));
     fitting.min_by_key(|(_, estimate)| estimate.least).map(|(k, _)| k)
+}
+
+/// What model `k` must leave free: nothing where it is the cheapest, else the reserve.
+#[must_use]
+pub fn to_leave(k: usize, estimates: &[CostEstimate], permitted: Permitted, reserve: NanoUsd) -> NanoUsd {
+    if Some(k) == cheapest(estimates, permitted) { NanoUsd::ZERO } else { reserve }
 }
 
 /// What the turns to come would cost at the cheapest model, if as many come as the guard's table says.
@@ -144,9 +148,8 @@ mod tests {
     #[test]
     fn every_model_but_the_cheapest_leaves_the_reserve() {
         let estimates = [estimate(10, true), estimate(3, true), estimate(1, false)];
-        // The upper cost of the first is 20.
-        assert_eq!(allowed(&estimates, 24, 5), [false, true, false]);
-        assert_eq!(allowed(&estimates, 25, 5), [true, true, false]);
+        assert_eq!(allowed(&estimates, 14, 5), [false, true, false]);
+        assert_eq!(allowed(&estimates, 15, 5), [true, true, false]);
         assert_eq!(allowed(&estimates, 3, 5), [false, true, false]);
     }
 

@@ -106,8 +106,9 @@ impl Engine {
         });
         if let Some((k, reason)) = choice {
             (decision.chosen, decision.reason) = (Some(k), reason);
+            let to_leave = mask::to_leave(k, &decision.estimates, permitted, reserve);
             (decision.reserved, decision.output_cap_tokens) =
-                self.hold(k, session, &decision.tokens, ask.can_cut);
+                self.hold(k, session, &decision.tokens, ask.can_cut, to_leave);
         }
         decision
     }
@@ -190,7 +191,8 @@ impl Engine {
         Some(estimate::cost_with_cache(self.model(k)?, tokens, session, can_cut, cached))
     }
 
-    /// What a turn with model `k` reserves, and where its answer must be cut to cost no more.
+    /// What a turn with model `k` reserves, and where its answer must be cut to cost no more, where the conversation
+    /// permits every model.
     #[must_use]
     pub fn reservation(
         &self,
@@ -198,7 +200,16 @@ impl Engine {
         session: &SessionView,
         tokens: &TokenEstimate,
     ) -> (NanoUsd, Option<u64>) {
-        self.hold(k, session, tokens, self.config.can_cut_answers())
+        let (models, guard) = (&self.config.models, &self.config.guard);
+        let can_cut = self.config.can_cut_answers();
+        let mut to_leave = NanoUsd::ZERO;
+        if !guard.remaining_turns.is_empty() {
+            let estimates = (0..models.len()).filter_map(|k| self.cost(k, tokens, session, can_cut));
+            let estimates: Vec<_> = estimates.collect();
+            let reserve = mask::reserve(guard, models, &estimates, Permitted::all(), tokens, session);
+            to_leave = mask::to_leave(k, &estimates, Permitted::all(), reserve);
+        }
+        self.hold(k, session, tokens, can_cut, to_leave)
     }
 
     fn hold(
@@ -207,6 +218,7 @@ impl Engine {
         session: &SessionView,
         tokens: &TokenEstimate,
         can_cut: bool,
+        to_leave: NanoUsd,
     ) -> (NanoUsd, Option<u64>) {
         let Some((model, estimate)) = self.model(k).zip(self.cost(k, tokens, session, can_cut)) else {
             return (NanoUsd::ZERO, None);
@@ -214,7 +226,9 @@ impl Engine {
         if !can_cut {
             return (estimate.upper, None);
         }
-        let reserved = estimate.upper.min(session.available());
+        let free = session.available();
+        // The least cost is held in any case: whoever was allowed left the reserve beside it.
+        let reserved = estimate.upper.min(free.saturating_sub(to_leave)).max(estimate.least.min(free));
         let cap = estimate::affordable_output_tokens(model, tokens, reserved);
         let needed = tokens.max_output_tokens.is_none_or(|limit| limit > cap);
         (reserved, needed.then_some(cap))

@@ -265,6 +265,26 @@ fn a_body_that_is_not_rewritten_is_no_reason_to_reserve_less() {
 }
 
 #[test]
+fn a_strong_answer_is_cut_before_it_takes_the_reserve_for_the_turns_to_come() {
+    use crate::estimate::{RequestSize, TokenEstimate};
+    use crate::text::TextFeatures;
+    let engine = engine(|v| {
+        v["budget"] = json!({"default_usd": "0.0048", "cap_output": true});
+        v["guard"] = json!({"remaining_turns": [10]});
+    });
+    let view = SessionView::new(NanoUsd(4_800_000));
+    let size = RequestSize { body_bytes: Some(400), ..RequestSize::default() };
+    // Ten turns of `small` with 100 tokens of input, 100 more in each, and 100 of output: 500,000 + 550,000 nano-USD.
+    let decision = engine.decide(&view, &size, &TextFeatures::default(), 0.0);
+    assert_eq!((decision.chosen, decision.reserved), (Some(1), NanoUsd(3_750_000)));
+    assert_eq!(decision.output_cap_tokens, Some((3_750_000 - 134 * 3000) / 15000));
+    let tokens = TokenEstimate::new(&engine.config().estimate, &size, &view);
+    assert_eq!(engine.reservation(1, &view, &tokens), (decision.reserved, decision.output_cap_tokens));
+    // The cheapest may take it.
+    assert_eq!(engine.reservation(0, &view, &tokens).0, NanoUsd(134 * 100 + 400 * 400));
+}
+
+#[test]
 fn an_estimate_never_exceeds_the_limit_that_the_answer_had() {
     let mut world = World::new(|_| {});
     let turn = world.route();
