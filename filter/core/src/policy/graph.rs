@@ -11,7 +11,7 @@
 //! for this subset never meets another operation, and a hostile graph costs no more than a small one.
 
 use tract_nnef::ast::parse::parse_document;
-use tract_nnef::ast::{Assignment, Invocation, RValue};
+use tract_nnef::ast::{Assignment, Invocation, LValue, RValue};
 
 use crate::policy::PolicyError;
 use crate::policy::archive::{Archive, DAT_HEADER_BYTES, GRAPH};
@@ -57,6 +57,10 @@ pub fn check(archive: &Archive) -> Result<(), PolicyError> {
 
 fn check_statement(statement: &Assignment, archive: &Archive) -> Result<(), PolicyError> {
     let error = |text: String| Err(PolicyError::new(format!("{GRAPH}: {text}")));
+    // The engine takes the first name of a tuple without asking whether there is one.
+    let LValue::Identifier(_) = &statement.left else {
+        return error(format!("found `{:?}` before `=`, expected one name", statement.left));
+    };
     let RValue::Invocation(invocation) = &statement.right else {
         return error(format!("found `{:?}`, expected an operation", statement.left));
     };

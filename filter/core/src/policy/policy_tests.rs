@@ -182,7 +182,7 @@ fn a_truncated_archive_is_refused_at_any_length() {
 fn every_kind_of_damage_has_its_own_line() {
     type Change = fn(&mut Vec<(String, Vec<u8>)>);
     let manifest = manifest::FILE_NAME;
-    let cases: [(bool, Change, &str); 15] = [
+    let cases: [(bool, Change, &str); 17] = [
         (
             true,
             |f| replace(edit(f, manifest::FILE_NAME), "\"schema_version\": 1", "\"schema_version\": 2"),
@@ -216,6 +216,13 @@ fn every_kind_of_damage_has_its_own_line() {
             "literal shape",
         ),
         (true, |f| replace(edit(f, "graph.nnef"), "linear(h0", "linear(((((h0)))))"), "nest deeper"),
+        // The engine would panic for the first of these.
+        (true, |f| replace(edit(f, "graph.nnef"), "centred = sub", "() = sub"), "expected one name"),
+        (
+            true,
+            |f| replace(edit(f, "graph.nnef"), "centred = sub", "[centred, more] = sub"),
+            "expected one name",
+        ),
         // The engine's parser would take minutes for this.
         (
             true,
