@@ -49,7 +49,7 @@ policy:
 	$(CARGO) build --release --workspace --bins
 	target/release/seqroute train --simulate 4000 --seed 1 --name default --out envoy/policy/default.nnef.tar
 
-# Send five million sessions through the core and through the module, and check that memory stays bounded (half an hour).
+# Send five million sessions through the core and through the module, and check that memory stays bounded (some minutes; an interrupt ends it with the figures so far).
 soak: wasm
 	$(CARGO) build --release --workspace --bins
 	target/release/seqroute-harness soak

@@ -1,7 +1,7 @@
 //! An exported function of a plugin, called with as many arguments as it takes.
 //!
 //! All callbacks of the ABI take and give 32-bit integers; how many differs between versions. The signatures of the
-//! ABI are called without the checks and boxes that calls of any signature need, since every turn makes nine of
+//! ABI are called without the checks and boxes that calls of any signature need, since every turn makes eight of
 //! them. Whatever else a module exports under a callback's name is called the slow way, and traps if it cannot be.
 
 use wasmtime::{AsContext, AsContextMut, Func, TypedFunc, Val, WasmParams, WasmResults};
