@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;
+mod crashes;
 mod envoy;
 mod examples;
 mod fatal;
