@@ -1,7 +1,7 @@
 //! Headers of which Envoy keeps one entry: a second value is joined to the first by a comma.
 //!
 //! Envoy does so for the headers it has fields for, and for those its extensions register. Which these are in Envoy
-//! 1.40 was seen by adding each of them twice (`tests/in_envoy/probes.rs`); pseudo-headers and `connection` are
+//! 1.40 was seen by adding each of them twice (`tests/in_envoy/probes/fields.rs`); pseudo-headers and `connection` are
 //! from its `header_map.h`. All others keep every value as an entry.
 
 use crate::headers::HeaderMap;
