@@ -15,7 +15,7 @@ pub struct Variant {
 /// A change of the settings; budgets of a grid are shares of the given reference in nano-USD.
 type Change = fn(&mut TrainConfig, f64);
 
-const CHANGES: [(&str, Change); 19] = [
+const CHANGES: [(&str, Change); 20] = [
     ("one budget (no HBR)", |config, _| {
         (config.hbr.budget_min_share, config.hbr.budget_max_share) = (0.5, 0.5);
         config.hbr.budgets_per_session = 1;
@@ -33,7 +33,8 @@ const CHANGES: [(&str, Change); 19] = [
         config.hbr.masked = false;
         config.fqi.eta = 5.0;
     }),
-    ("trained without guard", |config, _| config.guard.quantile = 0.0),
+    ("guard 0.9", |config, _| config.guard.quantile = 0.9),
+    ("guard 0.95", |config, _| config.guard.quantile = 0.95),
     ("η = 5", |config, _| config.fqi.eta = 5.0),
     ("CQL, α = 0.1", |config, _| config.algorithm = Algorithm::Cql),
     ("CQL, α = 1", |config, _| {

@@ -9,10 +9,13 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use seqroute_core::config::GuardConfig;
 use seqroute_core::engine::Engine;
+use seqroute_core::policy::Policy;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::guard;
 use crate::session::hex;
 
 /// Digits of the hash in `version_info`.
@@ -20,7 +23,8 @@ const VERSION_DIGITS: usize = 16;
 
 /// The plugin configuration with the policy in it, checked as the filter checks it.
 ///
-/// `config` is the configuration's JSON text; `policy` the archive's bytes, for the strategy `policy`.
+/// `config` is the configuration's JSON text; `policy` the archive's bytes, for the strategy `policy`. The guard that the
+/// policy was trained with is put in where the configuration names none.
 ///
 /// # Errors
 /// One line: what the filter would say.
@@ -38,6 +42,12 @@ pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, Stri
             ));
         }
         fields.insert("policy_b64".to_owned(), BASE64_STANDARD.encode(policy).into());
+        // A policy that was trained behind a guard chooses badly without it. What is no policy is refused below.
+        let trained = Policy::open(policy).and_then(|policy| guard::of(&policy)).unwrap_or_default();
+        if trained != GuardConfig::default() && !fields.contains_key("guard") {
+            let guard = serde_json::to_value(trained).map_err(|error| error.to_string())?;
+            fields.insert("guard".to_owned(), guard);
+        }
     }
     let text = value.to_string();
     Engine::configure(text.as_bytes()).map_err(|error| error.to_string())?;

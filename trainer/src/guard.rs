@@ -1,7 +1,7 @@
 //! The reserve for the turns to come, measured from sessions: `guard.remaining_turns` of the plugin configuration.
 //!
 //! Entry t is a quantile of the number of turns that follow turn t, among the sessions that have a turn t. With the
-//! quantile 0.95 nineteen of twenty sessions bring no more turns than the reserve pays at the cheapest model.
+//! quantile 0.9 nine of ten sessions bring no more turns than the reserve pays at the cheapest model.
 
 use seqroute_core::config::GuardConfig;
 use seqroute_core::policy::{Policy, PolicyError};
@@ -15,17 +15,12 @@ const MAX_ENTRIES: usize = 256;
 const MIN_SESSIONS: usize = 20;
 
 /// Settings of the guard.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardSettings {
-    /// Share of the sessions whose turns to come the reserve pays; 0 for no guard.
+    /// Share of the sessions whose turns to come the reserve pays; 0 for no guard, the default here as in the plugin
+    /// configuration.
     pub quantile: f64,
-}
-
-impl Default for GuardSettings {
-    fn default() -> Self {
-        GuardSettings { quantile: 0.95 }
-    }
 }
 
 /// The guard that a policy was trained with, from its manifest; none where it names none.
@@ -86,6 +81,6 @@ mod tests {
     #[test]
     fn without_a_quantile_or_with_few_sessions_there_is_no_guard() {
         assert!(table(&[1, 2], 0.0).is_empty());
-        assert!(measure(&sessions(&[3])[..19], &GuardSettings::default()).remaining_turns.is_empty());
+        assert!(measure(&sessions(&[3])[..19], &GuardSettings { quantile: 0.9 }).remaining_turns.is_empty());
     }
 }

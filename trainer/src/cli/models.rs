@@ -17,7 +17,7 @@ pub struct Arguments {
     #[arg(long)]
     models: PathBuf,
     /// Share of the sessions whose turns to come the guard's reserve pays.
-    #[arg(long, default_value_t = GuardSettings::default().quantile, value_parser = quantile)]
+    #[arg(long, default_value_t = 0.9, value_parser = quantile)]
     guard_quantile: f64,
     /// Print the models file with the measured `expected_output_tokens` and `upper_output_tokens` filled in.
     #[arg(long)]

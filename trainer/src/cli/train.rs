@@ -258,10 +258,13 @@ fn text_line(text: &TextSummary) -> String {
     match text.penalty {
         None => "no text was seen".to_owned(),
         Some(penalty) => format!(
-            "{} different messages explain {} of the models' quality and {} of its gaps (penalty {penalty})",
+            "{} different messages explain {} of the models' quality, {} of its gaps and {} of the answers' lengths \
+             (penalty {penalty}, {} subjects)",
             text.messages,
             percent(&text.explained_share),
             percent(&text.explained_gap_share),
+            percent(&text.explained_length_share),
+            if text.topics { "with" } else { "without" },
         ),
     }
 }

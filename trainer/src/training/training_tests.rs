@@ -218,3 +218,27 @@ fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
     let (ours, myopic) = (quality(&router), quality(&myopic));
     assert!(ours > 1.05 * myopic, "ours {ours:.1}, myopic {myopic:.1}");
 }
+
+#[test]
+fn a_policy_trained_behind_a_guard_carries_it_into_evaluation_and_deployment() {
+    let mut config = short();
+    config.guard.quantile = 0.9;
+    let (guarded, free) = (run(&config, 60), run(&short(), 60));
+    let policy = Policy::open(&guarded.archive).unwrap();
+    let guard = crate::guard::of(&policy).unwrap();
+    assert_eq!(guard, crate::guard::measure(&Simulator::new(5).sessions(60), &config.guard));
+    assert!(guard.remaining_turns[0] > 0.0);
+    assert!(guarded.data.transitions < free.data.transitions);
+    let plugin = |guard: serde_json::Value| {
+        let mut value = serde_json::json!({
+            "version": 1, "salt": "a secret of tests", "budget": {"default_usd": "0.05"}, "models": tiers(),
+        });
+        if !guard.is_null() {
+            value["guard"] = guard;
+        }
+        let text = crate::deploy::plugin_config(&value.to_string(), Some(&guarded.archive)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["guard"]["remaining_turns"].clone()
+    };
+    assert_eq!(plugin(serde_json::Value::Null), serde_json::json!(guard.remaining_turns));
+    assert_eq!(plugin(serde_json::json!({"remaining_turns": [1.0]})), serde_json::json!([1.0]));
+}
