@@ -3,7 +3,7 @@
 //! The text of a message says which model is worth its money, but a network that sees hundreds of word counters and a
 //! few thousand different messages learns the messages by heart. So the words speak through 2K numbers only, the
 //! predicted quality and length of each model's answer, and those are fitted apart, on every message once: first through
-//! the message's subject, where the data name categories (`topics`), then by ridge regression on what is left
+//! the message's subject, where the data name categories ([`Topics`]), then by ridge regression on what is left
 //! (`ridge`), with penalties that are chosen by cross-validation. The head is part of the policy's graph.
 //!
 //! What must always hold: the learner never sees a prediction for a message that the head was fitted on. It gets the
