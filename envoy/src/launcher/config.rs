@@ -51,13 +51,15 @@ pub struct ListenerSpec {
     pub route: RoutePatch,
 }
 
-/// Changes of a listener's route, for tests of timeouts and retries.
+/// Changes of a listener's route, for tests of timeouts, retries and large requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RoutePatch {
     /// How long an answer may take. `None`: as shipped.
     pub timeout_ms: Option<u64>,
     /// Value of `retry_on`. `None`: as shipped.
     pub retry_on: Option<String>,
+    /// The most of a request that is held. `None`: as shipped.
+    pub body_buffer_bytes: Option<u64>,
 }
 
 impl ListenerSpec {
@@ -199,7 +201,11 @@ fn set_filter(connections: &mut Value, listener: &ListenerSpec) -> anyhow::Resul
 
 /// Applies the changes of the route.
 fn set_route(connections: &mut Value, patch: &RoutePatch) -> anyhow::Result<()> {
-    let route = field(connections, "/route_config/virtual_hosts/0/routes/0/route")?;
+    let route = field(connections, "/route_config/virtual_hosts/0/routes/0")?;
+    if let Some(bytes) = patch.body_buffer_bytes {
+        *field(route, "/request_body_buffer_limit")? = json!(bytes);
+    }
+    let route = field(route, "/route")?;
     if let Some(timeout_ms) = patch.timeout_ms {
         *field(route, "/timeout")? = json!(format!("{}.{:03}s", timeout_ms / 1000, timeout_ms % 1000));
     }

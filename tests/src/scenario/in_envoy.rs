@@ -65,7 +65,8 @@ impl Listeners {
 }
 
 fn route(route: &Route) -> RoutePatch {
-    RoutePatch { timeout_ms: route.timeout_ms, retry_on: route.retry_5xx.then(|| "5xx".to_owned()) }
+    let retry_on = route.retry_5xx.then(|| "5xx".to_owned());
+    RoutePatch { timeout_ms: route.timeout_ms, retry_on, ..RoutePatch::default() }
 }
 
 /// Plays a scenario and gives what came of it, with a line for everything that is not as expected.

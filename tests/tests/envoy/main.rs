@@ -3,6 +3,7 @@
 mod bad_input;
 mod bodies;
 mod concurrency;
+mod crash;
 mod hot_update;
 mod load;
 mod outcomes;
