@@ -47,7 +47,7 @@ toolchain:
 # Train the shipped default policy again; the same command gives the same bytes.
 policy:
 	$(CARGO) build --release --workspace --bins
-	target/release/seqroute train --simulate 4000 --seed 1 --name default --out envoy/policy/default.nnef.tar
+	target/release/seqroute train --simulate 16000 --seed 1 --name default --out envoy/policy/default.nnef.tar
 
 # Send five million sessions through the core and through the module, and check that memory stays bounded (some minutes; an interrupt ends it with the figures so far).
 soak: wasm
