@@ -35,4 +35,5 @@ pub mod relabel;
 pub mod session;
 pub mod simulator;
 pub mod split;
+pub mod terminal;
 pub mod training;

@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
+use seqroute::terminal::{self, bar};
 use seqroute_harness::{Module, ModuleCache};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::chat;
 use crate::measure::{Stopwatch, has_processor_time};
-use crate::progress::bar;
 use crate::target::{self, ModuleArgument, Worker};
 
 /// Turns of one session; then comes the next.
@@ -218,8 +218,7 @@ impl Contestant {
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     table.set_header([
         "plugin",
         "turns/s per core",
@@ -241,10 +240,6 @@ fn table(rows: &[Row]) -> Table {
             format!("{:.2}", row.start_ns as f64 / 1e6),
         ]);
     }
-    for index in 1..7 {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    terminal::align_right(&mut table, 1..7);
     table
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use comfy_table::Table;
+use seqroute::terminal;
 use seqroute_harness::{AbiVersion, Module};
 use serde::Serialize;
 
@@ -160,8 +160,7 @@ fn line_of_imports(imports: &[ReportedImport]) -> Line {
 }
 
 fn print(report: &Report) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     table.set_header(["check", "", "found"]);
     for line in &report.checks {
         let verdict = match line.verdict {
@@ -174,8 +173,7 @@ fn print(report: &Report) {
         table.add_row([line.check, verdict, detail]);
     }
     println!("{table}\n");
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     table.set_header(["import", "from", "host"]);
     for import in &report.imports {
         let host = if import.implemented { "implemented" } else { "unimplemented" };

@@ -10,7 +10,6 @@ mod bench;
 mod chat;
 mod conformance;
 mod measure;
-mod progress;
 mod replay;
 mod soak;
 mod target;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
+use seqroute::terminal::{INTERRUPTED, bar, interrupted};
 use seqroute_core::config::Config;
 use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::engine::{Admission, Answer, Engine};
@@ -22,7 +22,6 @@ use serde_json::json;
 
 use crate::chat;
 use crate::measure::resident_bytes;
-use crate::progress::{INTERRUPTED, bar, interrupted};
 use crate::target::{self, ModuleArgument, SettingsArguments, Worker};
 
 /// Time between two requests: all sessions are live, none is over.
@@ -136,7 +135,7 @@ fn soak(
     bound: u64,
     stop: &AtomicBool,
 ) -> Result<Report> {
-    let bar: ProgressBar = bar(sessions, layer);
+    let bar = bar(sessions, layer);
     let mut half = None;
     let mut played = 0;
     while played < sessions && !stop.load(Ordering::Relaxed) {

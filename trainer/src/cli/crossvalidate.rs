@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::Table;
 use rayon::prelude::*;
 use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
-use seqroute::{session, split};
+use seqroute::{session, split, terminal};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -56,7 +56,7 @@ impl Arguments {
         }
         let jobs: Vec<(usize, usize)> =
             (0..configs.len()).flat_map(|config| (0..folds).map(move |fold| (config, fold))).collect();
-        let bar = super::bar(jobs.len(), "training");
+        let bar = terminal::bar(jobs.len() as u64, "training");
         let qualities: Vec<Vec<f64>> = jobs
             .par_iter()
             .map(|(config, fold)| {
@@ -79,8 +79,7 @@ impl Arguments {
 
     /// Means over the folds: of all budgets with its standard error, and of each.
     fn table(&self, shares: &[f64], folds: usize, qualities: &[Vec<f64>]) -> Table {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+        let mut table = terminal::table();
         let budgets = shares.iter().map(|share| format!("{} %", (1000.0 * share).round() / 10.0));
         table.set_header(["settings", "mean", "± (folds)"].map(str::to_owned).into_iter().chain(budgets));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;

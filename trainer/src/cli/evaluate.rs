@@ -171,7 +171,7 @@ impl Arguments {
             seed: self.seed,
             resamples: self.resamples,
         };
-        let bar = super::bar(0, "evaluating");
+        let bar = seqroute::terminal::bar(0, "evaluating");
         let report = evaluation::evaluate(&question, |played, to_play| {
             bar.set_length(to_play as u64);
             bar.set_position(played as u64);

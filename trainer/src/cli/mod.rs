@@ -14,11 +14,9 @@ mod simulate;
 mod train;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use seqroute::prompts::Prompts;
 use seqroute::session::Session;
 use seqroute_core::policy::Policy;
@@ -71,17 +69,6 @@ impl Cli {
             Command::Deploy(arguments) => arguments.run(),
         }
     }
-}
-
-/// A progress bar on stderr; invisible where stderr is no terminal.
-fn bar(length: usize, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(length as u64).with_prefix(what);
-    let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {human_pos}/{human_len} {eta} {msg}");
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
 }
 
 /// Gives turns the texts of their prompts, and says how many have none, where texts were given at all.

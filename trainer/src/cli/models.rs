@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use comfy_table::Table;
 use seqroute::guard::{self, GuardSettings};
-use seqroute::{models, session};
+use seqroute::{models, session, terminal};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -40,8 +39,7 @@ impl Arguments {
             println!("{}", serde_json::to_string_pretty(&configured)?);
             return Ok(());
         }
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+        let mut table = terminal::table();
         table.set_header([
             "model",
             "answers",

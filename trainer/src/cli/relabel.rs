@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use comfy_table::{CellAlignment, Table};
 use seqroute::hbr::HbrConfig;
 use seqroute::relabel::{self, RelabelCounts};
 use seqroute::session::SessionReader;
+use seqroute::terminal;
 use seqroute::training::TrainConfig;
 
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ impl Arguments {
         ensure!(self.stats, "expected --stats: training relabels by itself, here it is counted");
         let models = seqroute::models::read(&self.models)?;
         let config = self.hbr_config()?;
-        let bar = super::bar(0, "relabelling");
+        let bar = terminal::bar(0, "relabelling");
         let open = || SessionReader::open(&self.data, &models);
         let counts = relabel::count(open, &models, &config, self.seed, |done| bar.set_position(done))?;
         bar.finish_and_clear();
@@ -89,8 +89,7 @@ impl Arguments {
 }
 
 fn text(counts: &RelabelCounts) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     table.set_header([
         "budget, nano-USD",
         "transitions",
@@ -127,10 +126,6 @@ fn text(counts: &RelabelCounts) -> String {
         sum(|line| line.paths).to_string(),
         sum(|line| line.path_turns).to_string(),
     ]);
-    for column in 0..7 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    terminal::align_right(&mut table, 0..7);
     format!("{} sessions, {} turns\n\n{table}", counts.sessions, counts.turns)
 }

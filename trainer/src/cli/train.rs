@@ -1,8 +1,7 @@
 //! `seqroute train`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,6 +11,7 @@ use seqroute::learner::text_head::TextSummary;
 use seqroute::prompts;
 use seqroute::session::{self, Dataset};
 use seqroute::simulator::{self, Simulator};
+use seqroute::terminal;
 use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
 use seqroute_core::config::ModelConfig;
 use serde::{Deserialize, Serialize};
@@ -104,8 +104,8 @@ impl Arguments {
         let checkpoint = super::beside(&self.out, ".checkpoint");
         let fingerprint = fingerprint(&data, &config)?;
         let state = if self.resume { Some(read_checkpoint(&checkpoint, &fingerprint)?) } else { None };
-        let interrupted = interrupted()?;
-        let steps = super::bar(config.fit.steps, "training");
+        let interrupted = terminal::interrupted()?;
+        let steps = terminal::bar(config.fit.steps as u64, "training");
         let mut progress = |progress: Progress<'_>| -> Result<Wish, String> {
             match progress {
                 Progress::Text(text) => println!("{}", text_line(text)),
@@ -231,23 +231,6 @@ fn read_checkpoint(path: &Path, fingerprint: &str) -> Result<State> {
         bail!("{}: found a training on other data or settings, expected the same ones", path.display());
     }
     Ok(loaded.state)
-}
-
-/// Becomes true when the user interrupts; a second interrupt ends the program at once.
-fn interrupted() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if seen.swap(true, Ordering::Relaxed) {
-                    std::process::exit(130);
-                }
-            }
-        });
-    });
-    Ok(flag)
 }
 
 fn text_line(text: &TextSummary) -> String {

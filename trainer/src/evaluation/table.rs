@@ -1,10 +1,9 @@
 //! The report as tables for people: contestants down, budgets across.
 
-use comfy_table::{CellAlignment, Table};
-
 use super::Report;
 use super::contestant::Kind;
 use super::measurement::{Comparison, Measurement};
+use crate::terminal;
 
 /// The report as text.
 #[must_use]
@@ -62,17 +61,12 @@ fn block(title: &str, (header, rows): (Vec<String>, Rows)) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     table.set_header(std::iter::once(String::new()).chain(header.iter().cloned()));
     for (name, cells) in rows {
         table.add_row(std::iter::once(name).chain(cells));
     }
-    for column in 1..=header.len() {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    terminal::align_right(&mut table, 1..=header.len());
     format!("{title}\n\n{table}\n")
 }
 

@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use seqroute::session::SessionReader;
+use seqroute::terminal::{self, INTERRUPTED, interrupted};
 use seqroute_core::config::Config;
 use seqroute_core::money::NanoUsd;
 use serde_json::json;
 
-use crate::progress::{INTERRUPTED, bar, interrupted};
 use crate::target::{ModuleArgument, SettingsArguments, Worker};
 use play::Player;
 use report::Report;
@@ -115,7 +115,10 @@ impl Arguments {
             let mut player = Player::new(&worker, &config, records);
             let mut report = Report::new(&config);
             let mut texts = Texts::open(&self.data, &prompts)?;
-            let bar = bar(self.first.unwrap_or(0) as u64, "sessions");
+            let bar = match self.first {
+                Some(sessions) => terminal::bar(sessions as u64, "sessions"),
+                None => terminal::counter("sessions"),
+            };
             for session in SessionReader::open(&self.data, &config.models)?.take(first) {
                 if stop.load(Ordering::Relaxed) {
                     break;

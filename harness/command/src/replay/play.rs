@@ -135,8 +135,3 @@ fn chat_of(prompt_tokens: u64, bytes_per_token: u64, text: &str) -> String {
     let bytes = usize::try_from(prompt_tokens.saturating_mul(bytes_per_token)).unwrap_or(usize::MAX);
     request(&"x".repeat(bytes.saturating_sub(frame)))
 }
-
-/// An amount as it is printed.
-pub fn usd(nano_usd: f64) -> String {
-    format!("{:.6}", nano_usd / 1e9)
-}

@@ -1,10 +1,11 @@
 //! What the sessions of one budget came to.
 
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
+use seqroute::terminal;
 use seqroute_core::config::Config;
 use serde::Serialize;
 
-use super::play::{Played, usd};
+use super::play::Played;
 
 /// The sessions of one budget.
 #[derive(Debug, Serialize)]
@@ -91,8 +92,7 @@ fn share(part: usize, whole: usize) -> String {
 
 /// A line per budget.
 pub fn table(reports: &[Report]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     let models = reports.first().map(|report| report.served_by.as_slice()).unwrap_or_default();
     let fixed =
         ["budget USD", "sessions", "turns", "quality/turn", "cost/session USD", "dearest USD", "bankrupt"];
@@ -114,14 +114,13 @@ pub fn table(reports: &[Report]) -> Table {
         let routes = report.served_by.iter().map(|(_, turns)| share(*turns, report.served));
         table.add_row(cells.into_iter().chain(routes));
     }
-    align(&mut table, 0..width);
+    terminal::align_right(&mut table, 0..width);
     table
 }
 
 /// A line per session.
 pub fn per_session(reports: &[Report]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    let mut table = terminal::table();
     table.set_header(["budget USD", "session", "served", "quality", "cost USD", "end", "models"]);
     for report in reports {
         for played in &report.played {
@@ -142,14 +141,11 @@ pub fn per_session(reports: &[Report]) -> Table {
             ]);
         }
     }
-    align(&mut table, 2..5);
+    terminal::align_right(&mut table, 2..5);
     table
 }
 
-fn align(table: &mut Table, columns: std::ops::Range<usize>) {
-    for index in columns {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+/// An amount as it is printed.
+fn usd(nano_usd: f64) -> String {
+    format!("{:.6}", nano_usd / 1e9)
 }
