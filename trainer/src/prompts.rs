@@ -8,13 +8,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use seqroute_core::text::TextFeatures;
 use serde::Deserialize;
 
+use crate::compression::Compression;
 use crate::session::{DataError, Session};
 
 /// What is counted in each prompt, by its id.
@@ -38,21 +38,32 @@ pub fn read_all(paths: &[PathBuf]) -> Result<Prompts, DataError> {
 }
 
 fn read(path: &Path, prompts: &mut Prompts) -> Result<(), DataError> {
-    let io = |error| DataError::Io { path: path.to_owned(), error };
-    let file = File::open(path).map_err(io)?;
-    let zipped = path.extension().is_some_and(|extension| extension == "gz");
-    let source: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    for_each(path, |id, prompt| {
+        let text = TextFeatures::of(&prompt);
+        if prompts.get(&id).is_some_and(|earlier| *earlier != text) {
+            return Err(format!("field `prompt_id`: found `{id}` again with another text"));
+        }
+        prompts.insert(id, text);
+        Ok(())
+    })
+}
+
+/// Calls `take` with the id and the text of every prompt of a file, plain, `.gz` or `.zst`.
+///
+/// # Errors
+/// [`DataError`] for a file that cannot be read, a line that is no prompt, or one that `take` refuses.
+pub fn for_each(
+    path: &Path,
+    mut take: impl FnMut(String, String) -> Result<(), String>,
+) -> Result<(), DataError> {
+    let open = || Compression::of(path).reader(File::open(path)?);
+    let source = open().map_err(|error| DataError::Io { path: path.to_owned(), error })?;
     for (number, line) in BufReader::new(source).lines().enumerate() {
         let bad = |message: String| DataError::Line { path: path.to_owned(), line: number + 1, message };
         let line = line.map_err(|error| bad(error.to_string()))?;
-        let line: Line = serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
-        let text = TextFeatures::of(&line.prompt);
-        if prompts.insert(line.prompt_id.clone(), text).is_some_and(|earlier| earlier != text) {
-            return Err(bad(format!(
-                "field `prompt_id`: found `{}` again with another text",
-                line.prompt_id
-            )));
-        }
+        let Line { prompt_id, prompt } =
+            serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
+        take(prompt_id, prompt).map_err(bad)?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub struct Files {
     /// Session file to tune heuristics on; without it those with a setting are left out.
     #[arg(long)]
     pub tune: Option<PathBuf>,
-    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain or `.gz`); may be
+    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain, `.gz` or `.zst`); may be
     /// given more than once.
     #[arg(long)]
     pub prompts: Vec<PathBuf>,

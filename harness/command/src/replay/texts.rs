@@ -14,12 +14,6 @@ use serde_json::Value;
 pub type Prompts = HashMap<String, String>;
 
 #[derive(Deserialize)]
-struct Prompt {
-    prompt_id: String,
-    prompt: String,
-}
-
-#[derive(Deserialize)]
 struct Session {
     turns: Vec<Turn>,
 }
@@ -30,22 +24,14 @@ struct Turn {
     text: Option<Value>,
 }
 
-fn lines(path: &Path) -> Result<Lines<BufReader<Box<dyn Read>>>> {
-    let open = || Compression::of(path).reader(File::open(path)?);
-    let source = open().with_context(|| format!("{}: cannot be read", path.display()))?;
-    Ok(BufReader::new(source).lines())
-}
-
-/// Reads files of `{"prompt_id": …, "prompt": …}` lines.
+/// Reads prompt files.
 pub fn read_prompts(paths: &[PathBuf]) -> Result<Prompts> {
     let mut prompts = Prompts::new();
     for path in paths {
-        for (number, line) in lines(path)?.enumerate() {
-            let place = || format!("{}:{}", path.display(), number + 1);
-            let Prompt { prompt_id, prompt } =
-                serde_json::from_str(&line.with_context(place)?).with_context(place)?;
-            prompts.insert(prompt_id, prompt);
-        }
+        seqroute::prompts::for_each(path, |id, text| {
+            prompts.insert(id, text);
+            Ok(())
+        })?;
     }
     Ok(prompts)
 }
@@ -59,7 +45,9 @@ pub struct Texts<'a> {
 impl<'a> Texts<'a> {
     /// Opens a session file.
     pub fn open(path: &Path, prompts: &'a Prompts) -> Result<Self> {
-        Ok(Texts { lines: lines(path)?, prompts })
+        let open = || Compression::of(path).reader(File::open(path)?);
+        let source = open().with_context(|| format!("{}: cannot be read", path.display()))?;
+        Ok(Texts { lines: BufReader::new(source).lines(), prompts })
     }
 
     /// The messages of the next session, one per turn, `None` where the text is not known. Called after the
