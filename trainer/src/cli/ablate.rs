@@ -1,13 +1,15 @@
 //! `seqroute ablate`.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use seqroute::training::TrainConfig;
-use seqroute::{ablation, evaluation, session};
+use seqroute::{ablation, evaluation, terminal};
 
-use super::{evaluate, train};
+use super::evaluate;
+use super::train::{self, Inputs, Run};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -58,9 +60,10 @@ impl Arguments {
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("{}: cannot be made", self.out.display()))?;
         let models = seqroute::models::read(&self.models)?;
-        let reference =
-            evaluation::reference_nano_usd(&models, &session::read(&self.data, &models)?.sessions)?;
+        let inputs = Inputs::of_files(&self.data, Some(&self.valid), models, &self.prompts)?;
+        let reference = evaluation::reference_nano_usd(&inputs.models, &inputs.train.sessions)?;
         let variants = ablation::variants(&base, reference);
+        let stop = terminal::interrupted()?;
         let mut archives = Vec::new();
         for (number, ablation::Variant { name, config }) in variants.iter().enumerate() {
             let file: String =
@@ -68,19 +71,11 @@ impl Arguments {
             let out = self.out.join(format!("{number:02}-{file}.nnef.tar"));
             eprintln!("{} of {}: {name}", number + 1, variants.len());
             let trained = std::fs::read_to_string(super::beside(&out, ".config.toml")).ok();
-            let wanted = toml::to_string(config)?;
-            if !out.exists() || trained.as_ref() != Some(&wanted) {
-                let settings = super::beside(&out, ".settings.toml");
-                super::write(&settings, wanted.as_bytes())?;
-                train::Arguments::of_files(
-                    &self.data,
-                    &self.valid,
-                    &self.models,
-                    &self.prompts,
-                    &settings,
-                    &out,
-                )
-                .run()?;
+            if !out.exists() || trained.as_ref() != Some(&toml::to_string(config)?) {
+                let resume = train::checkpoint_of(&out).exists();
+                let started = Instant::now();
+                let run = Run { name: "ablation", out: &out, resume, stop: &stop, started };
+                train::train(&inputs, config, &run)?;
             }
             archives.push(((*name).to_owned(), out));
         }

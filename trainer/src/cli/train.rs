@@ -1,7 +1,7 @@
 //! `seqroute train`.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Session file to choose the best checkpoint by; needs outcomes of every model.
     #[arg(long)]
     valid: Option<PathBuf>,
-    /// Texts of the prompts of `--data` and `--valid` (JSON lines with `prompt_id` and `prompt`, plain or `.gz`); may
+    /// Texts of the prompts of `--data` and `--valid` (JSON lines with `prompt_id` and `prompt`, plain, `.gz` or `.zst`); may
     /// be given more than once.
     #[arg(long)]
     prompts: Vec<PathBuf>,
@@ -56,37 +56,7 @@ pub struct Arguments {
     resume: bool,
 }
 
-/// Sessions and models of a run.
-struct Inputs {
-    models: Vec<ModelConfig>,
-    train: Dataset,
-    valid: Vec<session::Session>,
-}
-
 impl Arguments {
-    /// A training on files that goes on where an earlier one was interrupted.
-    pub fn of_files(
-        data: &Path,
-        valid: &Path,
-        models: &Path,
-        prompts: &[PathBuf],
-        config: &Path,
-        out: &Path,
-    ) -> Self {
-        Arguments {
-            data: Some(data.to_owned()),
-            models: Some(models.to_owned()),
-            simulate: None,
-            valid: Some(valid.to_owned()),
-            prompts: prompts.to_vec(),
-            config: Some(config.to_owned()),
-            seed: None,
-            name: "ablation".to_owned(),
-            out: out.to_owned(),
-            resume: super::beside(out, ".checkpoint").exists(),
-        }
-    }
-
     pub fn run(self) -> Result<()> {
         let started = Instant::now();
         let mut config = match &self.config {
@@ -94,69 +64,9 @@ impl Arguments {
             None => TrainConfig::default(),
         };
         config.seed = self.seed.unwrap_or(config.seed);
-        let inputs = self.inputs(config.seed)?;
-        let data = TrainingData {
-            train: &inputs.train.sessions,
-            valid: &inputs.valid,
-            models: &inputs.models,
-            sha256: &inputs.train.sha256,
-        };
-        let checkpoint = super::beside(&self.out, ".checkpoint");
-        let fingerprint = fingerprint(&data, &config)?;
-        let state = if self.resume { Some(read_checkpoint(&checkpoint, &fingerprint)?) } else { None };
-        let interrupted = terminal::interrupted()?;
-        let steps = terminal::bar(config.fit.steps as u64, "training");
-        let mut progress = |progress: Progress<'_>| -> Result<Wish, String> {
-            match progress {
-                Progress::Text(text) => println!("{}", text_line(text)),
-                Progress::Data(data) => println!(
-                    "{} sessions, {} transitions, {:.1} % lead to bankruptcy; budgets {} to {} USD",
-                    data.sessions,
-                    data.transitions,
-                    100.0 * data.bankrupt_share,
-                    data.budget_range_nano_usd[0],
-                    data.budget_range_nano_usd[1],
-                ),
-                Progress::Step(step) => steps.set_position(step as u64),
-                Progress::Checkpoint(metrics) => {
-                    let quality = metrics.validation_quality.map(|quality| format!("quality {quality:.4}"));
-                    steps.set_message(quality.unwrap_or_default());
-                }
-                Progress::Save(state) => {
-                    let saved = serde_json::to_vec(&Saved { fingerprint: &fingerprint, state });
-                    let saved = saved.map_err(|error| error.to_string())?;
-                    super::write(&checkpoint, &saved).map_err(|error| format!("{error:#}"))?;
-                }
-            }
-            Ok(if interrupted.load(Ordering::Relaxed) { Wish::Stop } else { Wish::GoOn })
-        };
-        let trained = training::train(&data, &config, &self.name, state, &mut progress);
-        steps.finish_and_clear();
-        let Some(trained) = trained.map_err(|error| anyhow!(error))? else {
-            let command = "the same command with --resume goes on from there";
-            bail!("stopped; the training is kept in {}: {command}", checkpoint.display());
-        };
-        super::write(&super::beside(&self.out, ".config.toml"), trained.config_toml.as_bytes())?;
-        super::write(&super::beside(&self.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
-        super::write(&self.out, &trained.archive)?;
-        match std::fs::remove_file(&checkpoint) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("{}: cannot be removed", checkpoint.display()));
-            }
-            _ => {}
-        }
-        println!(
-            "{}: {} bytes, policy {}, weights of step {} of {}, {} transitions seen, self-check within {:.1e}, {:.1} s",
-            self.out.display(),
-            trained.archive.len(),
-            trained.policy_id,
-            trained.chosen_step,
-            config.fit.steps,
-            trained.rows_seen,
-            trained.largest_difference,
-            started.elapsed().as_secs_f64(),
-        );
-        Ok(())
+        let stop = terminal::interrupted()?;
+        let run = Run { name: &self.name, out: &self.out, resume: self.resume, stop: &stop, started };
+        train(&self.inputs(config.seed)?, &config, &run)
     }
 
     fn inputs(&self, seed: u64) -> Result<Inputs> {
@@ -165,19 +75,42 @@ impl Arguments {
             None => simulator::tiers(),
         };
         if let Some(count) = self.simulate {
-            let sessions = Simulator::new(seed).sessions(count as usize);
-            for session in &sessions {
-                session::check(session, &models).map_err(|error| anyhow!("simulated session: {error}"))?;
-            }
-            let sha256 = session::hex(&Sha256::digest(session::to_bytes(&sessions, false)?));
-            let valid = Simulator::new(seed ^ VALIDATION_STREAM).sessions(count as usize / 10);
-            return Ok(Inputs { models, train: Dataset { sessions, sha256 }, valid });
+            return Inputs::simulated(count as usize, seed, models);
         }
         let data = self.data.as_deref().context("--data: expected a session file, or --simulate")?;
-        let prompts = prompts::read_all(&self.prompts)?;
+        Inputs::of_files(data, self.valid.as_deref(), models, &self.prompts)
+    }
+}
+
+/// Sessions and models of a run.
+pub struct Inputs {
+    pub models: Vec<ModelConfig>,
+    pub train: Dataset,
+    pub valid: Vec<session::Session>,
+}
+
+impl Inputs {
+    fn simulated(count: usize, seed: u64, models: Vec<ModelConfig>) -> Result<Self> {
+        let sessions = Simulator::new(seed).sessions(count);
+        for session in &sessions {
+            session::check(session, &models).map_err(|error| anyhow!("simulated session: {error}"))?;
+        }
+        let sha256 = session::hex(&Sha256::digest(session::to_bytes(&sessions, false)?));
+        let valid = Simulator::new(seed ^ VALIDATION_STREAM).sessions(count / 10);
+        Ok(Inputs { models, train: Dataset { sessions, sha256 }, valid })
+    }
+
+    /// Reads sessions to learn from and to choose checkpoints by.
+    pub fn of_files(
+        data: &Path,
+        valid: Option<&Path>,
+        models: Vec<ModelConfig>,
+        prompts: &[PathBuf],
+    ) -> Result<Self> {
+        let prompts = prompts::read_all(prompts)?;
         let mut train = session::read(data, &models)?;
         super::attach(&prompts, data, &mut train.sessions);
-        let valid = match &self.valid {
+        let valid = match valid {
             Some(path) => {
                 let mut valid = session::read(path, &models)?.sessions;
                 super::attach(&prompts, path, &mut valid);
@@ -188,6 +121,90 @@ impl Arguments {
         };
         Ok(Inputs { models, train, valid })
     }
+}
+
+/// What is done with a training, beside its settings.
+pub struct Run<'a> {
+    /// The policy's name.
+    pub name: &'a str,
+    /// The archive to write.
+    pub out: &'a Path,
+    /// Go on from the checkpoint beside it.
+    pub resume: bool,
+    /// Becomes true when the training shall be kept and ended.
+    pub stop: &'a AtomicBool,
+    /// When the run began, for the line at its end.
+    pub started: Instant,
+}
+
+/// Where a training is kept that writes its archive to `out`.
+pub fn checkpoint_of(out: &Path) -> PathBuf {
+    super::beside(out, ".checkpoint")
+}
+
+/// Trains, shows how it goes, and writes the archive and what lies beside it.
+pub fn train(inputs: &Inputs, config: &TrainConfig, run: &Run<'_>) -> Result<()> {
+    let data = TrainingData {
+        train: &inputs.train.sessions,
+        valid: &inputs.valid,
+        models: &inputs.models,
+        sha256: &inputs.train.sha256,
+    };
+    let checkpoint = checkpoint_of(run.out);
+    let fingerprint = fingerprint(&data, config)?;
+    let state = if run.resume { Some(read_checkpoint(&checkpoint, &fingerprint)?) } else { None };
+    let steps = terminal::bar(config.fit.steps as u64, "training");
+    let mut progress = |progress: Progress<'_>| -> Result<Wish, String> {
+        match progress {
+            Progress::Text(text) => println!("{}", text_line(text)),
+            Progress::Data(data) => println!(
+                "{} sessions, {} transitions, {:.1} % lead to bankruptcy; budgets {} to {} USD",
+                data.sessions,
+                data.transitions,
+                100.0 * data.bankrupt_share,
+                data.budget_range_nano_usd[0],
+                data.budget_range_nano_usd[1],
+            ),
+            Progress::Step(step) => steps.set_position(step as u64),
+            Progress::Checkpoint(metrics) => {
+                let quality = metrics.validation_quality.map(|quality| format!("quality {quality:.4}"));
+                steps.set_message(quality.unwrap_or_default());
+            }
+            Progress::Save(state) => {
+                let saved = serde_json::to_vec(&Saved { fingerprint: &fingerprint, state });
+                let saved = saved.map_err(|error| error.to_string())?;
+                super::write(&checkpoint, &saved).map_err(|error| format!("{error:#}"))?;
+            }
+        }
+        Ok(if run.stop.load(Ordering::Relaxed) { Wish::Stop } else { Wish::GoOn })
+    };
+    let trained = training::train(&data, config, run.name, state, &mut progress);
+    steps.finish_and_clear();
+    let Some(trained) = trained.map_err(|error| anyhow!(error))? else {
+        let command = "the same command with --resume goes on from there";
+        bail!("stopped; the training is kept in {}: {command}", checkpoint.display());
+    };
+    super::write(&super::beside(run.out, ".config.toml"), trained.config_toml.as_bytes())?;
+    super::write(&super::beside(run.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
+    super::write(run.out, &trained.archive)?;
+    match std::fs::remove_file(&checkpoint) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("{}: cannot be removed", checkpoint.display()));
+        }
+        _ => {}
+    }
+    println!(
+        "{}: {} bytes, policy {}, weights of step {} of {}, {} transitions seen, self-check within {:.1e}, {:.1} s",
+        run.out.display(),
+        trained.archive.len(),
+        trained.policy_id,
+        trained.chosen_step,
+        config.fit.steps,
+        trained.rows_seen,
+        trained.largest_difference,
+        run.started.elapsed().as_secs_f64(),
+    );
+    Ok(())
 }
 
 /// Settings from a TOML file.
