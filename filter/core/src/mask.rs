@@ -40,8 +40,9 @@ impl ActionMask {
         reserve: NanoUsd,
     ) -> Self {
         let mut mask = ActionMask { len: estimates.len().min(MAX_MODELS), ..ActionMask::default() };
+        let cheapest = cheapest(estimates, permitted);
         for (k, (allowed, estimate)) in mask.allowed.iter_mut().zip(estimates).enumerate() {
-            let to_leave = to_leave(k, estimates, permitted, reserve);
+            let to_leave = to_leave(k, cheapest, reserve);
             let affordable = estimate.least.saturating_add(to_leave) <= available;
             *allowed = permitted.allows(k) && estimate.fits_context && affordable;
         }
@@ -82,10 +83,10 @@ pub fn cheapest(estimates: &[CostEstimate], permitted: Permitted) -> Option<usiz
     fitting.min_by_key(|(_, estimate)| estimate.least).map(|(k, _)| k)
 }
 
-/// What model `k` must leave free: nothing where it is the cheapest, else the reserve.
+/// What model `k` must leave free: nothing where it is the [`cheapest`], else the reserve.
 #[must_use]
-pub fn to_leave(k: usize, estimates: &[CostEstimate], permitted: Permitted, reserve: NanoUsd) -> NanoUsd {
-    if Some(k) == cheapest(estimates, permitted) { NanoUsd::ZERO } else { reserve }
+pub fn to_leave(k: usize, cheapest: Option<usize>, reserve: NanoUsd) -> NanoUsd {
+    if Some(k) == cheapest { NanoUsd::ZERO } else { reserve }
 }
 
 /// What the turns to come would cost at the cheapest model, if as many come as the guard's table says.

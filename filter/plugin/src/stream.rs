@@ -120,15 +120,9 @@ impl Stream {
         match admission {
             Admission::Route(turn) => {
                 if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
-                    let cluster = Some(model.cluster.as_bytes());
-                    let _ =
-                        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, CLUSTER_HEADER, cluster);
+                    set_request_header(CLUSTER_HEADER, Some(&model.cluster));
                     if head.accepts_encoded && engine.config().accept_encoding == AcceptEncoding::Remove {
-                        let _ = hostcalls::set_map_value_bytes(
-                            MapType::HttpRequestHeaders,
-                            "accept-encoding",
-                            None,
-                        );
+                        set_request_header("accept-encoding", None);
                     }
                     if api::model_of_path(&head.path).is_some() {
                         write_model_into_path(&model.name);
@@ -169,8 +163,7 @@ impl Stream {
         if let Some(length) = content_length {
             let new_size = new.as_ref().map_or(held.len(), Vec::len);
             let length = self.body.fix_length(length, held.len(), new_size).to_string();
-            let value = Some(length.as_bytes());
-            let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, "content-length", value);
+            set_request_header("content-length", Some(&length));
         }
         if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, held.len(), &new);
@@ -214,7 +207,7 @@ impl HttpContext for Stream {
         let enforces = engine.config().enforcement == Enforcement::Enforce;
         let internal = headers.iter().filter(|(name, _)| enforces && is_internal(name));
         for name in internal.filter_map(|(name, _)| std::str::from_utf8(name).ok()) {
-            let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, None);
+            set_request_header(name, None);
         }
         if let HeadVerdict::Llm(head) = &verdict {
             self.api = Api::of_path(&head.path).unwrap_or_default();
@@ -344,12 +337,18 @@ impl HttpContext for Stream {
     }
 }
 
+/// Replaces a header of the request that is being held, or removes it. A host that refuses is no reason to fail.
+fn set_request_header(name: &str, value: Option<&str>) {
+    let value = value.map(str::as_bytes);
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, value);
+}
+
 /// Puts the chosen model where the request's path names one.
 fn write_model_into_path(model: &str) {
     let path = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":path").ok().flatten();
     let new = path.and_then(|path| api::path_with_model(std::str::from_utf8(&path).ok()?, model));
     if let Some(new) = new {
-        let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, ":path", Some(new.as_bytes()));
+        set_request_header(":path", Some(&new));
     }
 }
 

@@ -106,7 +106,7 @@ impl Engine {
         });
         if let Some((k, reason)) = choice {
             (decision.chosen, decision.reason) = (Some(k), reason);
-            let to_leave = mask::to_leave(k, &decision.estimates, permitted, reserve);
+            let to_leave = mask::to_leave(k, mask::cheapest(&decision.estimates, permitted), reserve);
             (decision.reserved, decision.output_cap_tokens) =
                 self.hold(k, session, &decision.tokens, ask.can_cut, to_leave);
         }
@@ -207,7 +207,7 @@ impl Engine {
             let estimates = (0..models.len()).filter_map(|k| self.cost(k, tokens, session, can_cut));
             let estimates: Vec<_> = estimates.collect();
             let reserve = mask::reserve(guard, models, &estimates, Permitted::all(), tokens, session);
-            to_leave = mask::to_leave(k, &estimates, Permitted::all(), reserve);
+            to_leave = mask::to_leave(k, mask::cheapest(&estimates, Permitted::all()), reserve);
         }
         self.hold(k, session, tokens, can_cut, to_leave)
     }
