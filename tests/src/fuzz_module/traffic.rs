@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
-use seqroute_harness::HeaderMap;
+use seqroute_harness::{HeaderMap, cuts};
 
 use super::mutate::mutate;
 
@@ -120,13 +120,6 @@ fn pick<'a>(random: &mut impl Rng, texts: &'a [Vec<u8>]) -> &'a [u8] {
 
 /// A body in one piece, or in several of changing sizes.
 fn cut(random: &mut impl Rng, body: &[u8]) -> Vec<Vec<u8>> {
-    let most = *[usize::MAX, usize::MAX, 400, 60, 3].choose(random).unwrap_or(&1);
-    let (mut pieces, mut rest) = (Vec::new(), body);
-    while !rest.is_empty() {
-        let size = random.random_range(1..=most.min(rest.len()));
-        let (piece, after) = rest.split_at(if most == usize::MAX { rest.len() } else { size });
-        pieces.push(piece.to_vec());
-        rest = after;
-    }
-    pieces
+    let longest = *[usize::MAX, usize::MAX, 400, 60, 3].choose(random).unwrap_or(&1);
+    cuts::random_pieces(body, longest, random.random()).into_iter().map(<[u8]>::to_vec).collect()
 }

@@ -5,7 +5,7 @@ use std::fmt::{Display, Formatter};
 use anyhow::{Result, bail, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, StepState, Stream, Vm, VmOptions};
+use seqroute_harness::{Host, HostOptions, Plugin, StepState, Stream, Vm};
 use serde_json::{Value, json};
 
 use super::traffic::{Message, Texts};
@@ -57,14 +57,9 @@ impl World {
     /// # Errors
     /// Without the module, and when it refuses a configuration.
     pub fn new(seed: u64) -> Result<World> {
-        let module = Module::from_file(wasm::path()?, ModuleCache::in_target_dir())?;
+        let module = wasm::module()?;
         let host = Host::new(HostOptions { now_ms: 1_800_000_000_000, seed, ..HostOptions::default() });
-        let options = VmOptions {
-            vm_id: "seqroute".to_owned(),
-            allow_on_headers_stop_iteration: true,
-            ..VmOptions::default()
-        };
-        let vm = host.vm(&module, options)?;
+        let vm = host.vm(&module, wasm::vm_options())?;
         let mut plugins = Vec::new();
         for (number, settings) in configurations()?.iter().enumerate() {
             plugins.push(vm.plugin(&format!("plugin-{number}"), settings.to_string())?);
@@ -148,19 +143,24 @@ fn send(stream: &mut Stream, message: &Message, is_answer: bool) -> Result<bool>
     Ok(true)
 }
 
+/// A small table, which is soon full.
+fn ledger() -> Value {
+    json!({"buckets": 64, "on_full": "evict_idle", "lease_ms": LEASE_MS})
+}
+
 fn configurations() -> Result<Vec<Value>> {
     let base = |change: &dyn Fn(&mut Value)| {
         let mut settings = settings::plugin(json!("best_affordable"));
         settings["budget"] = json!({"default_usd": "0.5", "max_usd": "1000", "trust_header": true});
         settings["difficulty"] = json!({"header": "x-difficulty", "trust_header": true});
         settings["debug"] = json!({"header": "x-debug", "trust_header": true});
-        settings["ledger"] = json!({"buckets": 64, "on_full": "evict_idle", "lease_ms": LEASE_MS});
+        settings["ledger"] = ledger();
         change(&mut settings);
         settings
     };
     let mut with_policy = settings::with_policy(&policies::arbitrary(1)?);
     with_policy["budget"] = json!({"default_usd": "0.5"});
-    with_policy["ledger"] = json!({"buckets": 64, "on_full": "evict_idle", "lease_ms": LEASE_MS});
+    with_policy["ledger"] = ledger();
     Ok(vec![
         with_policy,
         base(&|_| {}),

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use seqroute_core::config::CLUSTER_HEADER;
-use seqroute_harness::{
-    FailurePolicy, HeaderMap, Host, HostOptions, Module, Plugin, StepState, Stream, Vm, VmOptions,
-};
+use seqroute_harness::{HeaderMap, Host, HostOptions, Module, Plugin, StepState, Stream, Vm};
 use serde_json::Value;
 
 use super::format::{End, Expect, Leave, Scenario, Step, Turn, Upstream};
@@ -17,6 +15,7 @@ use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
 use super::{script, settings_of};
 use crate::gateway::MODELS;
+use crate::wasm;
 
 /// Workers of the host.
 const WORKERS: usize = 2;
@@ -104,13 +103,7 @@ struct Open {
 impl<'a> World<'a> {
     fn new(module: &Module, scenario: &'a Scenario, delivery: Delivery) -> Result<Self> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
-        let options = || VmOptions {
-            vm_id: "seqroute".to_owned(),
-            failure_policy: FailurePolicy::Reload,
-            allow_on_headers_stop_iteration: true,
-            ..VmOptions::default()
-        };
-        let vms = (0..WORKERS).map(|_| host.vm(module, options())).collect::<Result<Vec<_>, _>>()?;
+        let vms = (0..WORKERS).map(|_| host.vm(module, wasm::vm_options())).collect::<Result<Vec<_>, _>>()?;
         let settings = settings_of(scenario)?;
         let plugins = vms.iter().map(|vm| vm.plugin("seqroute", settings.to_string()));
         let plugins = plugins.collect::<Result<Vec<_>, _>>()?;

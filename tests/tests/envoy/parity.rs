@@ -12,7 +12,7 @@ use seqroute_core::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::record::DecisionRecord;
 use seqroute_core::text::TextFeatures;
-use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, VmOptions};
+use seqroute_harness::{Host, HostOptions, Plugin};
 use seqroute_tests::gateway::Gateway;
 use seqroute_tests::{policies, settings, wasm};
 use serde_json::{Value, json};
@@ -135,9 +135,8 @@ fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let gateway = Gateway::start(2, &[("policy", plugin_settings(&tar))]).await.unwrap();
-        let module = Module::from_file(wasm::path().unwrap(), ModuleCache::in_target_dir()).unwrap();
-        let options = VmOptions { allow_on_headers_stop_iteration: true, ..VmOptions::default() };
-        let vm = Host::new(HostOptions::default()).vm(&module, options).unwrap();
+        let module = wasm::module().unwrap();
+        let vm = Host::new(HostOptions::default()).vm(&module, wasm::vm_options()).unwrap();
         let plugin = vm.plugin("seqroute", plugin_settings(&tar).to_string()).unwrap();
         let mut turns = 0;
         for (session, budget) in

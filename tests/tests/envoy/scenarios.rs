@@ -1,6 +1,5 @@
 //! Every scenario in the real Envoy, compared with the harness in every value.
 
-use seqroute_harness::{Module, ModuleCache};
 use seqroute_tests::scenario::format::World;
 use seqroute_tests::scenario::in_harness::{self, Delivery};
 use seqroute_tests::scenario::{self, in_envoy, seen};
@@ -10,7 +9,7 @@ use crate::support::with_gateway_alone;
 
 #[test]
 fn every_scenario_does_in_envoy_what_it_does_in_the_harness() {
-    let module = Module::from_file(wasm::path().unwrap(), ModuleCache::in_target_dir()).unwrap();
+    let module = wasm::module().unwrap();
     let scenarios = scenario::all().unwrap();
     let failures = with_gateway_alone(|gateway, listeners| async move {
         let mut failures = Vec::new();

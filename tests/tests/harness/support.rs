@@ -4,17 +4,13 @@ use std::sync::LazyLock;
 
 use seqroute_core::record::DecisionRecord;
 use seqroute_harness::{
-    ConfigureError, Exchange, FailurePolicy, HeaderMap, Host, HostOptions, LocalResponse, Module,
-    ModuleCache, Plugin, Stream, Vm, VmOptions,
+    ConfigureError, Exchange, HeaderMap, Host, HostOptions, LocalResponse, Module, Plugin, Stream, Vm,
 };
 use seqroute_tests::wasm;
 use serde_json::Value;
 
 /// Compiled once per test process, and once per build on disk.
-pub static MODULE: LazyLock<Module> = LazyLock::new(|| {
-    let path = wasm::path().expect("the compiled filter");
-    Module::from_file(path, ModuleCache::in_target_dir()).expect("the filter compiles")
-});
+pub static MODULE: LazyLock<Module> = LazyLock::new(|| wasm::module().expect("the compiled filter"));
 
 pub const START_MS: u64 = 1_800_000_000_000;
 
@@ -32,13 +28,8 @@ impl World {
 
     pub fn try_new(workers: usize, settings: &Value) -> Result<World, ConfigureError> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
-        let options = || VmOptions {
-            vm_id: "seqroute".to_owned(),
-            failure_policy: FailurePolicy::Reload,
-            allow_on_headers_stop_iteration: true,
-            ..VmOptions::default()
-        };
-        let vms: Vec<Vm> = (0..workers).map(|_| host.vm(&MODULE, options()).expect("a VM")).collect();
+        let vms: Vec<Vm> =
+            (0..workers).map(|_| host.vm(&MODULE, wasm::vm_options()).expect("a VM")).collect();
         let configure = |vm: &Vm| vm.plugin("seqroute", settings.to_string());
         let plugins = vms.iter().map(configure).collect::<Result<_, _>>()?;
         Ok(World { host, vms, plugins })
