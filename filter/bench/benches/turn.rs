@@ -2,6 +2,9 @@
 //!
 //! The module runs the same code in Wasm, some times slower; what it costs in Envoy is measured by `make bench`.
 
+#[path = "../../core/tests/texts/mod.rs"]
+mod texts;
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -24,16 +27,14 @@ use seqroute_core::usage::Usage;
 /// What one callback of Envoy brings at most by default.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// A chat of about so many bytes.
 fn chat(bytes: usize) -> String {
-    let message = r#"{"role":"user","content":"What is the \"mass\" of an electron, please?"}"#;
-    let messages = vec![message; bytes / message.len() + 1].join(",");
-    format!(r#"{{"model":"auto","max_tokens":100,"stream":true,"messages":[{messages}]}}"#)
+    texts::chat(bytes / texts::MESSAGE.len() + 1)
 }
 
+/// A streamed answer of about so many bytes.
 fn stream(bytes: usize) -> String {
-    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"a few words\"}}],\"usage\":null}\n\n";
-    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":90,\"completion_tokens\":20}}\n\n";
-    event.repeat(bytes / event.len() + 1) + usage
+    texts::stream(bytes / texts::EVENT.len() + 1)
 }
 
 /// The shipped configuration, with the shipped policy.

@@ -1,25 +1,14 @@
 //! What passes through the filter costs no memory per byte: the same number of allocations for a short conversation
 //! and for a long one, in bodies and in answers.
 
+mod texts;
+
 use allocation_counter::measure;
 use seqroute_core::api::Api;
 use seqroute_core::scan::answer::AnswerReader;
 use seqroute_core::scan::json::Progress;
 use seqroute_core::scan::request_body::RequestBody;
-
-/// A chat of this many messages.
-fn chat(messages: usize) -> String {
-    let message = r#"{"role":"user","content":"What is the \"mass\" of an electron, please?"}"#;
-    let messages = vec![message; messages].join(",");
-    format!(r#"{{"model":"auto","max_tokens":100,"stream":true,"messages":[{messages}]}}"#)
-}
-
-/// A stream of this many events.
-fn stream(events: usize) -> String {
-    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"a few words\"}}],\"usage\":null}\n\n";
-    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":90,\"completion_tokens\":20}}\n\n";
-    event.repeat(events) + usage
-}
+use texts::{chat, stream};
 
 /// Allocations of reading a body in network-sized pieces.
 fn allocations_of_body(text: &str) -> u64 {
