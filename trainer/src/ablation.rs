@@ -15,7 +15,7 @@ pub struct Variant {
 /// A change of the settings; budgets of a grid are shares of the given reference in nano-USD.
 type Change = fn(&mut TrainConfig, f64);
 
-const CHANGES: [(&str, Change); 20] = [
+const CHANGES: [(&str, Change); 21] = [
     ("one budget (no HBR)", |config, _| {
         (config.hbr.budget_min_share, config.hbr.budget_max_share) = (0.5, 0.5);
         config.hbr.budgets_per_session = 1;
@@ -36,9 +36,14 @@ const CHANGES: [(&str, Change); 20] = [
     ("guard 0.9", |config, _| config.guard.quantile = 0.9),
     ("guard 0.95", |config, _| config.guard.quantile = 0.95),
     ("η = 5", |config, _| config.fqi.eta = 5.0),
-    ("CQL, α = 0.1", |config, _| config.algorithm = Algorithm::Cql),
+    ("no paired loss", |config, _| config.fqi.paired_weight = 0.0),
+    ("CQL, α = 0.1", |config, _| {
+        config.algorithm = Algorithm::Cql;
+        config.cql.paired_weight = config.fqi.paired_weight;
+    }),
     ("CQL, α = 1", |config, _| {
         config.algorithm = Algorithm::Cql;
+        config.cql.paired_weight = config.fqi.paired_weight;
         config.cql.alpha = 1.0;
     }),
     ("behaviour cloning", |config, _| config.algorithm = Algorithm::Bc),

@@ -77,25 +77,44 @@ impl Arguments {
         Ok(())
     }
 
-    /// Means over the folds: of all budgets with its standard error, and of each.
+    /// Means over the folds: of all budgets with its standard error, what that is more than the first settings have, fold by
+    /// fold, and of each budget.
     fn table(&self, shares: &[f64], folds: usize, qualities: &[Vec<f64>]) -> Table {
         let mut table = terminal::table();
         let budgets = shares.iter().map(|share| format!("{} %", (1000.0 * share).round() / 10.0));
-        table.set_header(["settings", "mean", "± (folds)"].map(str::to_owned).into_iter().chain(budgets));
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let fixed = ["settings", "mean", "± (folds)", "minus the first", "± (paired)"];
+        table.set_header(fixed.map(str::to_owned).into_iter().chain(budgets));
+        let of_folds =
+            |by_fold: &[Vec<f64>]| by_fold.iter().map(|quality| mean(quality)).collect::<Vec<f64>>();
+        let first = of_folds(&qualities[..folds]);
         for (path, by_fold) in self.configs.iter().zip(qualities.chunks(folds)) {
-            let of_fold: Vec<f64> = by_fold.iter().map(|quality| mean(quality)).collect();
-            let overall = mean(&of_fold);
-            let variance = of_fold.iter().map(|value| (value - overall).powi(2)).sum::<f64>();
-            let error = (variance / ((folds - 1) * folds) as f64).sqrt();
+            let of_fold = of_folds(by_fold);
+            let more: Vec<f64> = of_fold.iter().zip(&first).map(|(this, first)| this - first).collect();
             let at = |k: usize| {
                 mean(&by_fold.iter().filter_map(|quality| quality.get(k).copied()).collect::<Vec<_>>())
             };
-            let cells = [path.display().to_string(), format!("{overall:.4}"), format!("{error:.4}")];
+            let cells = [
+                path.display().to_string(),
+                format!("{:.4}", mean(&of_fold)),
+                format!("{:.4}", standard_error(&of_fold)),
+                format!("{:+.4}", mean(&more)),
+                format!("{:.4}", standard_error(&more)),
+            ];
             table.add_row(cells.into_iter().chain((0..shares.len()).map(|k| format!("{:.4}", at(k)))));
         }
         table
     }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Of the mean.
+fn standard_error(values: &[f64]) -> f64 {
+    let (count, mean) = (values.len() as f64, mean(values));
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / ((count - 1.0) * count).max(1.0)).sqrt()
 }
 
 /// Quality at every budget when the last weights play the validation sessions: no fold chooses its own checkpoint.

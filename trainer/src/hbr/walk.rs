@@ -32,7 +32,8 @@ impl<'a> Walk<'a, '_> {
         self.silent.iter().for_each(|k| seen[*k] = 0.0);
         let mask = decision.mask.as_slice();
         let mask = mask.iter().map(|allowed| *allowed || !self.config.masked).collect();
-        State { decision, predicted, seen, mask }
+        let occasion = ((self.session as u64) << 32) | turn as u64;
+        State { decision, occasion, predicted, seen, mask }
     }
 
     /// Records the rows of a state and goes on from there.

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::hbr::Transitions;
+use crate::learner::Learner;
 
 /// One batch of G states with R observed answers of K models; `plain_*` are on the device without gradients.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Batch {
     pub plain_next_lambdas: Tensor<2>,
     /// Which of the R a place of `[G, K]` is, `[G · K]`; 0 where none was observed.
     pub plain_places: Tensor<1, Int>,
+    /// Which of the batch's occasions ([`Transitions::occasions`]) each of the G states belongs to, rising from 0.
+    pub occasions: Vec<usize>,
     /// Number of models.
     pub models: usize,
     /// Observed answers.
@@ -48,15 +51,15 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Shuffles the states; with `only_taken`, only rows that the behaviour took.
+    /// Shuffles the states that the learner wants; one that pairs gets those of an occasion one after another.
     #[must_use]
-    pub fn shuffled(data: Transitions, only_taken: bool, seed: u64, epoch: u64) -> Rows {
+    pub fn shuffled(data: Transitions, learner: &dyn Learner, seed: u64, epoch: u64) -> Rows {
         let mut states: Vec<Vec<u32>> = Vec::new();
         for (row, new_state) in (0u32..).zip(&data.new_state) {
             if *new_state {
                 states.push(Vec::with_capacity(data.models));
             }
-            let wanted = !only_taken || data.taken[row as usize];
+            let wanted = !learner.only_taken() || data.taken[row as usize];
             if let Some(state) = states.last_mut().filter(|_| wanted) {
                 state.push(row);
             }
@@ -64,10 +67,17 @@ impl Rows {
         states.retain(|rows| !rows.is_empty());
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::MAX / 2 + epoch);
-        states.shuffle(&mut rng);
+        let occasion = |state: &Vec<u32>| state.first().map(|row| data.occasions[*row as usize]);
+        let mut together: Vec<&[Vec<u32>]> = if learner.pairs() {
+            states.sort_by_key(occasion);
+            states.chunk_by(|state, next| occasion(state) == occasion(next)).collect()
+        } else {
+            states.chunks(1).collect()
+        };
+        together.shuffle(&mut rng);
         let mut ends = Vec::with_capacity(states.len());
         let mut order = Vec::with_capacity(data.len());
-        for state in states {
+        for state in together.into_iter().flatten() {
             order.extend(state);
             ends.extend(u32::try_from(order.len()));
         }
@@ -99,6 +109,17 @@ impl Rows {
         before.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end as usize)
     }
 
+    /// The last place at or before `at` where an occasion ends, in rows of the order; 0 before the first.
+    #[must_use]
+    pub fn occasion_boundary(&self, at: usize) -> usize {
+        let occasion = |place: usize| self.order.get(place).map(|row| self.data.occasions[*row as usize]);
+        let mut place = self.boundary(at);
+        while place > 0 && occasion(place - 1) == occasion(place) {
+            place -= 1;
+        }
+        place
+    }
+
     /// The batch of the rows `from..to` of the order, both at the ends of states.
     #[must_use]
     pub fn batch(&self, from: usize, to: usize, plain: &Device, device: &Device) -> Batch {
@@ -108,6 +129,12 @@ impl Rows {
         let starts = self.ends.iter().skip(first).map(|end| *end as usize).take_while(|end| *end < to);
         let starts: Vec<usize> = [from].into_iter().chain(starts).map(|start| start - from).collect();
         let states = starts.len();
+        let first_row = |start: &usize| order.get(*start).map_or(0, |row| *row as usize);
+        let mut occasions = vec![0; states];
+        for (at, pair) in starts.windows(2).enumerate() {
+            let [before, this] = [0, 1].map(|k| data.occasions[first_row(&pair[k])]);
+            occasions[at + 1] = occasions[at] + usize::from(before != this);
+        }
         // Place of every row in `[G, K]`.
         let mut state = 0;
         let places: Vec<usize> = order
@@ -119,7 +146,7 @@ impl Rows {
             })
             .collect();
         let rows = || order.iter().map(|row| *row as usize);
-        let first_rows = || starts.iter().filter_map(|start| order.get(*start)).map(|row| *row as usize);
+        let first_rows = || starts.iter().map(first_row);
         let wide = |values: &[f32], rows: &mut dyn Iterator<Item = usize>, width: usize, device: &Device| {
             let mut piece = Vec::with_capacity(count * width);
             rows.for_each(|row| piece.extend_from_slice(&values[row * width..(row + 1) * width]));
@@ -154,6 +181,7 @@ impl Rows {
             plain_next_forbidden: forbidden(&data.next_masks, &mut rows(), plain),
             plain_next_lambdas: wide(&data.lambdas, &mut rows(), 1, plain),
             plain_places: Tensor::from_data(TensorData::new(back, [states * models]), plain),
+            occasions,
             models,
             rows: count,
         }
@@ -163,19 +191,28 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+
     use crate::hbr::{self, HbrConfig};
+    use crate::learner::bc::{Bc, BcConfig};
+    use crate::learner::fqi::{Fqi, FqiConfig};
     use crate::learner::network::numbers;
     use crate::simulator::{Simulator, tiers};
 
-    fn rows(only_taken: bool) -> Rows {
+    fn rows(learner: &dyn Learner) -> Rows {
         let sessions = Simulator::new(1).sessions(20);
         let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1, |_| {}).unwrap();
-        Rows::shuffled(data, only_taken, 1, 0)
+        Rows::shuffled(data, learner, 1, 0)
+    }
+
+    /// Fitted Q iteration with a weight of the paired loss.
+    fn fqi(paired_weight: f32) -> Fqi {
+        Fqi(FqiConfig { paired_weight, ..FqiConfig::default() })
     }
 
     #[test]
     fn the_answers_of_one_state_stay_together() {
-        let rows = rows(false);
+        let rows = rows(&fqi(0.0));
         assert_eq!((rows.len(), rows.boundary(rows.len())), (rows.transitions().len(), rows.len()));
         let to = rows.boundary(100);
         assert!((98..=100).contains(&to));
@@ -200,8 +237,29 @@ mod tests {
     }
 
     #[test]
+    fn a_learner_that_pairs_gets_every_occasion_in_one_piece() {
+        let rows = rows(&fqi(1.0));
+        let occasions: Vec<u64> = rows.order.iter().map(|row| rows.data.occasions[*row as usize]).collect();
+        let pieces = occasions.chunk_by(|one, next| one == next);
+        let different: HashSet<&u64> = occasions.iter().collect();
+        assert_eq!(pieces.count(), different.len());
+        assert!(different.len() < rows.ends.len() / 4);
+        assert!(!occasions.is_sorted());
+        // The batch numbers them in its own order, one number per state.
+        let to = rows.boundary(200);
+        let batch = rows.batch(0, to, &Device::flex(), &Device::flex());
+        let pieces = occasions[..to].chunk_by(|one, next| one == next).count();
+        assert_eq!(batch.occasions.len(), batch.states.dims()[0]);
+        assert_eq!((batch.occasions[0], batch.occasions.last()), (0, Some(&(pieces - 1))));
+        assert!(batch.occasions.is_sorted());
+        let cut = rows.occasion_boundary(to);
+        assert!(cut <= to && occasions[cut - 1] != occasions[cut]);
+        assert!(occasions[cut..to].iter().all(|occasion| *occasion == occasions[cut]));
+    }
+
+    #[test]
     fn only_what_was_taken_is_one_row_per_state() {
-        let rows = rows(true);
+        let rows = rows(&Bc(BcConfig::default()));
         assert_eq!(rows.ends.len(), rows.len());
         assert_eq!(rows.len(), rows.transitions().taken.iter().filter(|taken| **taken).count());
     }

@@ -29,11 +29,13 @@ pub struct CqlConfig {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
+    /// p, weight of the paired loss: what differs between the budgets and the models of one turn.
+    pub paired_weight: f32,
 }
 
 impl Default for CqlConfig {
     fn default() -> Self {
-        CqlConfig { alpha: 0.1, gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0 }
+        CqlConfig { alpha: 0.1, gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0, paired_weight: 0.0 }
     }
 }
 
@@ -41,8 +43,8 @@ impl CqlConfig {
     /// The settings of the shared loss.
     #[must_use]
     pub fn td(&self) -> TdSettings {
-        let CqlConfig { alpha: _, gamma, eta, huber_delta, cost_weight } = *self;
-        TdSettings { gamma, eta, huber_delta, cost_weight }
+        let CqlConfig { alpha: _, gamma, eta, huber_delta, cost_weight, paired_weight } = *self;
+        TdSettings { gamma, eta, huber_delta, cost_weight, paired_weight }
     }
 }
 
@@ -52,7 +54,19 @@ pub struct Cql(pub CqlConfig);
 
 impl Learner for Cql {
     fn measures(&self) -> &'static [&'static str] {
-        &["quality_loss", "cost_loss", "mean_quality_to_go", "mean_spend_to_go", "conservative"]
+        &[
+            "quality_loss",
+            "cost_loss",
+            "mean_quality_to_go",
+            "paired_loss",
+            "mean_quality_to_go",
+            "mean_spend_to_go",
+            "conservative",
+        ]
+    }
+
+    fn pairs(&self) -> bool {
+        self.0.paired_weight > 0.0
     }
 
     fn loss(&self, online: &QNetwork, plain: &QNetwork, target: &QNetwork, batch: Batch) -> Loss {

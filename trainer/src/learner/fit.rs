@@ -172,18 +172,17 @@ pub fn fit(
     let state = state.unwrap_or_else(|| State::new(&first, config, learner, seed));
     state.normalisation.apply(&mut first.states);
     state.normalisation.apply(&mut first.next_states);
-    let mut rows_of_epoch = Rows::shuffled(first, learner.only_taken(), seed, state.epoch);
+    let mut rows_of_epoch = Rows::shuffled(first, learner, seed, state.epoch);
     let mut loop_ = Loop { learner, config, state, observer };
     loop {
         let normalisation = loop_.state.normalisation.clone();
         let next_epoch = loop_.state.epoch + 1;
-        let taken = learner.only_taken();
         let (ended, next) = std::thread::scope(|scope| {
             let prepare = || -> Result<Rows, String> {
                 let mut next = rows(next_epoch)?;
                 normalisation.apply(&mut next.states);
                 normalisation.apply(&mut next.next_states);
-                Ok(Rows::shuffled(next, taken, seed, next_epoch))
+                Ok(Rows::shuffled(next, learner, seed, next_epoch))
             };
             // The last epoch needs no successor.
             let left = (config.steps - loop_.state.step) * config.batch;
@@ -335,11 +334,11 @@ fn gradients(
 ) -> Result<(Parameters, Option<Vec<f32>>), String> {
     let count = range.len();
     let shards = shards.clamp(1, count.max(1));
-    // Shards are cut between states too.
+    // Shards are cut between occasions: the answers of one are compared with each other.
     let cut = |shard: usize| match shard {
         0 => range.start,
         _ if shard == shards => range.end,
-        _ => rows.boundary(range.start + count * shard / shards).max(range.start),
+        _ => rows.occasion_boundary(range.start + count * shard / shards).max(range.start),
     };
     let shard = |shard: usize| -> Result<(Parameters, Vec<f32>), String> {
         let (plain, device) = (Device::flex(), Device::flex().autodiff());

@@ -27,11 +27,13 @@ pub struct FqiConfig {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
+    /// p, weight of the paired loss: what differs between the budgets and the models of one turn.
+    pub paired_weight: f32,
 }
 
 impl Default for FqiConfig {
     fn default() -> Self {
-        FqiConfig { gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0 }
+        FqiConfig { gamma: 1.0, eta: 0.0, huber_delta: 5.0, cost_weight: 1.0, paired_weight: 10.0 }
     }
 }
 
@@ -39,8 +41,8 @@ impl FqiConfig {
     /// The settings of the shared loss.
     #[must_use]
     pub fn td(&self) -> TdSettings {
-        let FqiConfig { gamma, eta, huber_delta, cost_weight } = *self;
-        TdSettings { gamma, eta, huber_delta, cost_weight }
+        let FqiConfig { gamma, eta, huber_delta, cost_weight, paired_weight } = *self;
+        TdSettings { gamma, eta, huber_delta, cost_weight, paired_weight }
     }
 }
 
@@ -51,6 +53,10 @@ pub struct Fqi(pub FqiConfig);
 impl Learner for Fqi {
     fn measures(&self) -> &'static [&'static str] {
         &td::MEASURES
+    }
+
+    fn pairs(&self) -> bool {
+        self.0.paired_weight > 0.0
     }
 
     fn loss(&self, online: &QNetwork, plain: &QNetwork, target: &QNetwork, batch: Batch) -> Loss {

@@ -64,6 +64,11 @@ pub trait Learner: Sync {
         false
     }
 
+    /// Whether rows of the same turn under different budgets belong into one batch.
+    fn pairs(&self) -> bool {
+        false
+    }
+
     /// The loss of `online` (with a graph for gradients) on a batch. `plain` is the same network without one, and
     /// `target` an older copy of it: only these may be asked without a backward pass, other graphs are never freed.
     fn loss(&self, online: &QNetwork, plain: &QNetwork, target: &QNetwork, batch: Batch) -> Loss;

@@ -6,18 +6,27 @@
 //! 1. a' = argmax of Q_r(s', ·) − λ · Q_c(s', ·) of the online network over the models allowed in s'.
 //! 2. Targets from the target network: y_r = r − η·bankrupt + γ·Q_r(s', a'), y_c = c + γ·Q_c(s', a'); no second term
 //!    where the session ends.
-//! 3. Loss = Huber(Q_r(s,a), y_r) + w·Huber(Q_c(s,a), y_c), mean over the observed answers.
+//! 3. With e = Q − y of a head, the head's loss is Huber(e) + p·Huber(e − ē), mean over the observed answers. ē is the mean
+//!    of e over the answers of the same logged turn, whatever their budget, prices and model. Loss = that of Q_r + w times that
+//!    of Q_c.
+//!
+//! The second part of the loss is there because most of what a target says has nothing to do with the choice: whether the
+//! session goes on, and with what, is the client's doing and the same under every budget. What a choice is worth
+//! is some hundredths beside it. Hindsight relabelling plays one logged turn under many budgets, so the client's part
+//! can be taken out by comparing the turn with itself (common random numbers, as simulation calls it). The first part
+//! alone fixes the level.
 //!
 //! λ is part of the state and the rewards are not mixed, so both heads stay in their own units (quality to go, spend
 //! to go) and one network knows the policies of all λ: a* = argmax Q_r − λ·Q_c is each one's own decision rule.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::learner::batch::Batch;
 use crate::learner::network::QNetwork;
 
 /// Names of [`Td::measures`].
-pub const MEASURES: [&str; 4] = ["quality_loss", "cost_loss", "mean_quality_to_go", "mean_spend_to_go"];
+pub const MEASURES: [&str; 5] =
+    ["quality_loss", "cost_loss", "paired_loss", "mean_quality_to_go", "mean_spend_to_go"];
 
 /// Settings of the targets and the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +39,8 @@ pub struct TdSettings {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
+    /// p, weight of the paired loss.
+    pub paired_weight: f32,
 }
 
 /// The loss and what it was made from.
@@ -63,12 +74,23 @@ pub fn loss(
     let mean = |values: Tensor<2>| (values * observed.clone()).sum().div_scalar(rows);
     let part = |values: Tensor<2>, target: Tensor<2>| {
         let errors = (values - Tensor::from_inner(target)) * observed.clone();
-        huber(errors, settings.huber_delta).sum().div_scalar(rows)
+        let huber = |errors: Tensor<2>| huber(errors, settings.huber_delta).sum().div_scalar(rows);
+        let paired = (settings.paired_weight > 0.0)
+            .then(|| huber(less_the_occasion(errors.clone(), &observed, batch)));
+        (huber(errors), paired)
     };
-    let quality_loss = part(quality.clone(), quality_target);
-    let cost_loss = part(cost.clone(), cost_target);
-    let total = quality_loss.clone() + cost_loss.clone().mul_scalar(settings.cost_weight);
-    let measures = vec![quality_loss, cost_loss, mean(quality.clone()), mean(cost)];
+    let (quality_loss, quality_paired) = part(quality.clone(), quality_target);
+    let (cost_loss, cost_paired) = part(cost.clone(), cost_target);
+    let both = |quality: Tensor<1>, cost: Tensor<1>| quality + cost.mul_scalar(settings.cost_weight);
+    let mut total = both(quality_loss.clone(), cost_loss.clone());
+    let paired_loss = match quality_paired.zip(cost_paired) {
+        Some((quality, cost)) => both(quality, cost),
+        None => total.clone().zeros_like(),
+    };
+    if settings.paired_weight > 0.0 {
+        total = total + paired_loss.clone().mul_scalar(settings.paired_weight);
+    }
+    let measures = vec![quality_loss, cost_loss, paired_loss, mean(quality.clone()), mean(cost)];
     Td { total, measures, quality, observed }
 }
 
@@ -91,9 +113,76 @@ fn targets(plain: &QNetwork, target: &QNetwork, batch: &Batch, settings: &TdSett
     [rewards + later(0) * discount.clone(), batch.plain_costs.clone() + later(1) * discount]
 }
 
+/// Errors less the mean error of their occasion; 0 where nothing was observed.
+fn less_the_occasion(errors: Tensor<2>, observed: &Tensor<2>, batch: &Batch) -> Tensor<2> {
+    let states = batch.occasions.len();
+    let occasions = batch.occasions.last().map_or(0, |last| last + 1);
+    let mut members = vec![0f32; occasions * states];
+    batch.occasions.iter().enumerate().for_each(|(state, occasion)| members[occasion * states + state] = 1.0);
+    let members = Tensor::<2>::from_data(TensorData::new(members, [occasions, states]), &errors.device());
+    let sums = members.clone().matmul(errors.clone().sum_dim(1));
+    let counts = members.clone().matmul(observed.clone().sum_dim(1)).clamp_min(1.0);
+    (errors - members.transpose().matmul(sums / counts)) * observed.clone()
+}
+
 /// Huber's loss of every error: ½e² up to δ, δ·(|e| − ½δ) beyond.
 fn huber(errors: Tensor<2>, delta: f32) -> Tensor<2> {
     let size = errors.abs();
     let near = size.clone().clamp_max(delta);
     (near.clone() * near.clone()).mul_scalar(0.5) + (size - near).mul_scalar(delta)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hbr::{self, HbrConfig};
+    use crate::learner::batch::Rows;
+    use crate::learner::fqi::{Fqi, FqiConfig};
+    use crate::learner::network::{Parameters, numbers};
+    use crate::simulator::{Simulator, tiers};
+    use burn::tensor::Device;
+
+    fn batch() -> Batch {
+        let sessions = Simulator::new(1).sessions(10);
+        let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1, |_| {}).unwrap();
+        let rows = Rows::shuffled(data, &Fqi(FqiConfig::default()), 1, 0);
+        rows.batch(0, rows.boundary(300), &Device::flex(), &Device::flex())
+    }
+
+    #[test]
+    fn what_all_answers_of_an_occasion_share_is_no_paired_error() {
+        let batch = batch();
+        let observed = batch.plain_observed.clone();
+        let [states, models] = observed.dims();
+        let tensor = |of: &dyn Fn(usize, usize) -> f32| {
+            let values = (0..states * models).map(|at| of(at / models, at % models)).collect::<Vec<f32>>();
+            Tensor::<2>::from_data(TensorData::new(values, [states, models]), &Device::flex())
+                * observed.clone()
+        };
+        let paired = |errors| numbers(less_the_occasion(errors, &observed, &batch)).unwrap();
+        let luck = tensor(&|state, _| batch.occasions[state] as f32 - 3.5);
+        assert!(paired(luck.clone()).iter().all(|error| error.abs() < 1e-4));
+        let choice = tensor(&|state, model| 0.01 * (state * models + model) as f32);
+        let (alone, with_luck) = (paired(choice.clone()), paired(choice + luck));
+        assert!(alone.iter().zip(&with_luck).all(|(one, other)| (one - other).abs() < 1e-4));
+        assert!(alone.iter().any(|error| error.abs() > 0.1));
+        assert!(alone.iter().sum::<f32>().abs() < 1e-2);
+    }
+
+    #[test]
+    fn without_a_weight_there_is_no_paired_loss() {
+        let (batch, device) = (batch(), Device::flex());
+        let inputs = batch.states.dims()[1];
+        let network = QNetwork::load(&Parameters::draw(inputs, &[8], 2 * batch.models, 1), &device);
+        let of = |paired_weight| {
+            let settings = FqiConfig { paired_weight, ..FqiConfig::default() }.td();
+            let td = loss(&network, &network, &network, &batch, &settings);
+            let measures: Vec<f32> =
+                td.measures.into_iter().flat_map(|measure| numbers(measure).unwrap()).collect();
+            (numbers(td.total).unwrap()[0], measures)
+        };
+        let ((plain, plain_measures), (whole, measures)) = (of(0.0), of(10.0));
+        assert_eq!((plain_measures[2], plain_measures[..2].to_vec()), (0.0, measures[..2].to_vec()));
+        assert!(measures[2] > 0.0 && (whole - plain - 10.0 * measures[2]).abs() < 1e-4 * whole);
+    }
 }

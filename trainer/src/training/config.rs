@@ -93,6 +93,8 @@ impl TrainConfig {
             require(not_negative(td.eta), &field("eta"), &td.eta, "at least 0")?;
             let delta = td.huber_delta;
             require(delta.is_finite() && delta > 0.0, &field("huber_delta"), &delta, "above 0")?;
+            let paired = td.paired_weight;
+            require(not_negative(paired), &field("paired_weight"), &paired, "at least 0")?;
             require(not_negative(td.cost_weight), &field("cost_weight"), &td.cost_weight, "at least 0")?;
         }
         let not_negative = |value: f32| value.is_finite() && value >= 0.0;

@@ -92,7 +92,8 @@ fn draw<X>(canvas: &mut Canvas<'_, '_, X>, axes: &Axes<'_>, series: &[Series]) -
 where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let number = |value: &f64| format!("{}", (value * 1000.0).round() / 1000.0);
+    // Plus zero: no label says -0.
+    let number = |value: &f64| format!("{}", (value * 1000.0).round() / 1000.0 + 0.0);
     let mut mesh = canvas.configure_mesh();
     mesh.x_desc(axes.x).y_desc(axes.y).light_line_style(WHITE.mix(0.0)).bold_line_style(BLACK.mix(0.12));
     mesh.x_label_formatter(&number).y_label_formatter(&number).label_style(("sans-serif", 14)).draw()?;
