@@ -1,6 +1,6 @@
 //! The policy's graph in tract.
 //!
-//! One optimised plan and one reused state per policy: `into_optimized` is worth a factor of 80, a reused state a
+//! One optimised plan and one reused state per policy: optimising is worth a factor of 80, a reused state a
 //! quarter of what is left. The framework (NNEF's operator registry) takes milliseconds to build, so it is kept.
 
 use std::cell::RefCell;
@@ -34,7 +34,7 @@ impl Network {
     /// Loads a checked archive; the graph must map `[1, inputs]` to `[1, models]` twice (quality, cost).
     pub(super) fn load(tar: &[u8], inputs: usize, models: usize) -> Result<Network, PolicyError> {
         let framework = FRAMEWORK.get_or_init(tract_nnef::nnef);
-        let model = framework.model_for_read(&mut &*tar).map_err(engine)?;
+        let mut model = framework.model_for_read(&mut &*tar).map_err(engine)?;
         let input = model.input_outlets().map_err(engine)?.to_vec();
         let output = model.output_outlets().map_err(engine)?.to_vec();
         let shape = |outlet: &OutletId| -> Result<Vec<usize>, PolicyError> {
@@ -48,8 +48,10 @@ impl Network {
                 "the graph maps {found_input:?} to {found_output:?}, expected [1, {inputs}] to twice [1, {models}]"
             )));
         }
-        let plan = model.into_optimized().and_then(TypedModel::into_runnable).map_err(engine)?;
-        let state = plan.spawn().map_err(engine)?;
+        // Without `declutter`, which `into_optimized` runs first: it moves the axes of length 1, and behind a moved axis
+        // biases and ReLUs are no longer fused into the products (26 nodes instead of 18 for the shipped policy).
+        model.optimize().map_err(engine)?;
+        let state = model.into_runnable().and_then(|plan| plan.spawn()).map_err(engine)?;
         Ok(Network { state: RefCell::new(state), inputs, models })
     }
 
