@@ -155,10 +155,10 @@ pub fn extract(
             features.len = features.len.saturating_add(1);
         }
     }
-    if text.is_empty() {
-        values.take(1).for_each(|value| *value = 1.0);
-    } else {
-        values.skip(1).zip(text.scaled()).for_each(|(value, weight)| *value = weight);
+    match values.into_slice().split_first_mut() {
+        Some((absent, _)) if text.is_empty() => *absent = 1.0,
+        Some((_, words)) => words.first_chunk_mut().into_iter().for_each(|words| text.write_scaled(words)),
+        None => {}
     }
     features
 }

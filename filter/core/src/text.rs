@@ -84,12 +84,35 @@ impl TextFeatures {
     /// The counters as a vector of length 1 (0 where nothing was counted), in which each bucket weighs `ln(1 + count)`:
     /// a word that comes often says little more than one that comes twice, and the length of the message is a feature
     /// of its own.
-    pub fn scaled(&self) -> impl Iterator<Item = f32> + '_ {
-        // Most counters are 0, and a logarithm costs more than a comparison.
-        let logarithm = |count: &u8| if *count == 0 { 0.0 } else { f32::from(*count).ln_1p() };
-        let square: f32 = self.counts.iter().map(logarithm).map(|value| value * value).sum();
-        let divisor = if square > 0.0 { square.sqrt() } else { 1.0 };
-        self.counts.iter().map(move |count| logarithm(count) / divisor)
+    pub fn scaled(&self) -> impl Iterator<Item = f32> {
+        let mut scaled = [0.0; TEXT_BUCKETS];
+        self.write_scaled(&mut scaled);
+        scaled.into_iter()
+    }
+
+    /// Writes [`Self::scaled`] over zeros.
+    ///
+    /// A short message fills a dozen counters, so eight empty ones are passed over at once: one by one, this was the
+    /// dearest part of a turn.
+    pub(crate) fn write_scaled(&self, zeros: &mut [f32; TEXT_BUCKETS]) {
+        let mut square = 0.0;
+        for (weights, counts) in self.filled(zeros) {
+            for (weight, count) in weights.iter_mut().zip(counts).filter(|(_, count)| **count > 0) {
+                *weight = f32::from(*count).ln_1p();
+                square += *weight * *weight;
+            }
+        }
+        let length = if square > 0.0 { square.sqrt() } else { 1.0 };
+        self.filled(zeros).for_each(|(weights, _)| weights.iter_mut().for_each(|weight| *weight /= length));
+    }
+
+    /// Eight counters at a time, and what stands for them; those that are all 0 are left out.
+    fn filled<'a>(
+        &'a self,
+        weights: &'a mut [f32; TEXT_BUCKETS],
+    ) -> impl Iterator<Item = (&'a mut [f32; 8], &'a [u8; 8])> {
+        let (weights, counts) = (weights.as_chunks_mut::<8>().0, self.counts.as_chunks::<8>().0);
+        weights.iter_mut().zip(counts).filter(|(_, counts)| u64::from_ne_bytes(**counts) != 0)
     }
 }
 
