@@ -149,7 +149,7 @@ impl Engine {
         request: &Request<'_>,
         books: Books,
         counts: &mut Counts,
-    ) -> Result<Granted<Decision>, LedgerError> {
+    ) -> Result<Granted<Box<Decision>>, LedgerError> {
         let head = request.head;
         let accounts = Accounts::new(store, &self.config.ledger, self.config.tenants.as_ref(), books);
         let payer = Payer {
@@ -159,7 +159,8 @@ impl Engine {
         };
         let arm = self.arm(request.session);
         accounts.reserve(payer, request.now_ms, counts, |session| {
-            let decision = self.decide_by(arm, session, &request.ask, head.lambda);
+            // Boxed, for it is 3 KB with its features and passes through several hands.
+            let decision = Box::new(self.decide_by(arm, session, &request.ask, head.lambda));
             match decision.chosen {
                 Some(_) => Choice::Reserve(decision.reserved, decision),
                 None => Choice::Refuse(decision),
