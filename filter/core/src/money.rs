@@ -16,6 +16,8 @@ use crate::usage::Usage;
 pub struct NanoUsd(pub u64);
 
 const NANO_PER_USD: u64 = 1_000_000_000;
+/// Digits of a whole USD in nano-USD.
+const DECIMALS: usize = 9;
 const PICO_PER_NANO: u128 = 1_000;
 
 impl NanoUsd {
@@ -52,12 +54,15 @@ impl NanoUsd {
         if whole.is_empty() && decimals.is_empty()
             || !digits(whole)
             || !digits(decimals)
-            || decimals.len() > 9
+            || decimals.len() > DECIMALS
         {
             return Err(error());
         }
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| error())? };
-        let nano: u64 = format!("{decimals:0<9}").parse().map_err(|_| error())?;
+        let padded = decimals.bytes().chain(std::iter::repeat(b'0')).take(DECIMALS);
+        let nano = padded.fold(0, |nano: u64, digit| {
+            nano.saturating_mul(10).saturating_add(u64::from(digit.saturating_sub(b'0')))
+        });
         whole
             .checked_mul(NANO_PER_USD)
             .and_then(|amount| amount.checked_add(nano))
@@ -70,11 +75,20 @@ impl fmt::Display for NanoUsd {
     /// Decimal USD with the trailing zeros cut: `0.25`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.0.checked_div(NANO_PER_USD).unwrap_or(0);
-        let nano = self.0.checked_rem(NANO_PER_USD).unwrap_or(0);
-        let decimals = format!("{nano:09}");
+        let mut nano = self.0.checked_rem(NANO_PER_USD).unwrap_or(0);
+        let mut digits = [b'0'; DECIMALS];
+        for digit in digits.iter_mut().rev() {
+            *digit = digit.saturating_add((nano % 10) as u8);
+            nano /= 10;
+        }
+        let decimals = std::str::from_utf8(&digits).map_err(|_| fmt::Error)?;
+        whole.fmt(f)?;
         match decimals.trim_end_matches('0') {
-            "" => write!(f, "{whole}"),
-            decimals => write!(f, "{whole}.{decimals}"),
+            "" => Ok(()),
+            decimals => {
+                f.write_str(".")?;
+                f.write_str(decimals)
+            }
         }
     }
 }

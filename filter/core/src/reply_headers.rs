@@ -23,13 +23,13 @@ use crate::record::DecisionRecord;
 #[must_use]
 pub fn reply_headers(record: &DecisionRecord, debug: bool) -> Vec<(&'static str, String)> {
     let taken = [record.spent_nano_usd, record.outstanding_nano_usd, record.reserved_nano_usd];
-    let free = taken.iter().fold(record.budget_nano_usd, |free, part| free.saturating_sub(*part));
+    let free = taken.iter().fold(record.budget_nano_usd, |free, part| free.saturating_sub(*part)).to_string();
     let mut headers = vec![
         ("x-seqroute-policy", record.policy.clone()),
         ("x-seqroute-reason", record.reason.clone()),
-        ("x-seqroute-budget-remaining", free.to_string()),
+        ("x-seqroute-budget-remaining", free.clone()),
         ("x-ratelimit-limit-usd", record.budget_nano_usd.to_string()),
-        ("x-ratelimit-remaining-usd", free.to_string()),
+        ("x-ratelimit-remaining-usd", free),
     ];
     let optional = [("x-seqroute-model", &record.chosen), ("x-seqroute-session", &record.session)];
     headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
