@@ -4,7 +4,7 @@
 //! a trusted header that makes no sense is an error of the caller, not a free lunch.
 
 use crate::api::path_matches;
-use crate::config::{CLUSTER_HEADER, Config, Enforcement, HintConfig, OnError};
+use crate::config::{CLUSTER_HEADER, Config, Enforcement, OnError};
 use crate::counters::{Counter, Counts};
 use crate::identity::Identity;
 use crate::local_reply::{LocalReply, Refusal};
@@ -86,11 +86,11 @@ impl RequestHead {
         let budget = trusted_budget(config, headers).or_else(|expected| {
             invalid(&config.budget.header, expected).map_or(Ok(config.default_budget()), Err)
         });
-        let hint =
-            HintConfig { header: config.lambda.header.clone(), trust_header: config.lambda.trust_header };
-        let lambda = trusted_number(&hint, headers, f32::MAX, "a finite number, at least 0")
-            .or_else(|expected| invalid(&hint.header, expected).map_or(Ok(None), Err));
-        let difficulty = trusted_number(&config.difficulty, headers, 1.0, "a number from 0 to 1")
+        let lambda = trusted(&config.lambda.header, config.lambda.trust_header, headers);
+        let lambda = number(lambda, f32::MAX, "a finite number, at least 0")
+            .or_else(|expected| invalid(&config.lambda.header, expected).map_or(Ok(None), Err));
+        let difficulty = trusted(&config.difficulty.header, config.difficulty.trust_header, headers);
+        let difficulty = number(difficulty, 1.0, "a number from 0 to 1")
             .or_else(|expected| invalid(&config.difficulty.header, expected).map_or(Ok(None), Err));
         let (budget, lambda, difficulty) = match (budget, lambda, difficulty) {
             (Ok(budget), Ok(lambda), Ok(difficulty)) => (budget, lambda, difficulty),
@@ -102,7 +102,8 @@ impl RequestHead {
             budget,
             lambda: lambda.unwrap_or(config.lambda.value),
             difficulty,
-            debug: trusted(&config.debug, headers).is_some_and(|value| value == b"true" || value == b"1"),
+            debug: trusted(&config.debug.header, config.debug.trust_header, headers)
+                .is_some_and(|value| value == b"true" || value == b"1"),
             body_bytes: length.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
             accepts_encoded: headers.get("accept-encoding").is_some(),
             path,
@@ -116,15 +117,14 @@ fn path_without_query(headers: &impl Headers) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// The value of a header that is believed.
-fn trusted(hint: &HintConfig, headers: &impl Headers) -> Option<Vec<u8>> {
-    if hint.trust_header { headers.get(&hint.header) } else { None }
+/// The value of a header, if it is believed.
+fn trusted(header: &str, is_trusted: bool, headers: &impl Headers) -> Option<Vec<u8>> {
+    if is_trusted { headers.get(header) } else { None }
 }
 
 fn trusted_budget(config: &Config, headers: &impl Headers) -> Result<NanoUsd, &'static str> {
     let expected = "a positive decimal number of USD within the maximum";
-    let (header, trust_header) = (config.budget.header.clone(), config.budget.trust_header);
-    let Some(value) = trusted(&HintConfig { header, trust_header }, headers) else {
+    let Some(value) = trusted(&config.budget.header, config.budget.trust_header, headers) else {
         return Ok(config.default_budget());
     };
     let text = std::str::from_utf8(&value).map_err(|_| expected)?;
@@ -132,14 +132,9 @@ fn trusted_budget(config: &Config, headers: &impl Headers) -> Result<NanoUsd, &'
     if budget > NanoUsd::ZERO && budget <= config.max_budget() { Ok(budget) } else { Err(expected) }
 }
 
-/// A number from 0 to `max`; `None` where the header is absent or not believed.
-fn trusted_number(
-    hint: &HintConfig,
-    headers: &impl Headers,
-    max: f32,
-    expected: &'static str,
-) -> Result<Option<f32>, &'static str> {
-    let Some(value) = trusted(hint, headers) else { return Ok(None) };
+/// A number from 0 to `max`; `None` where there is no value.
+fn number(value: Option<Vec<u8>>, max: f32, expected: &'static str) -> Result<Option<f32>, &'static str> {
+    let Some(value) = value else { return Ok(None) };
     let number = std::str::from_utf8(&value).ok().and_then(|text| text.trim().parse::<f32>().ok());
     let number = number.filter(|number| (0.0..=max).contains(number));
     number.map(Some).ok_or(expected)
