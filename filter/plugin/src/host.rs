@@ -37,7 +37,8 @@ fn failed(status: Status) -> StoreError {
 
 /// Ids of the counters at the host.
 pub struct Metrics {
-    ids: Vec<(Counter, u32)>,
+    /// By the counters' numbers; `None` for one that the host refused.
+    ids: Vec<Option<u32>>,
 }
 
 thread_local! {
@@ -51,10 +52,9 @@ impl Metrics {
         METRICS.with(|metrics| {
             let define = |counter: &Counter| {
                 let name = format!("seqroute.{}", counter.name());
-                let id = hostcalls::define_metric(MetricType::Counter, &name).ok()?;
-                Some((*counter, id))
+                hostcalls::define_metric(MetricType::Counter, &name).ok()
             };
-            let new = || Rc::new(Metrics { ids: Counter::ALL.iter().filter_map(define).collect() });
+            let new = || Rc::new(Metrics { ids: Counter::ALL.iter().map(define).collect() });
             metrics.get_or_init(new).clone()
         })
     }
@@ -62,7 +62,7 @@ impl Metrics {
     /// Adds what was collected.
     pub fn add(&self, counts: &Counts) {
         for (counter, amount) in counts.iter() {
-            if let Some((_, id)) = self.ids.iter().find(|(known, _)| *known == counter) {
+            if let Some(Some(id)) = self.ids.get(counter as usize) {
                 let amount = i64::try_from(amount).unwrap_or(i64::MAX);
                 // A counter that cannot be increased is no reason to fail a request.
                 let _ = hostcalls::increment_metric(*id, amount);

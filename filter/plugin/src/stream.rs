@@ -23,6 +23,9 @@ use seqroute_core::scan::request_body::RequestBody;
 use crate::header_map;
 use crate::host::{self, Metrics, SharedData};
 
+/// Room for a decision record, so that it is not moved while it is written. A longer one makes room for itself.
+const RECORD_BYTES: usize = 2048;
+
 /// A stream of the plugin.
 pub struct Stream {
     engine: Option<Rc<Engine>>,
@@ -331,7 +334,8 @@ impl HttpContext for Stream {
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
         self.metrics.add(&counts);
-        if let Ok(json) = serde_json::to_vec(&record) {
+        let mut json = Vec::with_capacity(RECORD_BYTES);
+        if serde_json::to_writer(&mut json, &record).is_ok() {
             let _ = hostcalls::set_property(vec!["seqroute"], Some(&json));
         }
     }
