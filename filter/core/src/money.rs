@@ -142,8 +142,9 @@ impl Prices {
             (written, self.cache_write_pico_usd_per_token.unwrap_or(input)),
             (usage.output_tokens, self.output_pico_usd_per_token),
         ];
+        // A product of two 64-bit numbers fits 128 bits; to check it costs three more products in Wasm.
         let pico = parts.iter().fold(0u128, |sum, &(tokens, price)| {
-            sum.saturating_add(u128::from(tokens).saturating_mul(u128::from(price)))
+            sum.saturating_add(u128::from(tokens).wrapping_mul(u128::from(price)))
         });
         NanoUsd(u64::try_from(pico.div_ceil(PICO_PER_NANO)).unwrap_or(u64::MAX))
     }

@@ -165,6 +165,21 @@ pub struct Bucket {
     pub evicted: Vec<Evicted>,
 }
 
+impl Bucket {
+    /// The number of its bytes: room that is made at once, for a bucket is written twice in a turn.
+    fn byte_size(&self) -> usize {
+        let reservations = self.entries.iter().map(|entry| entry.reservations.len() as u64);
+        let parts = [
+            (self.entries.len() as u64, SESSION_BYTES),
+            (reservations.fold(0, u64::saturating_add), RESERVATION_BYTES),
+            (self.evicted.len() as u64, EVICTED_BYTES),
+        ];
+        let size =
+            parts.iter().fold(HEADER_BYTES, |sum, (n, bytes)| sum.saturating_add(n.saturating_mul(*bytes)));
+        usize::try_from(size).unwrap_or(0)
+    }
+}
+
 /// Bytes that are no bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("session table: a bucket of {bytes} bytes cannot be read at byte {at}")]
@@ -186,7 +201,8 @@ impl Stored for Bucket {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
+        let mut bytes = Vec::with_capacity(self.byte_size());
+        bytes.push(FORMAT);
         put_u64(&mut bytes, [self.next_reservation]);
         bytes.extend_from_slice(&u16::try_from(self.entries.len()).unwrap_or(u16::MAX).to_le_bytes());
         for entry in self.entries.iter().take(usize::from(u16::MAX)) {

@@ -44,6 +44,7 @@ proptest! {
 
     #[test]
     fn a_bucket_has_the_size_that_the_table_of_its_parts_says(bucket in any_bucket()) {
+        prop_assert_eq!(bucket.byte_size(), bucket.to_bytes().len());
         let reservations: usize = bucket.entries.iter().map(|entry| entry.reservations.len()).sum();
         let expected = HEADER_BYTES
             + SESSION_BYTES * bucket.entries.len() as u64
