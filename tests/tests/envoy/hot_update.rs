@@ -35,7 +35,8 @@ fn a_policy_is_replaced_under_load_without_a_failed_request() {
         let updates = async {
             for version in 1..=UPDATES {
                 gateway.deploy("policy", &policy(version), &version.to_string()).unwrap();
-                let name = "extension_config_discovery.http_filter.seqroute.update_success";
+                // Counted when the last worker has it; `update_success` comes when the first one may still lack it.
+                let name = "extension_config_discovery.http_filter.seqroute.config_reload";
                 let wanted = version as u64 + 1;
                 gateway
                     .envoy
