@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::dns::DnsQuery;
 use crate::headers::HeaderMap;
 
 const KIND_MASK: u32 = 3;
@@ -136,13 +137,22 @@ pub(crate) struct Callouts {
     pub(crate) http: BTreeMap<u32, HttpCall>,
     pub(crate) grpc: BTreeMap<u32, GrpcCall>,
     pub(crate) streams: BTreeMap<u32, GrpcStream>,
+    pub(crate) dns: BTreeMap<u32, DnsQuery>,
+    last_dns_token: u32,
     last_tokens: [u32; 3],
 }
 
 impl Default for Callouts {
     fn default() -> Self {
         let last_tokens = [CallKind::Http, CallKind::GrpcCall, CallKind::GrpcStream].map(|kind| kind as u32);
-        Callouts { http: BTreeMap::new(), grpc: BTreeMap::new(), streams: BTreeMap::new(), last_tokens }
+        Callouts {
+            http: BTreeMap::new(),
+            grpc: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            dns: BTreeMap::new(),
+            last_dns_token: 1,
+            last_tokens,
+        }
     }
 }
 
@@ -151,6 +161,12 @@ impl Callouts {
         let last = &mut self.last_tokens[kind as usize];
         *last = last.wrapping_add(TOKEN_STEP);
         *last
+    }
+
+    /// The next number of a query of names; the first is 2, as in Envoy.
+    pub(crate) fn next_dns_token(&mut self) -> u32 {
+        self.last_dns_token = self.last_dns_token.wrapping_add(1).max(1);
+        self.last_dns_token
     }
 
     /// A call that timed out by `now_ns`: the one that was due first.
@@ -175,6 +191,7 @@ impl Callouts {
         self.http.retain(|_, call| call.root != root);
         self.grpc.retain(|_, call| call.root != root);
         self.streams.retain(|_, stream| stream.root != root);
+        self.dns.retain(|_, query| query.root != root);
     }
 }
 
@@ -190,6 +207,8 @@ pub(crate) enum Delivered {
     GrpcInitialMetadata(HeaderMap),
     GrpcMessage(Vec<u8>),
     GrpcTrailingMetadata(HeaderMap),
+    /// Addresses, or the arguments of a call the other way.
+    Data(Vec<u8>),
 }
 
 #[cfg(test)]

@@ -226,6 +226,11 @@ impl VmCore {
         }
     }
 
+    /// What a plugin was configured with.
+    pub(crate) fn configuration(&self, plugin: usize) -> Arc<[u8]> {
+        Arc::clone(&self.plugins[plugin].configuration)
+    }
+
     /// The root context of a plugin in this life, if it has one.
     pub(crate) fn root(&self, plugin: usize) -> Option<u32> {
         self.plugins[plugin]

@@ -26,6 +26,8 @@ pub(crate) enum Event<'a> {
     Headers(HeaderMap, bool),
     Body(&'a [u8], bool),
     Trailers(HeaderMap),
+    /// HTTP/2 metadata: how many entries.
+    Metadata(u32),
 }
 
 /// A stream as the VM sees it.
@@ -47,6 +49,11 @@ impl VmCore {
             Event::Headers(map, end) => self.headers(target, direction, map, end),
             Event::Body(chunk, end) => self.body(target, direction, chunk, end),
             Event::Trailers(map) => self.trailers(target, direction, map),
+            Event::Metadata(entries) => {
+                let returned =
+                    self.call(target.context, direction.metadata_callback(), &[target.context, entries]);
+                returned.map(|returned| action(returned.unwrap_or(0)))
+            }
         };
         let outcome = action.and_then(|action| self.run_deferred().map(|()| action));
         if outcome.is_err() {

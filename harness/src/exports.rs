@@ -23,7 +23,7 @@ const fn gives_a_number(name: &'static str, parameters: usize) -> Callback {
 }
 
 /// Every function the host calls, as ABI 0.2 has them; the source is proxy-wasm-cpp-host's `wasm.h`.
-pub(crate) const CALLBACKS: [Callback; 30] = [
+pub(crate) const CALLBACKS: [Callback; 35] = [
     gives_nothing("_initialize", 0),
     gives_nothing("_start", 0),
     gives_a_number("main", 2),
@@ -52,6 +52,11 @@ pub(crate) const CALLBACKS: [Callback; 30] = [
     gives_nothing("proxy_on_grpc_receive", 3),
     gives_nothing("proxy_on_grpc_receive_trailing_metadata", 3),
     gives_nothing("proxy_on_grpc_close", 3),
+    gives_nothing("proxy_on_foreign_function", 3),
+    gives_a_number("proxy_validate_configuration", 2),
+    gives_a_number("proxy_on_request_metadata", 2),
+    gives_a_number("proxy_on_response_metadata", 2),
+    gives_nothing("envoy_on_resolve_dns", 3),
     gives_a_number("malloc", 1),
     gives_a_number("proxy_on_memory_allocate", 1),
 ];

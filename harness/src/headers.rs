@@ -87,6 +87,12 @@ impl HeaderMap {
         self.entries.insert(at, Entry { name, value });
     }
 
+    /// Appends one entry as it is, be it a name or not: some functions of Envoy put other things in this wire format.
+    pub(crate) fn push_as_is(&mut self, name: &[u8], value: &[u8]) {
+        let (name, value) = (self.push(name), self.push(value));
+        self.entries.push(Entry { name, value });
+    }
+
     /// Replaces every entry of `name` by one, in the place of the first; appends when there is none.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();

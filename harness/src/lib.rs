@@ -67,9 +67,7 @@
 //!   [`Vm::tick`], [`Vm::run_timeouts`]).
 //! - A call to a cluster without a healthy host does not fail by itself (Envoy: internal failure, 10); the test
 //!   plans it with [`Fault::Status`].
-//! - The foreign functions `expr_create`, `expr_evaluate`, `expr_delete`, `sign` and `verify_signature`, and name
-//!   resolution (`envoy_resolve_dns`), are not built. A test can register foreign functions of its own
-//!   ([`Host::register_foreign_function`]).
+//! - Names are resolved by the test ([`Vm::answer_dns_query`]).
 //! - A gRPC message that was received cannot be overwritten.
 //! - A plugin that never returns hangs the test: there is no fuel and no deadline, as in Envoy.
 
@@ -81,16 +79,21 @@ mod abi;
 mod body;
 mod callback;
 mod callouts;
+mod cel_functions;
+mod cel_headers;
+mod cel_values;
 mod clock;
 mod connection;
 mod connection_state;
 mod core;
 mod counts;
 pub mod cuts;
+mod dns;
 mod drive;
 mod error;
 mod exchange;
 mod exports;
+mod expressions;
 mod faults;
 mod foreign;
 mod headers;
@@ -98,6 +101,7 @@ mod host;
 mod instance;
 mod interleave;
 mod joined;
+mod keys;
 mod link;
 mod local_reply;
 mod metrics;
@@ -108,9 +112,12 @@ mod properties;
 mod protobuf;
 mod queues;
 mod random;
+mod rare;
 mod records;
+mod rsa;
 mod shared_data;
 mod side;
+mod signatures;
 mod state;
 mod step;
 mod stream;
@@ -124,6 +131,7 @@ mod wasi_files;
 pub use callouts::{GrpcCall, GrpcStream, HttpCall, HttpCallResponse};
 pub use clock::Clock;
 pub use connection::{ClosedBy, TcpConnection};
+pub use dns::DnsQuery;
 pub use error::{ConfigureError, ConfigureFailure, Error};
 pub use exchange::Exchange;
 pub use faults::Fault;

@@ -9,9 +9,6 @@ use crate::module::AbiVersion;
 use crate::state::VmState;
 use crate::{abi, wasi};
 
-/// A function that is there and always answers "unimplemented".
-const UNIMPLEMENTED: &str = "envoy_resolve_dns";
-
 /// A function that a module imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
@@ -19,8 +16,6 @@ pub struct Import {
     pub module: String,
     /// Its name.
     pub name: String,
-    /// Whether the host does something in it. One that is there for the sake of loading answers "unimplemented".
-    pub implemented: bool,
 }
 
 /// Links `module` with every function it imports, and tells which these are.
@@ -33,10 +28,7 @@ pub(crate) fn link(
     wasi::define(&mut linker)?;
     let linked = linker.instantiate_pre(module)?;
     let functions = module.imports().filter(|import| import.ty().func().is_some());
-    let imports = functions.map(|import| Import {
-        module: import.module().to_owned(),
-        name: import.name().to_owned(),
-        implemented: import.name() != UNIMPLEMENTED,
-    });
+    let imports =
+        functions.map(|import| Import { module: import.module().to_owned(), name: import.name().to_owned() });
     Ok((linked, imports.collect()))
 }

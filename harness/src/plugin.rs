@@ -11,8 +11,8 @@ use crate::vm::{Vm, VmShared};
 /// A plugin that accepted its configuration. A changed configuration is a new plugin, as in Envoy: streams of
 /// the old one go on with it.
 pub struct Plugin {
-    vm: Arc<VmShared>,
-    index: usize,
+    pub(crate) vm: Arc<VmShared>,
+    pub(crate) index: usize,
 }
 
 impl Plugin {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::expressions::{Facts, Surroundings};
 use crate::headers::HeaderMap;
 
 /// The properties and the filter state of one stream.
@@ -23,6 +24,23 @@ pub(crate) struct Messages<'a> {
     pub(crate) response: Option<&'a HeaderMap>,
     pub(crate) details: Option<&'a str>,
 }
+
+/// Those of a TCP connection.
+pub(crate) const NO_MESSAGES: Messages<'static> = Messages { request: None, response: None, details: None };
+
+/// What is derived, beside single headers.
+const DERIVED: [&[u8]; 10] = [
+    b"request\0path",
+    b"request\0url_path",
+    b"request\0query",
+    b"request\0method",
+    b"request\0scheme",
+    b"request\0host",
+    b"request\0referer",
+    b"request\0useragent",
+    b"response\0code",
+    b"response\0code_details",
+];
 
 impl Properties {
     /// The test sets the property at `path`.
@@ -52,7 +70,7 @@ impl Properties {
 
     /// The property at `path` of a TCP connection, which has no messages.
     pub(crate) fn of_connection(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.get(path, &Messages { request: None, response: None, details: None })
+        self.get(path, &NO_MESSAGES)
     }
 
     /// The property at `path` as it stands on the wire.
@@ -71,6 +89,36 @@ impl Properties {
 }
 
 impl Properties {
+    /// Everything an expression may name.
+    pub(crate) fn surroundings(&self, messages: &Messages<'_>) -> Surroundings {
+        let segments = |path: &[u8]| path.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let mut properties = Facts::new();
+        for path in DERIVED {
+            if let Some(value) = self.get(path, messages) {
+                properties.insert(segments(path), value);
+            }
+        }
+        for (path, value) in &self.set {
+            properties.insert(segments(path), value.clone());
+        }
+        let mut keep = |key: Vec<u8>, value: &[u8]| {
+            properties.insert(vec![b"filter_state".to_vec(), key], value.to_vec());
+        };
+        for (path, value) in &self.filter_state {
+            keep([b"wasm.", path.as_slice()].concat(), value);
+        }
+        for (name, value) in &self.envoy_filter_state {
+            keep(name.clone().into_bytes(), value);
+        }
+        Surroundings {
+            has_member: true,
+            properties,
+            request_headers: messages.request.cloned(),
+            response_headers: messages.response.cloned(),
+            filter_state: self.filter_state.clone(),
+        }
+    }
+
     /// Filter state under the whole key Envoy keeps it by.
     fn filter_state_by_key(&self, key: &[u8]) -> Option<&[u8]> {
         match key.strip_prefix(b"wasm.") {
@@ -88,6 +136,12 @@ fn derive(path: &[&[u8]], messages: &Messages<'_>) -> Option<Vec<u8>> {
             let path = field(messages.request, b":path")?;
             path.split(|byte| *byte == b'?').next().map(<[u8]>::to_vec)
         }
+        [b"request", b"query"] => {
+            let path = field(messages.request, b":path")?;
+            path.splitn(2, |byte| *byte == b'?').nth(1).map(<[u8]>::to_vec)
+        }
+        [b"request", b"referer"] => field(messages.request, b"referer"),
+        [b"request", b"useragent"] => field(messages.request, b"user-agent"),
         [b"request", b"method"] => field(messages.request, b":method"),
         [b"request", b"scheme"] => field(messages.request, b":scheme"),
         [b"request", b"host"] => field(messages.request, b":authority"),
@@ -106,12 +160,10 @@ fn derive(path: &[&[u8]], messages: &Messages<'_>) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const NOTHING: Messages<'static> = Messages { request: None, response: None, details: None };
-
     #[test]
     fn what_the_test_sets_wins_over_what_is_derived() {
         let request = HeaderMap::from(&[(":path", "/a?b=1")]);
-        let messages = Messages { request: Some(&request), ..NOTHING };
+        let messages = Messages { request: Some(&request), ..NO_MESSAGES };
         let mut properties = Properties::default();
         assert_eq!(properties.get(b"request\0path", &messages).unwrap(), b"/a?b=1");
         assert_eq!(properties.get(b"request\0url_path\0", &messages).unwrap(), b"/a");
@@ -122,7 +174,7 @@ mod tests {
     #[test]
     fn the_response_code_is_eight_little_endian_bytes() {
         let response = HeaderMap::from(&[(":status", "429")]);
-        let messages = Messages { response: Some(&response), details: Some("via_upstream"), ..NOTHING };
+        let messages = Messages { response: Some(&response), details: Some("via_upstream"), ..NO_MESSAGES };
         let code = Properties::default().get(b"response\0code", &messages).unwrap();
         assert_eq!(code, 429i64.to_le_bytes());
     }
@@ -132,8 +184,8 @@ mod tests {
         let mut properties = Properties::default();
         properties.set_filter_state(b"a", b"1".to_vec());
         properties.set_filter_state(b"a\0b", b"2".to_vec());
-        assert_eq!(properties.get(b"a", &NOTHING).unwrap(), b"1");
-        assert_eq!(properties.get(b"a\0b", &NOTHING), None);
+        assert_eq!(properties.get(b"a", &NO_MESSAGES).unwrap(), b"1");
+        assert_eq!(properties.get(b"a\0b", &NO_MESSAGES), None);
         assert_eq!(properties.filter_state(b"a\0b"), Some(&b"2"[..]));
     }
 
@@ -142,8 +194,8 @@ mod tests {
         let mut properties = Properties::default();
         properties.set_filter_state(b"a", b"1".to_vec());
         properties.set_envoy_filter_state("envoy.string", b"2".to_vec());
-        assert_eq!(properties.get(b"filter_state\0wasm.a", &NOTHING).unwrap(), b"1");
-        assert_eq!(properties.get(b"filter_state\0envoy.string", &NOTHING).unwrap(), b"2");
-        assert_eq!(properties.get(b"filter_state\0a", &NOTHING), None);
+        assert_eq!(properties.get(b"filter_state\0wasm.a", &NO_MESSAGES).unwrap(), b"1");
+        assert_eq!(properties.get(b"filter_state\0envoy.string", &NO_MESSAGES).unwrap(), b"2");
+        assert_eq!(properties.get(b"filter_state\0a", &NO_MESSAGES), None);
     }
 }

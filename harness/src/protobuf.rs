@@ -42,3 +42,51 @@ pub(crate) struct DeclareProperty {
     #[prost(bool, tag = "2")]
     pub(crate) readonly: bool,
 }
+
+/// `SignArguments` of foreign function `sign`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Sign {
+    #[prost(string, tag = "1")]
+    pub(crate) hash_function: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) private_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) text: Vec<u8>,
+    #[prost(string, tag = "4")]
+    pub(crate) private_key_pem: String,
+}
+
+/// `SignResult`, its answer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SignResult {
+    #[prost(bool, tag = "1")]
+    pub(crate) result: bool,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) signature: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub(crate) error: String,
+}
+
+/// `VerifySignatureArguments` of foreign function `verify_signature`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct VerifySignature {
+    #[prost(string, tag = "1")]
+    pub(crate) hash_function: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) public_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) signature: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) text: Vec<u8>,
+    #[prost(string, tag = "5")]
+    pub(crate) public_key_pem: String,
+}
+
+/// `VerifySignatureResult`, its answer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct VerifySignatureResult {
+    #[prost(bool, tag = "1")]
+    pub(crate) result: bool,
+    #[prost(string, tag = "2")]
+    pub(crate) error: String,
+}

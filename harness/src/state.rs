@@ -12,6 +12,7 @@ use wasmtime::{Memory, StoreLimits, TypedFunc};
 use crate::callouts::{Callouts, Delivered};
 use crate::connection_state::SharedConnection;
 use crate::counts::{Counts, Slot};
+use crate::expressions::{Expressions, Surroundings};
 use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
 use crate::interleave;
@@ -19,7 +20,7 @@ use crate::local_reply::LocalResponse;
 use crate::metrics::MetricTable;
 use crate::module::AbiVersion;
 use crate::options::VmOptions;
-use crate::properties::Properties;
+use crate::properties::{NO_MESSAGES, Properties};
 use crate::queues::Registrant;
 use crate::random::Random;
 use crate::records::{LogLevel, LogLine, Records};
@@ -44,6 +45,8 @@ pub(crate) struct RootContext {
     /// What `proxy_get_status` says: the status of the call that was reported last, and its text while the
     /// report runs.
     pub(crate) call_status: (u32, String),
+    /// What `expr_create` made.
+    pub(crate) expressions: Expressions,
 }
 
 /// A timer.
@@ -252,6 +255,33 @@ impl VmState {
             Some(Context::Root(_)) => context,
             None => 0,
         }
+    }
+
+    /// The plugin context of the running callback.
+    pub(crate) fn root_of_callback(&mut self) -> Option<&mut RootContext> {
+        self.root_mut(self.root_of(self.current))
+    }
+
+    /// What an expression sees in the running callback: Envoy looks at its context, not at the effective one.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        let mut surroundings = match self.contexts.get(&self.current) {
+            Some(Context::Stream { stream, .. }) => lock(stream).surroundings(),
+            Some(Context::Connection { connection, .. }) => {
+                lock(connection).properties.surroundings(&NO_MESSAGES)
+            }
+            Some(Context::Root(_)) | None => Surroundings::default(),
+        };
+        let root_id = match self.contexts.get(&self.root_of(self.current)) {
+            Some(Context::Root(root)) => root.root_id.as_bytes(),
+            _ => b"",
+        };
+        let vm_id = self.options.vm_id.as_bytes();
+        let identity: [(&[u8], &[u8]); 3] =
+            [(b"plugin_name", root_id), (b"plugin_root_id", root_id), (b"plugin_vm_id", vm_id)];
+        for (name, value) in identity {
+            surroundings.properties.insert(vec![name.to_vec()], value.to_vec());
+        }
+        surroundings
     }
 
     /// The plugin context with number `root`.

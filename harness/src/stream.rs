@@ -117,7 +117,7 @@ impl Stream {
         self.logged
     }
 
-    fn drive(&mut self, direction: Direction, event: Event<'_>) -> Result<Step, Error> {
+    pub(crate) fn drive(&mut self, direction: Direction, event: Event<'_>) -> Result<Step, Error> {
         self.check_order(direction, &event)?;
         if lock(&self.state).progress != Progress::Running {
             return Ok(self.step(direction, Action::Pause));
@@ -166,6 +166,7 @@ impl Stream {
                 side.begin_trailers(map);
                 side.end_trailers(Verdict::Continue);
             }
+            Event::Metadata(_) => {}
         }
         Action::Continue
     }
@@ -183,6 +184,7 @@ impl Stream {
         }
         let side = state.side(direction);
         match (event, side.started()) {
+            (Event::Metadata(_), true) => Ok(()),
             (Event::Headers(..), true) => Err(Error::Misuse("headers twice")),
             (Event::Headers(..), false) => Ok(()),
             (_, false) => Err(Error::Misuse("a body or trailers before the headers")),

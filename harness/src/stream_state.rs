@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::expressions::Surroundings;
 use crate::headers::HeaderMap;
 use crate::local_reply::{LocalResponse, ReplyOrigin};
 use crate::properties::{Messages, Properties};
@@ -39,6 +40,13 @@ impl Direction {
         match self {
             Direction::Request => "proxy_on_request_trailers",
             Direction::Response => "proxy_on_response_trailers",
+        }
+    }
+
+    pub(crate) fn metadata_callback(self) -> &'static str {
+        match self {
+            Direction::Request => "proxy_on_request_metadata",
+            Direction::Response => "proxy_on_response_metadata",
         }
     }
 }
@@ -110,13 +118,21 @@ impl StreamState {
     }
 
     pub(crate) fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.properties.get(path, &self.messages())
+    }
+
+    /// All properties, for an expression.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        self.properties.surroundings(&self.messages())
+    }
+
+    fn messages(&self) -> Messages<'_> {
         let response = self.response.logged_headers();
         let details = match &self.local_response {
             Some(reply) => Some(reply.details.as_str()),
             None => response.map(|_| "via_upstream"),
         };
-        let messages = Messages { request: self.request.logged_headers(), response, details };
-        self.properties.get(path, &messages)
+        Messages { request: self.request.logged_headers(), response, details }
     }
 
     /// Answers the client without asking the plugin, or resets the stream when the answer had already begun.

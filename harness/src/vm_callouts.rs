@@ -183,6 +183,21 @@ fn receive(core: &mut VmCore, root: u32, token: u32, message: Vec<u8>) -> Result
 }
 
 impl VmCore {
+    /// Runs a callback that shows `data` to root context `root`.
+    pub(crate) fn deliver_data(
+        &mut self,
+        root: u32,
+        callback: &'static str,
+        arguments: &[u32],
+        data: Delivered,
+    ) -> Result<(), Error> {
+        self.instance.state_mut().delivered = Some((root, data));
+        let outcome = self.call(root, callback, arguments);
+        self.instance.state_mut().delivered = None;
+        outcome?;
+        self.run_deferred()
+    }
+
     /// Runs the callback that tells root context `root` of something its call led to.
     fn deliver_call(
         &mut self,

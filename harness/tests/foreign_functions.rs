@@ -70,10 +70,12 @@ fn a_function_the_test_registers_is_called_and_may_refuse() {
 }
 
 #[test]
-fn functions_of_envoy_that_are_not_built_are_not_found() {
+fn damaged_arguments_are_refused() {
     for name in ["expr_create", "expr_evaluate", "expr_delete", "sign", "verify_signature"] {
-        assert_eq!(outcome(&host(), name, b"x"), answer("1", ""), "{name}");
+        assert_eq!(outcome(&host(), name, b"\xff"), answer("2", ""), "{name}");
     }
+    assert_eq!(outcome(&host(), "expr_evaluate", b"1234"), answer("1", ""));
+    assert_eq!(outcome(&host(), "expr_create", b"1 + 1"), answer("0", "\0\0\0\0"));
 }
 
 #[test]

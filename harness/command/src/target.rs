@@ -57,6 +57,11 @@ pub struct SettingsArguments {
 }
 
 impl SettingsArguments {
+    /// A policy in this configuration, or in the shipped one.
+    pub fn of(config: Option<PathBuf>, policy: PathBuf) -> Self {
+        SettingsArguments { config, policy: Some(policy) }
+    }
+
     /// The configuration with the policy in it, changed by `change` and checked as the filter checks it.
     pub fn read(&self, change: impl FnOnce(&mut Value)) -> Result<Value> {
         let mut settings = match &self.config {

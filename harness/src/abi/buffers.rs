@@ -14,8 +14,8 @@ use crate::sync::lock;
 enum Buffer {
     Body(Direction),
     Connection(Source),
-    /// Arguments of a call the other way, which this host never makes.
-    Never,
+    /// Addresses, or the arguments of a call the other way.
+    CallData,
     CallAnswer,
     GrpcMessage,
     VmConfiguration,
@@ -29,7 +29,7 @@ impl Buffer {
             1 => Buffer::Body(Direction::Response),
             2 => Buffer::Connection(Source::Downstream),
             3 => Buffer::Connection(Source::Upstream),
-            8 => Buffer::Never,
+            8 => Buffer::CallData,
             4 => Buffer::CallAnswer,
             5 => Buffer::GrpcMessage,
             6 => Buffer::VmConfiguration,
@@ -53,7 +53,10 @@ fn with_buffer<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(&[u8]) -> R)
             Some(connection) => use_it(lock(&connection).flow(source).body.visible()),
             None => use_it(&[]),
         },
-        Buffer::Never => use_it(&[]),
+        Buffer::CallData => match delivered {
+            Some(Delivered::Data(data)) => use_it(data),
+            _ => use_it(&[]),
+        },
         Buffer::CallAnswer => match delivered {
             Some(Delivered::HttpAnswer(answer)) => use_it(&answer.body),
             _ => return Err(Status::NotFound.into()),

@@ -1,7 +1,6 @@
 //! Foreign functions: those a test registered, and those of Envoy 1.40.
 //!
-//! Of Envoy's functions `expr_create`, `expr_evaluate`, `expr_delete`, `sign` and `verify_signature` are not
-//! built: as every name that is unknown to Envoy they are not found, unless the test registers its own.
+//! A name that neither has is not found.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +10,11 @@ use wasmtime::Linker;
 
 use super::{Call, Outcome, Status, hostcall};
 use crate::foreign::ForeignCall;
-use crate::protobuf::{DeclareProperty, SetEnvoyFilterState};
+use crate::keys::{PrivateKey, PublicKey};
+use crate::protobuf::{
+    DeclareProperty, SetEnvoyFilterState, Sign, SignResult, VerifySignature, VerifySignatureResult,
+};
+use crate::signatures;
 use crate::state::VmState;
 use crate::sync::lock;
 
@@ -83,6 +86,11 @@ fn run(call: &mut Call<'_>, name: &[u8], arguments: &[u8]) -> Option<Result<Vec<
         b"declare_property" => declare_property(call, arguments),
         b"compress" => compress(arguments),
         b"uncompress" => uncompress(arguments),
+        b"sign" => sign(arguments),
+        b"verify_signature" => verify_signature(arguments),
+        b"expr_create" => create_expression(call, arguments),
+        b"expr_evaluate" => evaluate_expression(call, arguments),
+        b"expr_delete" => delete_expression(call, arguments),
         _ => return None,
     };
     Some(outcome.map_err(|status| status as u32))
@@ -126,6 +134,56 @@ fn uncompress(packed: &[u8]) -> Result<Vec<u8>, Status> {
     let mut plain = Vec::new();
     let read = flate2::read::ZlibDecoder::new(packed).read_to_end(&mut plain);
     read.map(|_| plain).map_err(|_| Status::SerializationFailure)
+}
+
+/// The key that was given: DER or PEM, not both.
+fn key<K>(der: &[u8], pem: &str, from_der: fn(&[u8]) -> K, from_pem: fn(&str) -> K) -> Option<K> {
+    match (der.is_empty(), pem.is_empty()) {
+        (false, true) => Some(from_der(der)),
+        (true, false) => Some(from_pem(pem)),
+        (true, true) | (false, false) => None,
+    }
+}
+
+fn sign(arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    let Sign { hash_function, private_key, text, private_key_pem } =
+        Sign::decode(arguments).map_err(|_| Status::BadArgument)?;
+    let key = key(&private_key, &private_key_pem, PrivateKey::from_der, PrivateKey::from_pem);
+    let outcome = signatures::sign(&hash_function, &key.ok_or(Status::BadArgument)?, &text);
+    let answer = match outcome {
+        Ok(signature) => SignResult { result: true, signature, error: String::new() },
+        Err(error) => SignResult { result: false, signature: Vec::new(), error },
+    };
+    Ok(answer.encode_to_vec())
+}
+
+fn verify_signature(arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    let VerifySignature { hash_function, public_key, signature, text, public_key_pem } =
+        VerifySignature::decode(arguments).map_err(|_| Status::BadArgument)?;
+    let key = key(&public_key, &public_key_pem, PublicKey::from_der, PublicKey::from_pem);
+    let outcome = signatures::verify(&hash_function, &key.ok_or(Status::BadArgument)?, &signature, &text);
+    let error = outcome.err().unwrap_or_default();
+    Ok(VerifySignatureResult { result: error.is_empty(), error }.encode_to_vec())
+}
+
+fn create_expression(call: &mut Call<'_>, text: &[u8]) -> Result<Vec<u8>, Status> {
+    let root = call.state_mut().root_of_callback().ok_or(Status::InternalFailure)?;
+    root.expressions.create(text).map(|token| token.to_le_bytes().to_vec())
+}
+
+fn evaluate_expression(call: &mut Call<'_>, token: &[u8]) -> Result<Vec<u8>, Status> {
+    let token = token.try_into().map(u32::from_le_bytes).map_err(|_| Status::BadArgument)?;
+    let state = call.state_mut();
+    let surroundings = state.surroundings();
+    let root = state.root_of_callback().ok_or(Status::InternalFailure)?;
+    root.expressions.evaluate(token, surroundings)
+}
+
+fn delete_expression(call: &mut Call<'_>, token: &[u8]) -> Result<Vec<u8>, Status> {
+    let token = token.try_into().map(u32::from_le_bytes).map_err(|_| Status::BadArgument)?;
+    let root = call.state_mut().root_of_callback().ok_or(Status::InternalFailure)?;
+    root.expressions.delete(token);
+    Ok(Vec::new())
 }
 
 /// Calls a foreign function and hands its result over; a caller that passes null pointers wants none.

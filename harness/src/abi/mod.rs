@@ -7,6 +7,7 @@ mod buffers;
 mod call;
 mod callouts;
 mod control;
+mod dns;
 mod fields;
 mod foreign;
 mod grpc;
@@ -50,6 +51,7 @@ pub(crate) fn define(linker: &mut Linker<VmState>, abi: AbiVersion) -> wasmtime:
     metrics::define(linker)?;
     callouts::define(linker)?;
     grpc::define(linker)?;
+    dns::define(linker)?;
     match abi {
         AbiVersion::V0_1_0 => {
             properties::define_v0_1_0(linker)?;

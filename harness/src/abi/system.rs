@@ -49,10 +49,6 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     // Two functions of Emscripten's runtime, which modules made with it import.
     linker.func_wrap("env", "pthread_equal", |left: u32, right: u32| u32::from(left == right))?;
     linker.func_wrap("env", "emscripten_notify_memory_growth", |_memory: u32| ())?;
-    // Envoy's own: it would resolve a name and call `envoy_on_resolve_dns`.
-    hostcall!(linker, "env", "envoy_resolve_dns", |_call, _name: u32, _name_len: u32, _out: u32| {
-        Err(Status::Unimplemented.into())
-    });
     hostcall!(linker, "env", "proxy_get_status", |call, code: u32, text: u32, len: u32| {
         let state = call.state_mut();
         let root = state.active_root();

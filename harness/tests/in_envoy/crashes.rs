@@ -72,7 +72,7 @@ fn clients_get_the_same_when_the_plugin_traps() {
     let listeners: Vec<_> = PROBES.iter().map(Probe::listener).collect();
     let envoy = Envoy::start(&listeners, &[]);
     for probe in &PROBES {
-        let there = exchange(envoy.address(probe.name), &probe.request());
+        let there = exchange(envoy.address(probe.name), probe.request());
         // An answer that is cut has fewer bytes than it promised.
         let whole = there.filter(|answer| promised(answer).is_none_or(|length| length == answer.body.len()));
         assert_eq!(here(probe), whole.map(|answer| (answer.status, answer.body)), "{}", probe.name);

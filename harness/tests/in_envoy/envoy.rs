@@ -18,6 +18,8 @@ const POLL: Duration = Duration::from_millis(10);
 pub enum Kind {
     /// HTTP through the plugin; every route answers with this body.
     Http { answer: String, body_mode: bool },
+    /// HTTP through the plugin in body mode, to this cluster, whose metadata goes through too.
+    HttpTo { cluster: &'static str },
     /// TCP through the plugin, to cluster "echo".
     Tcp,
 }
@@ -153,7 +155,7 @@ impl Envoy {
 
     fn admin_get(&self, path: &str) -> Option<String> {
         let answer =
-            exchange(self.admin, &format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"))?;
+            exchange(self.admin, format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"))?;
         (answer.status == 200).then_some(answer.body)
     }
 }
@@ -191,10 +193,10 @@ pub struct Answer {
 const OF_THE_PROXY: [&str; 4] = ["date", "server", "connection", "transfer-encoding"];
 
 /// Sends a whole request and reads the answer until the connection ends.
-pub fn exchange(address: SocketAddr, request: &str) -> Option<Answer> {
+pub fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Option<Answer> {
     let mut connection = TcpStream::connect(address).ok()?;
     connection.set_read_timeout(Some(PATIENCE)).ok()?;
-    connection.write_all(request.as_bytes()).ok()?;
+    connection.write_all(request.as_ref()).ok()?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).ok()?;
     let text = String::from_utf8_lossy(&answer);
@@ -228,7 +230,7 @@ impl Listener {
     fn config(&self, directory: &Path) -> Value {
         let file = directory.join(format!("{}.wasm", self.name));
         std::fs::write(&file, &self.wasm).unwrap();
-        let body_mode = matches!(self.kind, Kind::Http { body_mode: true, .. });
+        let body_mode = matches!(self.kind, Kind::Http { body_mode: true, .. } | Kind::HttpTo { .. });
         let plugin = json!({
             "name": self.name,
             "allow_on_headers_stop_iteration": body_mode,
@@ -240,7 +242,11 @@ impl Listener {
             },
         });
         let filters = match &self.kind {
-            Kind::Http { answer, .. } => vec![http_filter(plugin, answer)],
+            Kind::Http { answer, .. } => {
+                let answer = json!({"status": 200, "body": {"inline_string": answer}});
+                vec![http_filter(plugin, "direct_response", &answer)]
+            }
+            Kind::HttpTo { cluster } => vec![http_filter(plugin, "route", &json!({"cluster": cluster}))],
             Kind::Tcp => vec![
                 json!({"name": "wasm", "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm", "config": plugin}}),
@@ -257,7 +263,7 @@ impl Listener {
     }
 }
 
-fn http_filter(plugin: Value, answer: &str) -> Value {
+fn http_filter(plugin: Value, action: &str, target: &Value) -> Value {
     let wasm = json!({"name": "wasm", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin}});
     let router = json!({"name": "router", "typed_config": {
@@ -265,11 +271,12 @@ fn http_filter(plugin: Value, answer: &str) -> Value {
     json!({"name": "http", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http",
+        // Else Envoy waits a second for the client before it closes a connection after a request with a body.
+        "delayed_close_timeout": "0s",
         "http_protocol_options": {"enable_trailers": true},
         "http_filters": [wasm, router],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{
-            "match": {"prefix": "/"},
-            "direct_response": {"status": 200, "body": {"inline_string": answer}}}]}]},
+            "match": {"prefix": "/"}, action: target}]}]},
     }})
 }
 
@@ -288,7 +295,7 @@ fn cluster(name: &str, address: SocketAddr) -> Value {
         cluster["typed_extension_protocol_options"] = json!({
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}}}});
+                "explicit_http_config": {"http2_protocol_options": {"allow_metadata": true}}}});
     }
     cluster
 }

@@ -34,7 +34,7 @@ fn closing_or_answering_a_stream_in_its_log_ends_envoy() {
         assert!(error.to_string().contains(hostcall), "{error}");
 
         let mut envoy = Envoy::start(&[probe.listener()], &[]);
-        assert_eq!(exchange(envoy.address(probe.name), &probe.request()), None);
+        assert_eq!(exchange(envoy.address(probe.name), probe.request()), None);
         envoy.wait_for_its_end();
     }
 }

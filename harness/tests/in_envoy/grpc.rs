@@ -4,7 +4,7 @@ use seqroute_harness::Vm;
 
 use crate::common;
 use crate::envoy::Envoy;
-use crate::grpc_server::{self, Frame};
+use crate::http2_server::{self, Frame};
 use crate::probe::Probe;
 
 const FIRST: Frame =
@@ -115,7 +115,7 @@ fn cases() -> [Case; 4] {
 
 #[test]
 fn grpc_answers_are_told_the_same_here_and_in_envoy() {
-    let clusters = [("grpc_good", grpc_server::start(&GOOD)), ("grpc_bad", grpc_server::start(&BAD))];
+    let clusters = [("grpc_good", http2_server::start(&GOOD)), ("grpc_bad", http2_server::start(&BAD))];
     let cases = cases();
     let listeners: Vec<_> = cases.iter().map(|(probe, _)| probe.listener()).collect();
     let envoy = Envoy::start(&listeners, &clusters);
@@ -127,7 +127,7 @@ fn grpc_answers_are_told_the_same_here_and_in_envoy() {
         let mut here = common::lines(&vm);
         assert_eq!(here.pop().as_deref(), Some("end"), "{here:?}");
 
-        crate::envoy::exchange(envoy.address(probe.name), &probe.request()).unwrap();
+        crate::envoy::exchange(envoy.address(probe.name), probe.request()).unwrap();
         assert_eq!(here, envoy.lines_to_the_end(probe.name), "{}", probe.name);
     }
 }

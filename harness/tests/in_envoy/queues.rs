@@ -38,6 +38,6 @@ fn notices_come_one_by_one_after_the_callback() {
     NOTICES.end(&mut stream);
     let mut here = common::lines(&vm);
     assert_eq!(here.pop().as_deref(), Some("end"));
-    exchange(envoy.address(NOTICES.name), &NOTICES.request()).unwrap();
+    exchange(envoy.address(NOTICES.name), NOTICES.request()).unwrap();
     assert_eq!(here, envoy.lines_to_the_end(NOTICES.name));
 }

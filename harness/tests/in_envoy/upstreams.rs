@@ -98,7 +98,7 @@ fn calls_that_time_out_end_the_same_here_and_in_envoy() {
         let mut here = common::lines(&started.1);
         assert_eq!(here.pop().as_deref(), Some("end"));
 
-        exchange(envoy.address(probe.name), &probe.request()).unwrap();
+        exchange(envoy.address(probe.name), probe.request()).unwrap();
         assert_eq!(here, envoy.lines_to_the_end(probe.name), "{}", probe.name);
     }
 }

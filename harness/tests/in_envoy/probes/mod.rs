@@ -53,7 +53,7 @@ fn every_probe_logs_the_same_here_and_in_envoy() {
         probe.end(&mut stream);
         let here = lines_here(&vm);
 
-        exchange(envoy.address(probe.name), &probe.request()).unwrap_or_else(|| panic!("{}", probe.name));
+        exchange(envoy.address(probe.name), probe.request()).unwrap_or_else(|| panic!("{}", probe.name));
         let there = envoy.lines_to_the_end(probe.name);
         for (number, pair) in here.iter().zip(&there).enumerate().filter(|(_, (here, there))| here != there) {
             differences.push(format!("{} line {number}: here and in Envoy {pair:?}", probe.name));

@@ -1,4 +1,4 @@
-//! A gRPC server of the smallest kind: it reads no request, and answers every stream with prepared frames.
+//! An HTTP/2 server of the smallest kind: it reads no request, and answers every stream with prepared frames.
 //!
 //! HTTP/2 as in RFC 9113. Header fields go as literals without indexing (RFC 7541, 6.2.2), so no state is kept.
 
@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const METADATA: u8 = 0x4d;
+const END_METADATA: u8 = 4;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -22,6 +24,10 @@ pub enum Frame {
     LastFields(&'static [(&'static str, &'static str)]),
     /// One gRPC message.
     Message(&'static str),
+    /// A piece of a body.
+    Data(&'static str),
+    /// Metadata, an extension of HTTP/2 that Envoy knows.
+    Metadata(&'static [(&'static str, &'static str)]),
 }
 
 /// Starts a server; each new stream gets this answer.
@@ -69,6 +75,8 @@ fn answer_with(connection: &mut TcpStream, stream: u32, frame: &Frame) -> std::i
             message.extend(text.as_bytes());
             send(connection, DATA, 0, stream, &message)
         }
+        Frame::Data(text) => send(connection, DATA, 0, stream, text.as_bytes()),
+        Frame::Metadata(fields) => send(connection, METADATA, END_METADATA, stream, &literals(fields)),
     }
 }
 
