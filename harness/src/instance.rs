@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Store, Val};
+use wasmtime::{PoolConcurrencyLimitError, Store, Val};
 
 use crate::callback::Callback;
 use crate::exports::CALLBACKS;
@@ -28,7 +28,13 @@ impl Instance {
     pub(crate) fn start(module: &Module, state: VmState) -> wasmtime::Result<Self> {
         let mut store = Store::new(module.engine(), state);
         store.limiter(|state| &mut state.limits);
-        let instance = module.linked().instantiate(&mut store)?;
+        let instance = match (module.linked().instantiate(&mut store), module.spare()) {
+            // No place in the pool is free.
+            (Err(error), Some(spare)) if error.is::<PoolConcurrencyLimitError>() => {
+                return Instance::start(spare, store.into_data());
+            }
+            (instance, _) => instance?,
+        };
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
         let allocate = ALLOCATORS
             .into_iter()

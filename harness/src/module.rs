@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstancePre};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, InstancePre, PoolingAllocationConfig,
+};
 
 use crate::error::Error;
 use crate::exports;
@@ -87,6 +89,24 @@ fn wasm_files(target: &Path, file: &str) -> Vec<(PathBuf, SystemTime)> {
         .collect()
 }
 
+/// Most entries of a table in a pool, and most bytes of what wasmtime keeps of an instance: more than any module needs
+/// that a proxy could load, as they reserve addresses only.
+const TABLE_ENTRIES: usize = 1 << 20;
+const INSTANCE_BYTES: usize = 1 << 20;
+/// The whole address space of a module, so that a memory never outgrows its place.
+const MEMORY_BYTES: usize = 1 << 32;
+
+fn pool(vms: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(vms)
+        .total_memories(vms)
+        .total_tables(vms)
+        .max_memory_size(MEMORY_BYTES)
+        .table_elements(TABLE_ENTRIES)
+        .max_core_instance_size(INSTANCE_BYTES);
+    pool
+}
+
 /// A compiled and linked plugin module; clones share it.
 #[derive(Clone)]
 pub struct Module {
@@ -94,6 +114,11 @@ pub struct Module {
 }
 
 struct Inner {
+    /// What it was compiled from, and where compiled code is kept.
+    bytes: Arc<[u8]>,
+    cache: ModuleCache,
+    /// The same module without a pool, for VMs that find no place in this one's.
+    spare: Option<Module>,
     engine: Engine,
     linked: InstancePre<VmState>,
     imports: Vec<Import>,
@@ -124,14 +149,35 @@ impl Module {
 
     /// Takes a module from bytes, in binary or in text form.
     pub fn from_bytes(bytes: &[u8], cache: ModuleCache) -> Result<Self, Error> {
-        Module::compile(bytes, &cache).map_err(|error| Error::Load(format!("{error:#}")))
+        let load = |error| Error::Load(format!("{error:#}"));
+        Module::compile(bytes.into(), cache, InstanceAllocationStrategy::OnDemand, None).map_err(load)
     }
 
-    fn compile(bytes: &[u8], cache: &ModuleCache) -> wasmtime::Result<Self> {
+    /// The same module, whose VMs take their memory from a pool with room for `vms` of them: a place that was given back
+    /// is used again without asking the system for memory. A canary and a VM that is being reloaded need a place for a
+    /// moment. A VM that finds none gets memory of its own, so tests cannot fail for want of places. Limits are those of
+    /// [`crate::VmOptions`], as ever. The README says what it gains.
+    ///
+    /// The pool reserves addresses, 4 GiB and a guard for each place, and no memory.
+    pub fn pooled(&self, vms: u32) -> Result<Self, Error> {
+        let spare = self.inner.spare.clone().unwrap_or_else(|| self.clone());
+        let strategy = InstanceAllocationStrategy::Pooling(pool(vms));
+        let (bytes, cache) = (Arc::clone(&self.inner.bytes), self.inner.cache.clone());
+        Module::compile(bytes, cache, strategy, Some(spare))
+            .map_err(|error| Error::Load(format!("{error:#}")))
+    }
+
+    fn compile(
+        bytes: Arc<[u8]>,
+        cache: ModuleCache,
+        strategy: InstanceAllocationStrategy,
+        spare: Option<Module>,
+    ) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config.cache(cache.open()?);
+        config.allocation_strategy(strategy);
         let engine = Engine::new(&config)?;
-        let module = wasmtime::Module::new(&engine, bytes)?;
+        let module = wasmtime::Module::new(&engine, &bytes)?;
         let exported = |marker: &str| module.get_export_index(marker).is_some();
         let Some((_, abi)) = MARKERS.into_iter().find(|(marker, _)| exported(marker)) else {
             return Err(wasmtime::Error::msg("no proxy-wasm ABI version is exported, or an unknown one"));
@@ -141,7 +187,7 @@ impl Module {
         }
         exports::check(&module, abi)?;
         let (linked, imports) = link(&module, abi)?;
-        Ok(Module { inner: Arc::new(Inner { engine, linked, imports, abi }) })
+        Ok(Module { inner: Arc::new(Inner { bytes, cache, spare, engine, linked, imports, abi }) })
     }
 
     /// The ABI version the module declares.
@@ -152,6 +198,11 @@ impl Module {
     /// The functions the module imports, in its order.
     pub fn imports(&self) -> &[Import] {
         &self.inner.imports
+    }
+
+    /// The same module without a pool, if this one has one.
+    pub(crate) fn spare(&self) -> Option<&Module> {
+        self.inner.spare.as_ref()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

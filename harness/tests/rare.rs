@@ -1,4 +1,4 @@
-//! What a host does rarely: names that are resolved, calls the other way, metadata.
+//! What a host does rarely: names that are resolved, calls the other way, metadata, pools.
 
 mod common;
 
@@ -81,4 +81,47 @@ fn a_name_is_answered_once_and_not_after_its_plugin_is_gone() {
     second.shutdown().unwrap();
     assert!(vm.pending_dns_queries().is_empty());
     first.shutdown().unwrap();
+}
+
+/// Grows its memory by as many pages as the configuration has bytes, and remembers a number at address 0.
+const GROWING: &str = r#"
+  (func (export "proxy_on_configure") (param i32) (param $len i32) (result i32)
+    (call $digit (i32.load (i32.const 0)))
+    (i32.store (i32.const 0) (i32.const 7))
+    (i32.ne (memory.grow (local.get $len)) (i32.const -1)))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable)"#;
+
+#[test]
+fn a_pool_gives_clean_memory_within_the_limits_and_never_runs_out() {
+    let module = module(GROWING).pooled(2).unwrap();
+    let options = VmOptions { memory_limit_bytes: 8 << 16, ..VmOptions::default() };
+    // More VMs than places, again and again.
+    for _ in 0..3 {
+        let vms: Vec<_> = (0..5).map(|_| host().vm(&module, options.clone()).unwrap()).collect();
+        for vm in &vms {
+            let plugin = vm.plugin("", b"1234").unwrap();
+            assert!(vm.plugin("", b"12345").is_err(), "beyond the limit");
+            assert_eq!(lines(vm)[0], "0", "a place was given out with what another VM left in it");
+            // A crash takes a place for the next life.
+            assert!(plugin.stream().request_headers(&REQUEST, true).is_err());
+            assert!(plugin.stream().request_headers(&REQUEST, true).is_err());
+            assert_eq!(vm.reloads(), 1);
+        }
+    }
+}
+
+#[test]
+fn many_threads_share_a_pool() {
+    let module = module(GROWING).pooled(4).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let vm = host().vm(&module, VmOptions::default()).unwrap();
+                    drop(vm.plugin("", b"12").unwrap());
+                    assert_eq!(lines(&vm), ["0"]);
+                }
+            });
+        }
+    });
 }

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::chat;
-use crate::measure::{Stopwatch, has_processor_time};
+use crate::measure::{Stopwatch, has_processor_time, resident_bytes};
 use crate::target::{self, ModuleArgument, Worker};
 
 /// Turns of one session; then comes the next.
@@ -27,8 +27,11 @@ const TURNS_PER_SESSION: u64 = 8;
 const QUICK_TURNS: u64 = 10;
 /// Turns before the first round, in which pages are touched and sessions are made.
 const WARM_UP: u64 = 500;
-/// How often a plugin is started to find how long that takes.
+/// How often a plugin is started at least to find how long that takes, and for how long at least.
 const STARTS: usize = 5;
+const STARTING: Duration = Duration::from_millis(300);
+/// How many VMs are kept to find how much memory they take.
+const KEPT_VMS: usize = 16;
 const BODY: &str = r#"{"model":"auto","max_tokens":100,"messages":[{"role":"user","content":"What is the capital of France?"}]}"#;
 
 #[derive(Debug, Args)]
@@ -69,8 +72,21 @@ struct Row {
     host_calls_per_turn: f64,
     /// Turns that the plugin answered itself.
     refused: u64,
-    /// Starting a VM and configuring the plugin, in a throw-away VM first: the quickest of some.
-    start_ns: u64,
+    /// Starting a VM and configuring the plugin.
+    start: Start,
+    /// The same with a pool.
+    start_in_pool: Start,
+}
+
+/// What it costs to start a VM and to configure the plugin, in a throw-away VM first.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Start {
+    /// The quickest of some.
+    ns: u64,
+    /// The median.
+    median_ns: u64,
+    /// Memory of the process for each VM that is kept.
+    vm_bytes: u64,
 }
 
 /// One plugin under measurement.
@@ -83,7 +99,8 @@ struct Contestant {
     sent: u64,
     refused: u64,
     host_calls: u64,
-    start_ns: u64,
+    start: Start,
+    start_in_pool: Start,
 }
 
 impl Arguments {
@@ -137,19 +154,23 @@ impl Arguments {
         }
         let trace_calls = if self.trace { 256 } else { 0 };
         let start = |(name, module, configuration, turns): (String, &Module, Vec<u8>, u64)| {
-            let mut start_ns = u64::MAX;
-            let mut start = || {
-                let begun = Instant::now();
-                let worker = Worker::start(module, &configuration, trace_calls);
-                start_ns = start_ns.min(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
-                worker.with_context(|| format!("`{name}`"))
-            };
-            for _ in 1..STARTS {
-                start()?;
-            }
-            let worker = start()?;
-            let rounds_ns = Vec::new();
-            Ok(Contestant { name, worker, turns, rounds_ns, sent: 0, refused: 0, host_calls: 0, start_ns })
+            let pooled = module.pooled(2 * KEPT_VMS as u32)?;
+            let begin =
+                || Worker::start(module, &configuration, trace_calls).with_context(|| format!("`{name}`"));
+            let in_pool = || Worker::start(&pooled, &configuration, trace_calls);
+            let (start, start_in_pool) = (Start::measure(begin)?, Start::measure(in_pool)?);
+            let (worker, rounds_ns) = (begin()?, Vec::new());
+            Ok(Contestant {
+                name,
+                worker,
+                turns,
+                rounds_ns,
+                sent: 0,
+                refused: 0,
+                host_calls: 0,
+                start,
+                start_in_pool,
+            })
         };
         rows.into_iter().map(start).collect()
     }
@@ -168,6 +189,23 @@ fn shipped_rows() -> Result<Vec<(String, Value)>> {
         }
     }
     Ok(rows)
+}
+
+impl Start {
+    fn measure<E>(mut start: impl FnMut() -> Result<Worker, E>) -> Result<Start, E> {
+        let (begun, mut all_ns) = (Instant::now(), Vec::new());
+        while all_ns.len() < STARTS || begun.elapsed() < STARTING {
+            let begun = Instant::now();
+            let worker = start()?;
+            all_ns.push(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            drop(worker);
+        }
+        all_ns.sort_unstable();
+        let before = resident_bytes();
+        let kept = (0..KEPT_VMS).map(|_| start()).collect::<Result<Vec<_>, E>>()?;
+        let vm_bytes = resident_bytes().saturating_sub(before) / kept.len() as u64;
+        Ok(Start { ns: all_ns[0], median_ns: all_ns[all_ns.len() / 2], vm_bytes })
+    }
 }
 
 impl Contestant {
@@ -212,7 +250,8 @@ impl Contestant {
             turn_ns_range: (per_turn(self.rounds_ns.first()), per_turn(self.rounds_ns.last())),
             host_calls_per_turn: self.host_calls as f64 / all_turns as f64,
             refused: self.refused,
-            start_ns: self.start_ns,
+            start: self.start,
+            start_in_pool: self.start_in_pool,
         }
     }
 }
@@ -227,6 +266,9 @@ fn table(rows: &[Row]) -> Table {
         "host calls",
         "refused",
         "start ms",
+        "in a pool",
+        "KiB per VM",
+        "in a pool",
     ]);
     for row in rows {
         let (fastest, slowest) = row.turn_ns_range;
@@ -237,9 +279,12 @@ fn table(rows: &[Row]) -> Table {
             format!("{:.2}–{:.2}", fastest / 1e3, slowest / 1e3),
             format!("{:.1}", row.host_calls_per_turn),
             row.refused.to_string(),
-            format!("{:.2}", row.start_ns as f64 / 1e6),
+            format!("{:.3}", row.start.median_ns as f64 / 1e6),
+            format!("{:.3}", row.start_in_pool.median_ns as f64 / 1e6),
+            (row.start.vm_bytes >> 10).to_string(),
+            (row.start_in_pool.vm_bytes >> 10).to_string(),
         ]);
     }
-    terminal::align_right(&mut table, 1..7);
+    terminal::align_right(&mut table, 1..10);
     table
 }
