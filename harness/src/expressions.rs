@@ -4,14 +4,15 @@
 //! when the expression is made, and how a value becomes bytes. A token is used up by an expression that parses and is
 //! refused later, as in Envoy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
-use cel::common::types::{CelBool, CelBytes, CelInt, CelString, CelStruct, CelUInt};
-use cel::common::value::{CowVal, Val};
+use cel::common::types::{CelBool, CelBytes, CelInt, CelString, CelUInt};
+use cel::common::value::Val;
 use cel::{Context, Env, Program, Value};
 
 use crate::abi::Status;
+use crate::cel_fields::Fields;
 use crate::cel_functions;
 use crate::cel_headers::Headers;
 use crate::cel_values::to_bytes;
@@ -53,8 +54,12 @@ pub(crate) struct Surroundings {
     pub(crate) properties: Facts,
     pub(crate) request_headers: Option<HeaderMap>,
     pub(crate) response_headers: Option<HeaderMap>,
-    /// What the plugin wrote, by its path. Bytes, whatever they are.
+    /// What the plugin wrote, by its path.
     pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Which of it is text, as `declare_property` says; the rest is bytes, whatever they are.
+    pub(crate) texts: BTreeSet<Vec<u8>>,
+    /// Envoy's own filter state objects.
+    pub(crate) envoy_filter_state: BTreeMap<String, Vec<u8>>,
 }
 
 /// The expressions of one plugin.
@@ -98,34 +103,45 @@ impl Expressions {
 
 impl Surroundings {
     fn into_variables(self) -> BTreeMap<String, Box<dyn Val>> {
-        let Surroundings { has_member, properties, request_headers, response_headers, filter_state } = self;
         let mut variables = BTreeMap::<String, Box<dyn Val>>::new();
-        for name in OBJECTS.into_iter().filter(|_| has_member) {
-            variables.insert(name.to_owned(), Box::new(CelStruct::new(name.to_owned())));
+        let mut objects = BTreeMap::<String, Fields>::new();
+        for name in OBJECTS.into_iter().filter(|_| self.has_member) {
+            objects.insert(name.to_owned(), Fields::default());
         }
-        for (path, value) in filter_state {
-            variables.insert(text(&path), Box::new(CelBytes::from(value)));
-        }
-        for (name, value) in branches(properties, "") {
-            variables.insert(name, value);
-        }
-        for (message, headers) in [("request", request_headers), ("response", response_headers)] {
-            let Some(headers) = headers else {
-                continue;
+        let filter_state = objects.entry("filter_state".to_owned()).or_default();
+        for (path, value) in self.filter_state {
+            let value: Box<dyn Val> = match self.texts.contains(&path) {
+                true => Box::new(CelString::from(text(&value))),
+                false => Box::new(CelBytes::from(value)),
             };
-            let found = variables.get(message).and_then(|found| found.downcast_ref::<CelStruct<'static>>());
-            let mut fields = found.cloned().unwrap_or_else(|| CelStruct::new(message.to_owned()));
-            fields.add_field_value("headers".to_owned(), CowVal::owned(Headers::from(&headers)));
-            variables.insert(message.to_owned(), Box::new(fields));
+            filter_state.0.insert(format!("wasm.{}", text(&path)), value.clone());
+            variables.insert(text(&path), value);
         }
+        for (name, value) in self.envoy_filter_state {
+            filter_state.0.insert(name, Box::new(CelBytes::from(value)));
+        }
+        branches(self.properties, "", &mut variables, &mut objects);
+        for (name, headers) in [("request", self.request_headers), ("response", self.response_headers)] {
+            if let (Some(headers), Some(object)) = (headers, objects.get_mut(name)) {
+                object.0.insert("headers".to_owned(), Box::new(Headers::from(&headers)));
+            }
+        }
+        if !self.has_member {
+            objects.retain(|_, object| !object.0.is_empty());
+        }
+        variables.extend(objects.into_iter().map(|(name, object)| (name, Box::new(object) as Box<dyn Val>)));
         variables
     }
 }
 
-/// Turns paths into nested values; `above` is the path to these.
-fn branches(facts: Facts, above: &str) -> BTreeMap<String, Box<dyn Val>> {
+/// Turns paths into values and nested objects; `above` is the path to these, with a dot behind it.
+fn branches(
+    facts: Facts,
+    above: &str,
+    values: &mut BTreeMap<String, Box<dyn Val>>,
+    objects: &mut BTreeMap<String, Fields>,
+) {
     let mut inner = BTreeMap::<String, Facts>::new();
-    let mut values = BTreeMap::<String, Box<dyn Val>>::new();
     for (path, value) in facts {
         let Some((first, rest)) = path.split_first() else {
             continue;
@@ -139,14 +155,11 @@ fn branches(facts: Facts, above: &str) -> BTreeMap<String, Box<dyn Val>> {
         }
     }
     for (name, facts) in inner {
-        let path = format!("{above}{name}");
-        let mut fields = CelStruct::new(path.clone());
-        for (field, value) in branches(facts, &format!("{path}.")) {
-            fields.add_field_value(field, CowVal::Owned(value));
-        }
-        values.insert(name, Box::new(fields));
+        let object = objects.entry(name.clone()).or_default();
+        let mut nested = BTreeMap::new();
+        branches(facts, &format!("{above}{name}."), &mut object.0, &mut nested);
+        object.0.extend(nested.into_iter().map(|(name, object)| (name, Box::new(object) as Box<dyn Val>)));
     }
-    values
 }
 
 /// A property with the type that Envoy gives it.
@@ -189,7 +202,9 @@ mod tests {
             properties: properties.into(),
             request_headers: Some(HeaderMap::from(&[("x-a", "1"), ("x-a", "2")])),
             response_headers: None,
-            filter_state: [(b"mine".to_vec(), b"text".to_vec())].into(),
+            filter_state: [(b"mine".to_vec(), b"text".to_vec()), (b"said".to_vec(), b"text".to_vec())].into(),
+            texts: [b"said".to_vec()].into(),
+            envoy_filter_state: BTreeMap::new(),
         };
         let mut expressions = Expressions::default();
         let token = expressions.create(text.as_bytes())?;
@@ -204,6 +219,7 @@ mod tests {
             "metadata.filter_metadata['envoy.lb'].stage == 'canary'",
             "request.path == '/a' && request.headers['X-A'] == '1,2'",
             "route_name == b'\\377' && mine == b'text'",
+            "said == 'text' && filter_state['wasm.said'] == said && 'wasm.mine' in filter_state",
             "!has(upstream.address) && !has(response.flags)",
         ] {
             assert_eq!(evaluated(expression), Ok(vec![1]), "{expression}");

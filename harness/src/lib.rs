@@ -79,6 +79,7 @@ mod abi;
 mod body;
 mod callback;
 mod callouts;
+mod cel_fields;
 mod cel_functions;
 mod cel_headers;
 mod cel_values;

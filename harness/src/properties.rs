@@ -5,7 +5,7 @@
 //! itself. What the test set wins. A plugin's own writes go to filter state under `wasm.` and its raw path,
 //! and are read back by the one-segment path only, because Envoy looks filter state up by the first segment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::expressions::{Facts, Surroundings};
 use crate::headers::HeaderMap;
@@ -101,21 +101,14 @@ impl Properties {
         for (path, value) in &self.set {
             properties.insert(segments(path), value.clone());
         }
-        let mut keep = |key: Vec<u8>, value: &[u8]| {
-            properties.insert(vec![b"filter_state".to_vec(), key], value.to_vec());
-        };
-        for (path, value) in &self.filter_state {
-            keep([b"wasm.", path.as_slice()].concat(), value);
-        }
-        for (name, value) in &self.envoy_filter_state {
-            keep(name.clone().into_bytes(), value);
-        }
         Surroundings {
             has_member: true,
             properties,
             request_headers: messages.request.cloned(),
             response_headers: messages.response.cloned(),
             filter_state: self.filter_state.clone(),
+            texts: BTreeSet::new(),
+            envoy_filter_state: self.envoy_filter_state.clone(),
         }
     }
 

@@ -41,6 +41,9 @@ pub(crate) struct DeclareProperty {
     pub(crate) name: String,
     #[prost(bool, tag = "2")]
     pub(crate) readonly: bool,
+    /// A `WasmType`.
+    #[prost(int32, tag = "3")]
+    pub(crate) kind: i32,
 }
 
 /// `SignArguments` of foreign function `sign`.

@@ -49,6 +49,15 @@ pub(crate) struct RootContext {
     pub(crate) expressions: Expressions,
 }
 
+/// How a property is kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Declared {
+    /// It can be written once only.
+    pub(crate) read_only: bool,
+    /// It is text for expressions; others are bytes.
+    pub(crate) is_text: bool,
+}
+
 /// A timer.
 #[derive(Clone, Copy)]
 pub(crate) struct Tick {
@@ -114,9 +123,8 @@ pub(crate) struct VmState {
 
     /// Plugin configuration; there only while a plugin is being started or configured.
     pub(crate) configuration: Option<Arc<[u8]>>,
-    /// Properties that `declare_property` described: by the context that was running and the name, whether
-    /// they can be written once only.
-    pub(crate) declared: HashMap<(u32, Vec<u8>), bool>,
+    /// Properties that `declare_property` described, by the context that was running and the name.
+    pub(crate) declared: HashMap<(u32, Vec<u8>), Declared>,
     pub(crate) deferred: Vec<Deferred>,
     /// A local reply was sent in the running callback.
     pub(crate) stop_iteration: bool,
@@ -231,7 +239,7 @@ impl VmState {
         if self.declared.is_empty() {
             return false;
         }
-        self.declared.get(&(self.active_root(), path.to_vec())).copied().unwrap_or(false)
+        self.declared.get(&(self.active_root(), path.to_vec())).is_some_and(|declared| declared.read_only)
     }
 
     /// Notes that a callback is called for a stream or connection.
@@ -275,6 +283,10 @@ impl VmState {
             Some(Context::Root(root)) => root.root_id.as_bytes(),
             _ => b"",
         };
+        let root = self.root_of(self.current);
+        let texts =
+            self.declared.iter().filter(|((context, _), declared)| *context == root && declared.is_text);
+        surroundings.texts = texts.map(|((_, name), _)| name.clone()).collect();
         let vm_id = self.options.vm_id.as_bytes();
         let identity: [(&[u8], &[u8]); 3] =
             [(b"plugin_name", root_id), (b"plugin_root_id", root_id), (b"plugin_vm_id", vm_id)];

@@ -15,7 +15,7 @@ use crate::protobuf::{
     DeclareProperty, SetEnvoyFilterState, Sign, SignResult, VerifySignature, VerifySignatureResult,
 };
 use crate::signatures;
-use crate::state::VmState;
+use crate::state::{Declared, VmState};
 use crate::sync::lock;
 
 /// Filter state objects that Envoy 1.40 makes from text, as it names them when it starts (line
@@ -43,6 +43,9 @@ const ENVOY_OBJECTS: [(&str, Text); 21] = [
     ("envoy.upstream.dynamic_host", Text::Any),
     ("envoy.upstream.dynamic_port", Text::Number),
 ];
+
+/// `WasmType.String` of `DeclarePropertyArguments`.
+const STRING: i32 = 1;
 
 /// What the text of a filter state object must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,14 +116,14 @@ fn set_envoy_filter_state(call: &mut Call<'_>, arguments: &[u8]) -> Result<Vec<u
 /// Notes how a property is to be kept. Envoy keeps the note with the context that is running, and looks it up
 /// in the root context: a declaration in a stream's callback changes nothing.
 fn declare_property(call: &mut Call<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
-    let DeclareProperty { name, readonly } =
+    let DeclareProperty { name, readonly, kind } =
         DeclareProperty::decode(arguments).map_err(|_| Status::BadArgument)?;
     let state = call.state_mut();
     let key = (state.current, name.into_bytes());
     if state.declared.contains_key(&key) {
         return Err(Status::BadArgument);
     }
-    state.declared.insert(key, readonly);
+    state.declared.insert(key, Declared { read_only: readonly, is_text: kind == STRING });
     Ok(Vec::new())
 }
 
