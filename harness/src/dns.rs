@@ -10,7 +10,8 @@ use crate::vm::Vm;
 /// A name that a plugin wants resolved with `envoy_resolve_dns`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsQuery {
-    /// The token the plugin got; answers name it. Tokens of calls are other numbers' matter: both may be 4.
+    /// The token the plugin got; answers name it. They are counted apart from those of calls, and may be
+    /// equal to one.
     pub token: u32,
     /// The name.
     pub name: String,

@@ -62,6 +62,10 @@ pub(crate) struct Surroundings {
     pub(crate) envoy_filter_state: BTreeMap<String, Vec<u8>>,
 }
 
+/// The longest expression that is taken. Parsing and evaluating recurse once per operator, so that a longer one could
+/// use up the stack of the test that runs it.
+const EXPRESSION_BYTES: usize = 4096;
+
 /// The expressions of one plugin.
 #[derive(Default)]
 pub(crate) struct Expressions {
@@ -72,6 +76,9 @@ pub(crate) struct Expressions {
 impl Expressions {
     /// Takes an expression; its token.
     pub(crate) fn create(&mut self, text: &[u8]) -> Result<u32, Status> {
+        if text.len() > EXPRESSION_BYTES {
+            return Err(Status::BadArgument);
+        }
         let text = std::str::from_utf8(text).map_err(|_| Status::BadArgument)?;
         let program = LANGUAGE.compile(text).map_err(|_| Status::BadArgument)?;
         let token = self.next_token;

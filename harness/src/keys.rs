@@ -167,6 +167,10 @@ fn decoded<'a, T: Decode<'a>>(der: &'a [u8]) -> Option<T> {
 
 /// The key with this exponent, if BoringSSL takes a key with this modulus and this public exponent.
 fn usable(modulus: &UintRef<'_>, public: &UintRef<'_>, exponent: &UintRef<'_>) -> Option<RsaKey> {
+    // A longer private exponent is no key, and raising to it would take minutes.
+    if public.as_bytes().len() > size_of::<u64>() || exponent.as_bytes().len() > modulus.as_bytes().len() {
+        return None;
+    }
     let key = RsaKey::new(modulus.as_bytes(), exponent.as_bytes())?;
     let public = public.as_bytes().iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
     (RSA_BITS.contains(&key.bits()) && public % 2 == 1 && PUBLIC_EXPONENTS.contains(&public)).then_some(key)

@@ -92,6 +92,8 @@ fn wasm_files(target: &Path, file: &str) -> Vec<(PathBuf, SystemTime)> {
 /// Most entries of a table in a pool, and most bytes of what wasmtime keeps of an instance: more than any module needs
 /// that a proxy could load, as they reserve addresses only.
 const TABLE_ENTRIES: usize = 1 << 20;
+/// Most tables of a module; Rust and C++ make one.
+const TABLES: u32 = 4;
 const INSTANCE_BYTES: usize = 1 << 20;
 /// The whole address space of a module, so that a memory never outgrows its place.
 const MEMORY_BYTES: usize = 1 << 32;
@@ -100,7 +102,8 @@ fn pool(vms: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(vms)
         .total_memories(vms)
-        .total_tables(vms)
+        .total_tables(vms.saturating_mul(TABLES))
+        .max_tables_per_module(TABLES)
         .max_memory_size(MEMORY_BYTES)
         .table_elements(TABLE_ENTRIES)
         .max_core_instance_size(INSTANCE_BYTES);
@@ -159,6 +162,9 @@ impl Module {
     /// [`crate::VmOptions`], as ever. The README says what it gains.
     ///
     /// The pool reserves addresses, 4 GiB and a guard for each place, and no memory.
+    ///
+    /// # Errors
+    /// The addresses cannot be had, or the module has more than four tables.
     pub fn pooled(&self, vms: u32) -> Result<Self, Error> {
         let spare = self.inner.spare.clone().unwrap_or_else(|| self.clone());
         let strategy = InstanceAllocationStrategy::Pooling(pool(vms));

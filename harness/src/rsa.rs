@@ -1,7 +1,7 @@
 //! RSA signatures with PKCS#1 v1.5 padding (RFC 8017, 8.2).
 //!
-//! Of the crates for it, those without an open advisory lack hash functions or key sizes that Envoy has, so the three
-//! steps are here: the arithmetic is crate `crypto-bigint`'s.
+//! Of the crates for it, `rsa` has an open advisory (RUSTSEC-2023-0071) and `ring` lacks hash functions or key sizes
+//! that Envoy has, so the three steps are here: the arithmetic is crate `crypto-bigint`'s.
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};

@@ -110,3 +110,43 @@ fn sign_ec(key: &EcPrivate, digest: &[u8]) -> Option<Vec<u8>> {
         EcPrivate::P521(key) => make!(p521, 66, key),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::Digest;
+
+    const PRIVATE: &str = include_str!("../tests/in_envoy/keys/rsa.pem");
+    const PUBLIC: &str = include_str!("../tests/in_envoy/keys/rsa.pub.pem");
+    const OTHER: &str = include_str!("../tests/in_envoy/keys/p256.pub.pem");
+
+    /// SHA-256 of `printf text | openssl dgst -HASH -sign rsa.pem` (OpenSSL 3.0).
+    const KNOWN: [(&str, &str); 5] = [
+        ("sha1", "0703a4c370027c0c055c5418fe8f5f4664f8a2d9f5934b3c544e4f87c39dd58e"),
+        ("sha224", "88853f381c8e99b53cb6eb23316f74fe52c90fcc5612f29d6d0392270ba7afa7"),
+        ("sha256", "5955ea00c23d0dec22b9f9519c57d7b8102a829a44ccc765432633310a22ac0c"),
+        ("sha384", "40a39cbb8f43ad9b558408611063fa5172ad73de795e88ac9fc9268c977f7277"),
+        ("sha512", "46823da2522961638aeb5e41caa5e05e61a10a462bd5f4f5200ec581cb4f34c4"),
+    ];
+
+    #[test]
+    fn rsa_signatures_are_those_of_openssl_and_only_they_are_good() {
+        let (private, public) = (PrivateKey::from_pem(PRIVATE), PublicKey::from_pem(PUBLIC));
+        for (hash, known) in KNOWN {
+            let signature = sign(hash, &private, b"text").unwrap();
+            let found: String =
+                sha2::Sha256::digest(&signature).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(found, known, "{hash}");
+            assert_eq!(verify(hash, &public, &signature, b"text"), Ok(()));
+            let mut changed = signature.clone();
+            changed[7] ^= 1;
+            let past_the_modulus = vec![0xff; signature.len()];
+            let longer = [&[0], signature.as_slice()].concat();
+            for bad in [changed.as_slice(), &past_the_modulus, &longer, &signature[1..], b""] {
+                assert!(verify(hash, &public, bad, b"text").is_err(), "{hash}");
+            }
+            assert!(verify(hash, &public, &signature, b"another").is_err());
+            assert!(verify(hash, &PublicKey::from_pem(OTHER), &signature, b"text").is_err());
+        }
+    }
+}

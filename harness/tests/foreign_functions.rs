@@ -79,6 +79,14 @@ fn damaged_arguments_are_refused() {
 }
 
 #[test]
+fn an_expression_that_would_use_up_the_stack_is_refused() {
+    let sum = |terms: usize| "1+".repeat(terms) + "1";
+    assert_eq!(outcome(&host(), "expr_create", sum(100_000).as_bytes()), answer("2", ""));
+    let taken = outcome(&host(), "expr_create", sum(2000).as_bytes());
+    assert!(["0", "2"].contains(&taken.0.as_str()), "{taken:?}");
+}
+
+#[test]
 fn damaged_data_cannot_be_uncompressed() {
     assert_eq!(outcome(&host(), "uncompress", b"x"), answer("3", ""));
 }

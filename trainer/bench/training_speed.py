@@ -1,8 +1,8 @@
 """Training speed beside plain PyTorch and d3rlpy's DiscreteCQL, on the same transitions.
 
     cargo build --release --workspace --example training_speed
-    python3 -m venv /tmp/bench && /tmp/bench/bin/pip install -r trainer/bench/requirements.txt
-    /tmp/bench/bin/python trainer/bench/training_speed.py target/release/examples/training_speed
+    python3 -m venv target/bench-python && target/bench-python/bin/pip install -r trainer/bench/requirements.txt
+    target/bench-python/bin/python trainer/bench/training_speed.py target/release/examples/training_speed
 
 All train an MLP of 64 and 64 on relabelled sessions of the simulator, 3 models, Adam, a target network, and CQL(H) with
 alpha 0.1. Ours and PyTorch's loop have the same loss: two heads (quality and spend to go), double-Q targets with a

@@ -51,7 +51,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Shuffles the states that the learner wants; one that pairs gets those of an occasion one after another.
+    /// Shuffles the states that the learner wants; one that pairs gets two of an occasion, one after the other. Two
+    /// and not all of them: a batch of few occasions would know too little of how sessions differ.
     #[must_use]
     pub fn shuffled(data: Transitions, learner: &dyn Learner, seed: u64, epoch: u64) -> Rows {
         let mut states: Vec<Vec<u32>> = Vec::new();
@@ -69,8 +70,10 @@ impl Rows {
         rng.set_stream(u64::MAX / 2 + epoch);
         let occasion = |state: &Vec<u32>| state.first().map(|row| data.occasions[*row as usize]);
         let mut together: Vec<&[Vec<u32>]> = if learner.pairs() {
+            states.shuffle(&mut rng);
             states.sort_by_key(occasion);
-            states.chunk_by(|state, next| occasion(state) == occasion(next)).collect()
+            let of_occasions = states.chunk_by(|state, next| occasion(state) == occasion(next));
+            of_occasions.flat_map(|states| states.chunks(2)).collect()
         } else {
             states.chunks(1).collect()
         };
@@ -237,13 +240,20 @@ mod tests {
     }
 
     #[test]
-    fn a_learner_that_pairs_gets_every_occasion_in_one_piece() {
+    fn a_learner_that_pairs_gets_two_states_of_an_occasion_side_by_side() {
         let rows = rows(&fqi(1.0));
         let occasions: Vec<u64> = rows.order.iter().map(|row| rows.data.occasions[*row as usize]).collect();
-        let pieces = occasions.chunk_by(|one, next| one == next);
-        let different: HashSet<&u64> = occasions.iter().collect();
-        assert_eq!(pieces.count(), different.len());
-        assert!(different.len() < rows.ends.len() / 4);
+        let starts = [0].into_iter().chain(rows.ends.iter().map(|end| *end as usize));
+        let of_states: Vec<u64> = starts.take(rows.ends.len()).map(|start| occasions[start]).collect();
+        let different: HashSet<&u64> = of_states.iter().collect();
+        // All states but the odd one of an occasion have a neighbour of the same occasion.
+        let has_neighbour = |at: &usize| {
+            let around = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
+            around.filter_map(|other| of_states.get(other)).any(|other| *other == of_states[*at])
+        };
+        let paired = (0..of_states.len()).filter(has_neighbour).count();
+        assert!(paired >= of_states.len() - different.len());
+        assert!(different.len() < of_states.len() / 4);
         assert!(!occasions.is_sorted());
         // The batch numbers them in its own order, one number per state.
         let to = rows.boundary(200);

@@ -57,7 +57,6 @@ impl Learner for Cql {
         &[
             "quality_loss",
             "cost_loss",
-            "mean_quality_to_go",
             "paired_loss",
             "mean_quality_to_go",
             "mean_spend_to_go",

@@ -64,7 +64,7 @@ pub trait Learner: Sync {
         false
     }
 
-    /// Whether rows of the same turn under different budgets belong into one batch.
+    /// Whether states of the same turn under different budgets belong side by side.
     fn pairs(&self) -> bool {
         false
     }

@@ -7,8 +7,8 @@
 //! 2. Targets from the target network: y_r = r − η·bankrupt + γ·Q_r(s', a'), y_c = c + γ·Q_c(s', a'); no second term
 //!    where the session ends.
 //! 3. With e = Q − y of a head, the head's loss is Huber(e) + p·Huber(e − ē), mean over the observed answers. ē is the mean
-//!    of e over the answers of the same logged turn, whatever their budget, prices and model. Loss = that of Q_r + w times that
-//!    of Q_c.
+//!    of e over the answers of the same logged turn that stand together in the batch: those of two replays, as a
+//!    rule under two budgets. Loss = that of Q_r + w times that of Q_c.
 //!
 //! The second part of the loss is there because most of what a target says has nothing to do with the choice: whether the
 //! session goes on, and with what, is the client's doing and the same under every budget. What a choice is worth
@@ -134,9 +134,14 @@ fn huber(errors: Tensor<2>, delta: f32) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::hbr::{self, HbrConfig};
+    use crate::learner::Learner;
     use crate::learner::batch::Rows;
+    use crate::learner::bc::{Bc, BcConfig};
+    use crate::learner::cql::{Cql, CqlConfig};
     use crate::learner::fqi::{Fqi, FqiConfig};
     use crate::learner::network::{Parameters, numbers};
     use crate::simulator::{Simulator, tiers};
@@ -165,8 +170,23 @@ mod tests {
         let choice = tensor(&|state, model| 0.01 * (state * models + model) as f32);
         let (alone, with_luck) = (paired(choice.clone()), paired(choice + luck));
         assert!(alone.iter().zip(&with_luck).all(|(one, other)| (one - other).abs() < 1e-4));
-        assert!(alone.iter().any(|error| error.abs() > 0.1));
+        assert!(alone.iter().any(|error| error.abs() > 0.005));
         assert!(alone.iter().sum::<f32>().abs() < 1e-2);
+    }
+
+    #[test]
+    fn every_learner_measures_what_it_names() {
+        let (batch, device) = (batch(), Device::flex());
+        let network =
+            QNetwork::load(&Parameters::draw(batch.states.dims()[1], &[8], 2 * batch.models, 1), &device);
+        let learners: [&dyn Learner; 3] =
+            [&Fqi(FqiConfig::default()), &Cql(CqlConfig::default()), &Bc(BcConfig::default())];
+        for learner in learners {
+            let names = learner.measures();
+            let measures = learner.loss(&network, &network, &network, batch.clone()).measures;
+            assert_eq!(names.len(), measures.len(), "{names:?}");
+            assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
+        }
     }
 
     #[test]
