@@ -16,7 +16,7 @@ use crate::support::chat;
 
 /// Two copies of it do not fit into the VM.
 const HUGE_BYTES: usize = 600 << 20;
-const LEASE_MS: u64 = 10_000;
+const LEASE_MS: u64 = 30_000;
 
 async fn gateway() -> Gateway {
     let mut settings = settings::plugin(json!("best_affordable"));
