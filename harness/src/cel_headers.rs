@@ -1,16 +1,11 @@
 //! A header map as a value of the expression language: a map whose keys ignore case.
 
-use std::any::Any;
-use std::sync::Arc;
+use cel::common::traits::{Iterable, Iterator, Sizer};
+use cel::common::types::{CelInt, CelString};
+use cel::common::value::Val;
 
-use cel::ExecutionError;
-use cel::common::traits::{Container, Indexer, Iterable, Iterator, Sizer};
-use cel::common::types::{CelInt, CelString, MAP_TYPE, Type};
-use cel::common::value::{CowVal, StaticVal, Val};
-
+use crate::cel_map::cel_map;
 use crate::headers::HeaderMap;
-
-static TYPE: Type = MAP_TYPE;
 
 /// Names and values, in their order; of a name that occurs several times the values are joined by commas.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,84 +30,19 @@ impl From<&HeaderMap> for Headers {
 }
 
 impl Headers {
-    fn find(&self, key: &dyn Val) -> Option<&CelString<'static>> {
+    fn find(&self, key: &dyn Val) -> Option<&(dyn Val + 'static)> {
         let key = key.downcast_ref::<CelString<'_>>()?;
         let found = self.entries.iter().find(|(name, _)| name.inner().eq_ignore_ascii_case(key.inner()));
-        found.map(|(_, value)| value)
+        found.map(|(_, value)| value as &(dyn Val + 'static))
     }
 }
 
-impl StaticVal for Headers {}
-
-impl Val for Headers {
-    fn get_type(&self) -> &Type {
-        &TYPE
-    }
-
-    fn cel_type() -> &'static Type {
-        &TYPE
-    }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        Some(self)
-    }
-
-    fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn as_iterable<'b, 'v>(&'b self) -> Option<&'b (dyn Iterable + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        Some(self)
-    }
-
+cel_map!(
+    Headers,
     fn equals(&self, other: &dyn Val) -> bool {
         other.downcast_ref::<Headers>() == Some(self)
     }
-
-    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
-    where
-        Self: 'v,
-    {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
-}
-
-impl Container for Headers {
-    fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.find(value).is_some())
-    }
-}
-
-impl Indexer for Headers {
-    fn get<'b, 'v>(&'b self, key: &dyn Val) -> Result<CowVal<'b, 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        let found = self.find(key).map(|value| CowVal::Borrowed(value));
-        found.ok_or_else(|| ExecutionError::NoSuchKey(Arc::new(format!("{key:?}"))))
-    }
-
-    fn steal<'v>(self: Box<Self>, key: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        self.get(key).map(CowVal::into_owned)
-    }
-}
+);
 
 impl Sizer for Headers {
     fn size(&self) -> CelInt {

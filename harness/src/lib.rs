@@ -82,6 +82,7 @@ mod callouts;
 mod cel_fields;
 mod cel_functions;
 mod cel_headers;
+mod cel_map;
 mod cel_values;
 mod clock;
 mod connection;
