@@ -72,11 +72,11 @@ pub fn loss(
     let quality = values.clone().narrow(1, 0, models);
     let cost = values.narrow(1, models, models);
     let mean = |values: Tensor<2>| (values * observed.clone()).sum().div_scalar(rows);
+    let occasions = (settings.paired_weight > 0.0).then(|| Occasions::of(batch, &observed));
     let part = |values: Tensor<2>, target: Tensor<2>| {
         let errors = (values - Tensor::from_inner(target)) * observed.clone();
         let huber = |errors: Tensor<2>| huber(errors, settings.huber_delta).sum().div_scalar(rows);
-        let paired = (settings.paired_weight > 0.0)
-            .then(|| huber(less_the_occasion(errors.clone(), &observed, batch)));
+        let paired = occasions.as_ref().map(|occasions| huber(occasions.centred(errors.clone(), &observed)));
         (huber(errors), paired)
     };
     let (quality_loss, quality_paired) = part(quality.clone(), quality_target);
@@ -113,16 +113,35 @@ fn targets(plain: &QNetwork, target: &QNetwork, batch: &Batch, settings: &TdSett
     [rewards + later(0) * discount.clone(), batch.plain_costs.clone() + later(1) * discount]
 }
 
-/// Errors less the mean error of their occasion; 0 where nothing was observed.
-fn less_the_occasion(errors: Tensor<2>, observed: &Tensor<2>, batch: &Batch) -> Tensor<2> {
-    let states = batch.occasions.len();
-    let occasions = batch.occasions.last().map_or(0, |last| last + 1);
-    let mut members = vec![0f32; occasions * states];
-    batch.occasions.iter().enumerate().for_each(|(state, occasion)| members[occasion * states + state] = 1.0);
-    let members = Tensor::<2>::from_data(TensorData::new(members, [occasions, states]), &errors.device());
-    let sums = members.clone().matmul(errors.clone().sum_dim(1));
-    let counts = members.clone().matmul(observed.clone().sum_dim(1)).clamp_min(1.0);
-    (errors - members.transpose().matmul(sums / counts)) * observed.clone()
+/// The occasions of a batch, for both heads.
+struct Occasions {
+    /// 1 where a state belongs to an occasion, `[O, G]`.
+    members: Tensor<2>,
+    /// Observed answers of each, at least 1, `[O, 1]`.
+    counts: Tensor<2>,
+}
+
+impl Occasions {
+    fn of(batch: &Batch, observed: &Tensor<2>) -> Self {
+        let states = batch.occasions.len();
+        let occasions = batch.occasions.last().map_or(0, |last| last + 1);
+        let mut members = vec![0f32; occasions * states];
+        batch
+            .occasions
+            .iter()
+            .enumerate()
+            .for_each(|(state, occasion)| members[occasion * states + state] = 1.0);
+        let members =
+            Tensor::<2>::from_data(TensorData::new(members, [occasions, states]), &observed.device());
+        let counts = members.clone().matmul(observed.clone().sum_dim(1)).clamp_min(1.0);
+        Occasions { members, counts }
+    }
+
+    /// Errors less the mean error of their occasion; 0 where nothing was observed.
+    fn centred(&self, errors: Tensor<2>, observed: &Tensor<2>) -> Tensor<2> {
+        let sums = self.members.clone().matmul(errors.clone().sum_dim(1));
+        (errors - self.members.clone().transpose().matmul(sums / self.counts.clone())) * observed.clone()
+    }
 }
 
 /// Huber's loss of every error: ½e² up to δ, δ·(|e| − ½δ) beyond.
@@ -164,7 +183,8 @@ mod tests {
             Tensor::<2>::from_data(TensorData::new(values, [states, models]), &Device::flex())
                 * observed.clone()
         };
-        let paired = |errors| numbers(less_the_occasion(errors, &observed, &batch)).unwrap();
+        let occasions = Occasions::of(&batch, &observed);
+        let paired = |errors| numbers(occasions.centred(errors, &observed)).unwrap();
         let luck = tensor(&|state, _| batch.occasions[state] as f32 - 3.5);
         assert!(paired(luck.clone()).iter().all(|error| error.abs() < 1e-4));
         let choice = tensor(&|state, model| 0.01 * (state * models + model) as f32);
