@@ -16,7 +16,7 @@ use seqroute::hbr::{self, HbrConfig, Transitions};
 use seqroute::learner::cql::{Cql, CqlConfig};
 use seqroute::learner::fit::{self, FitConfig, Measured, Observer, State};
 use seqroute::learner::network::{Normalisation, Parameters};
-use seqroute::simulator::{Simulator, tiers};
+use seqroute_sessions::simulator::{Simulator, tiers};
 use serde_json::json;
 
 const SESSIONS: usize = 10_000;

@@ -18,7 +18,7 @@ use seqroute_core::record::{DecisionRecord, RECORD_VERSION};
 use seqroute_core::text::TextFeatures;
 use serde::{Deserialize, Serialize};
 
-use crate::session::{Outcome, Session, Turn};
+use seqroute_sessions::session::{Outcome, Session, Turn};
 
 /// A judgement of one turn.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -1,7 +1,7 @@
 //! Tests of the ingest: records as the core writes them become sessions, and everything else is counted.
 
 use super::*;
-use crate::simulator::tiers;
+use seqroute_sessions::simulator::tiers;
 use serde_json::{Value, json};
 
 fn record(session: &str, turn: u32, time_ms: u64, change: impl FnOnce(&mut Value)) -> String {
@@ -46,7 +46,7 @@ fn turns_become_messages_without_their_history() {
     );
     assert_eq!((turns[1].input_tokens, turns[1].options[0].model.as_str()), (100, "large"));
     assert_eq!((summary.sessions, summary.turns, summary.records), (1, 2, 2));
-    assert_eq!(crate::session::check(&sessions[0], &tiers()), Ok(()));
+    assert_eq!(seqroute_sessions::session::check(&sessions[0], &tiers()), Ok(()));
 }
 
 #[test]

@@ -10,9 +10,9 @@ use seqroute_core::engine::Engine;
 use seqroute_core::money::NanoUsd;
 use serde::Serialize;
 
-use crate::environment::{self, Episode, ReplayError};
 use crate::hbr::{self, HbrConfig};
-use crate::session::{DataError, Session};
+use seqroute_sessions::environment::{self, Episode, ReplayError};
+use seqroute_sessions::session::{DataError, Session};
 
 /// Sessions in memory at once.
 pub const CHUNK: usize = 1000;

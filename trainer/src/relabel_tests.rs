@@ -1,10 +1,10 @@
 //! Tests of the stage: chunks change nothing, counts are those of the tree, and bankruptcy is what the ledger says.
 
 use super::*;
-use crate::simulator::{Simulator, tiers};
 use proptest::prelude::*;
 use seqroute_core::config::Strategy;
 use seqroute_core::ledger::{SessionView, SettledTurn};
+use seqroute_sessions::simulator::{Simulator, tiers};
 
 fn plain(grid: Vec<u64>) -> HbrConfig {
     HbrConfig { grid_nano_usd: grid, price_factor: 1.0, all_branches: true, ..HbrConfig::default() }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::session::Session;
+use seqroute_sessions::session::Session;
 
 /// Sessions of one fold, and how many were left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,11 +82,14 @@ fn folds_by_prompt(sessions: &[Session], folds: usize) -> Result<HashMap<&str, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::Simulator;
+    use seqroute_sessions::simulator::Simulator;
 
     fn session(name: &str, prompts: &[&str]) -> Session {
         let turn = Simulator::new(1).sessions(1)[0].turns[0].clone();
-        let turn = |id: &&str| crate::session::Turn { prompt_id: Some((*id).to_owned()), ..turn.clone() };
+        let turn = |id: &&str| seqroute_sessions::session::Turn {
+            prompt_id: Some((*id).to_owned()),
+            ..turn.clone()
+        };
         Session { session: name.to_owned(), turns: prompts.iter().map(turn).collect() }
     }
 

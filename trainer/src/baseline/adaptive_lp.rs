@@ -16,8 +16,8 @@ use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
 use super::lp::{self, Context};
-use crate::environment::{self, Episode, ReplayError};
 use crate::population::Population;
+use seqroute_sessions::environment::{self, Episode, ReplayError};
 
 /// The adaptive linear programme.
 #[derive(Debug)]
@@ -99,8 +99,8 @@ impl Router for AdaptiveLpRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::{Simulator, tiers};
     use seqroute_core::money::NanoUsd;
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
     fn it_spends_what_it_has_and_not_more() {

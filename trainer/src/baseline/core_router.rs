@@ -5,7 +5,7 @@ use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::policy::Policy;
 
 use super::Router;
-use crate::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode, ReplayError};
 
 /// A strategy of the core, exactly as the filter runs it.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl CoreRouter {
         lambda: f32,
         rule: LambdaRule,
     ) -> Result<Self, ReplayError> {
-        let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
+        let mut config = seqroute_sessions::models::config(models).map_err(ReplayError::Models)?;
         config.guard = guard;
         config.strategy = Strategy::Policy;
         config.lambda.rule = rule;

@@ -7,7 +7,7 @@ use seqroute_core::decide;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use crate::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode, ReplayError};
 
 /// Spends evenly over the turns that are expected to come.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Router for FairShareRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::{Simulator, tiers};
     use seqroute_core::money::NanoUsd;
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
     fn a_share_for_each_turn_is_kept_until_the_last() {

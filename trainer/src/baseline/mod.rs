@@ -23,8 +23,8 @@ pub use threshold::ThresholdRouter;
 use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::money::NanoUsd;
 
-use crate::environment::{self, Episode, EpisodeResult, ReplayError};
-use crate::session::Session;
+use seqroute_sessions::environment::{self, Episode, EpisodeResult, ReplayError};
+use seqroute_sessions::session::Session;
 
 /// Chooses a model for every turn.
 pub trait Router {

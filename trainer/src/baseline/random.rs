@@ -6,7 +6,7 @@ use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use crate::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode, ReplayError};
 
 /// Uniform random choice; the same seed, session and turn give the same one.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use crate::environment::{Episode, ReplayError};
+use seqroute_sessions::environment::{Episode, ReplayError};
 
 /// Largest entry of the guard's table.
 const MAX_TURNS: f64 = 1000.0;
@@ -32,7 +32,7 @@ impl ReserveGuardRouter {
     /// # Errors
     /// The core refuses the models.
     pub fn new(models: &[ModelConfig], remaining_turns: &[f64], factor: f64) -> Result<Self, ReplayError> {
-        let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
+        let mut config = seqroute_sessions::models::config(models).map_err(ReplayError::Models)?;
         config.strategy = Strategy::BestAffordable;
         let scaled = remaining_turns.iter().map(|turns| (factor * turns).min(MAX_TURNS) as f32);
         config.guard.remaining_turns = scaled.collect();
@@ -53,8 +53,8 @@ impl Router for ReserveGuardRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::{Simulator, tiers};
     use seqroute_core::money::NanoUsd;
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
     fn a_larger_reserve_leaves_fewer_sessions_bankrupt() {

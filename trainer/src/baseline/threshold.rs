@@ -7,7 +7,7 @@ use seqroute_core::decide;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use crate::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode, ReplayError};
 
 /// The most expensive allowed model while the free share of the budget is above a threshold, then the cheapest.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ impl Router for ThresholdRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::{Simulator, tiers};
     use seqroute_core::money::NanoUsd;
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
     fn the_threshold_switches_from_strong_to_cheap() {

@@ -16,7 +16,7 @@ use seqroute_core::config::ModelConfig;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::usage::Usage;
 
-use crate::session::{Session, Turn};
+use seqroute_sessions::session::{Session, Turn};
 
 /// Partial paths that are kept after a turn.
 pub const MAX_PATHS: usize = 4000;

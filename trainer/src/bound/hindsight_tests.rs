@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::baseline::{CoreRouter, Router};
-use crate::simulator::{Simulator, tiers};
 use proptest::prelude::*;
+use seqroute_sessions::simulator::{Simulator, tiers};
 
 /// Money and quality of every path of the first `turns` turns, ends and, if asked, skips included.
 fn all_paths(session: &Session, models: &[ModelConfig], side: Hindsight) -> Vec<(NanoUsd, f64)> {

@@ -25,9 +25,9 @@ use seqroute_core::usage::Usage;
 
 use super::grid::Grid;
 use crate::baseline::Router;
-use crate::environment::{self, Episode, ReplayError};
 use crate::population::Population;
-use crate::session::Session;
+use seqroute_sessions::environment::{self, Episode, ReplayError};
+use seqroute_sessions::session::Session;
 
 /// Points of the grids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,8 +224,9 @@ fn cost(model: &ModelConfig, input_tokens: u64, output_tokens: u64) -> NanoUsd {
 
 /// Tokens of all messages and, each time, the longest answer.
 fn longest_history(session: &Session) -> u64 {
-    let longest =
-        |turn: &crate::session::Turn| turn.options.iter().map(|o| o.output_tokens).max().unwrap_or(0);
+    let longest = |turn: &seqroute_sessions::session::Turn| {
+        turn.options.iter().map(|o| o.output_tokens).max().unwrap_or(0)
+    };
     session.turns.iter().map(|turn| turn.input_tokens + longest(turn)).sum()
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::baseline::CoreRouter;
-use crate::session::{Outcome, Turn as SessionTurn};
-use crate::simulator::{self, Simulator, tiers};
 use seqroute_core::text::TextFeatures;
+use seqroute_sessions::session::{Outcome, Turn as SessionTurn};
+use seqroute_sessions::simulator::{self, Simulator, tiers};
 
 fn models() -> Vec<ModelConfig> {
     let mut models = simulator::tiers();

@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use seqroute::training::TrainConfig;
-use seqroute::{ablation, evaluation, terminal};
+use seqroute::{ablation, evaluation};
+use seqroute_sessions::terminal;
 
 use super::evaluate;
 use super::train::{self, Inputs, Run};
@@ -59,7 +60,7 @@ impl Arguments {
         }
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("{}: cannot be made", self.out.display()))?;
-        let models = seqroute::models::read(&self.models)?;
+        let models = seqroute_sessions::models::read(&self.models)?;
         let inputs = Inputs::of_files(&self.data, Some(&self.valid), models, &self.prompts)?;
         let reference = evaluation::reference_nano_usd(&inputs.models, &inputs.train.sessions)?;
         let variants = ablation::variants(&base, reference);

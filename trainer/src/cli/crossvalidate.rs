@@ -6,8 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use comfy_table::Table;
 use rayon::prelude::*;
+use seqroute::split;
 use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
-use seqroute::{session, split, terminal};
+use seqroute_sessions::{session, terminal};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -30,8 +31,8 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> Result<()> {
-        let models = seqroute::models::read(&self.models)?;
-        let prompts = seqroute::prompts::read_all(&self.prompts)?;
+        let models = seqroute_sessions::models::read(&self.models)?;
+        let prompts = seqroute_sessions::prompts::read_all(&self.prompts)?;
         let mut data = session::read(&self.data, &models)?;
         super::attach(&prompts, &self.data, &mut data.sessions);
         super::evaluate::require_all_outcomes(&self.data, &data.sessions, &models)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use seqroute::deploy;
+use seqroute_sessions::deploy;
 
 #[derive(Debug, Args)]
 pub struct Arguments {

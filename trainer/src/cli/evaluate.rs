@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use seqroute::evaluation::contestant::{Kind, PolicyContestant};
 use seqroute::evaluation::{self, Question, csv, html, table};
-use seqroute::session::{self, Session};
 use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig};
 use seqroute_core::policy::Policy;
+use seqroute_sessions::session::{self, Session};
 
 /// Budgets in percent of the mean cost of always taking the most expensive model.
 const DEFAULT_BUDGETS: [f64; 12] = [5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 65.0, 80.0, 100.0, 120.0];
@@ -134,9 +134,9 @@ impl Arguments {
     }
 
     pub fn run(self) -> Result<()> {
-        let models = seqroute::models::read(&self.files.models)?;
+        let models = seqroute_sessions::models::read(&self.files.models)?;
         let policies = self.policies(&models)?;
-        let prompts = seqroute::prompts::read_all(&self.files.prompts)?;
+        let prompts = seqroute_sessions::prompts::read_all(&self.files.prompts)?;
         let complete = |path: &Path| -> Result<Vec<Session>> {
             let mut sessions = session::read(path, &models)?.sessions;
             super::attach(&prompts, path, &mut sessions);
@@ -171,7 +171,7 @@ impl Arguments {
             seed: self.seed,
             resamples: self.resamples,
         };
-        let bar = seqroute::terminal::bar(0, "evaluating");
+        let bar = seqroute_sessions::terminal::bar(0, "evaluating");
         let report = evaluation::evaluate(&question, |played, to_play| {
             bar.set_length(to_play as u64);
             bar.set_position(played as u64);
@@ -221,7 +221,7 @@ impl Arguments {
         }
         if let Some(first) = policies.first().filter(|_| !self.no_guard) {
             let policy = Policy::open(&first.archives[0])?;
-            if seqroute::guard::of(&policy)? != GuardConfig::default() {
+            if seqroute_sessions::guard::of(&policy)? != GuardConfig::default() {
                 let name = format!("{}, no guard", first.name);
                 policies.insert(
                     1,

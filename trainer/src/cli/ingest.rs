@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use seqroute::compression::Compression;
 use seqroute::ingest::{FeedbackTable, Ingest, Summary};
-use seqroute::session;
+use seqroute_sessions::compression::Compression;
+use seqroute_sessions::session;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -29,7 +29,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> Result<()> {
-        let models = seqroute::models::read(&self.models)?;
+        let models = seqroute_sessions::models::read(&self.models)?;
         let Some(feedback) = &self.feedback else {
             bail!(
                 "--feedback: found nothing, expected a file with the quality of the turns: the gateway's records do \

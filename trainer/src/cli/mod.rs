@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use seqroute::prompts::Prompts;
-use seqroute::session::Session;
 use seqroute_core::policy::Policy;
+use seqroute_sessions::prompts::Prompts;
+use seqroute_sessions::session::Session;
 
 /// Train, evaluate and deploy SeqRoute policies.
 #[derive(Debug, Parser)]
@@ -73,7 +73,7 @@ impl Cli {
 
 /// Gives turns the texts of their prompts, and says how many have none, where texts were given at all.
 fn attach(prompts: &Prompts, path: &Path, sessions: &mut [Session]) {
-    let without = seqroute::prompts::attach(prompts, sessions);
+    let without = seqroute_sessions::prompts::attach(prompts, sessions);
     if without > 0 && !prompts.is_empty() {
         eprintln!(
             "warning: {}: {without} turns have no text: their `prompt_id` is in no --prompts file",
@@ -84,14 +84,14 @@ fn attach(prompts: &Prompts, path: &Path, sessions: &mut [Session]) {
 
 /// Says what is wrong with sessions as a whole, though each is valid.
 fn warn(path: &Path, sessions: &[Session]) {
-    if let Some(warning) = seqroute::session::warning(sessions) {
+    if let Some(warning) = seqroute_sessions::session::warning(sessions) {
         eprintln!("warning: {}: {warning}", path.display());
     }
 }
 
 /// Writes an output file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    seqroute::files::write_atomically(path, bytes)
+    seqroute_sessions::files::write_atomically(path, bytes)
         .with_context(|| format!("{}: cannot be written", path.display()))
 }
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use seqroute::guard::{self, GuardSettings};
-use seqroute::{models, session, terminal};
+use seqroute_sessions::guard::{self, GuardSettings};
+use seqroute_sessions::{models, session, terminal};
 
 #[derive(Debug, Args)]
 pub struct Arguments {

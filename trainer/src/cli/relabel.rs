@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use seqroute::hbr::HbrConfig;
 use seqroute::relabel::{self, RelabelCounts};
-use seqroute::session::SessionReader;
-use seqroute::terminal;
 use seqroute::training::TrainConfig;
+use seqroute_sessions::session::SessionReader;
+use seqroute_sessions::terminal;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -44,7 +44,7 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self) -> Result<()> {
         ensure!(self.stats, "expected --stats: training relabels by itself, here it is counted");
-        let models = seqroute::models::read(&self.models)?;
+        let models = seqroute_sessions::models::read(&self.models)?;
         let config = self.hbr_config()?;
         let bar = terminal::bar(0, "relabelling");
         let open = || SessionReader::open(&self.data, &models);
@@ -58,7 +58,7 @@ impl Arguments {
             eprintln!(
                 "warning: {}: {}",
                 self.data.display(),
-                seqroute::session::DataWarning::AllSessionsHaveOneTurn
+                seqroute_sessions::session::DataWarning::AllSessionsHaveOneTurn
             );
         }
         if let Some(path) = &self.json {

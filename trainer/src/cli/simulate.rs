@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use seqroute::session;
-use seqroute::simulator::{Scenario, Simulator};
+use seqroute_sessions::session;
+use seqroute_sessions::simulator::{Scenario, Simulator};
 
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -8,12 +8,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use seqroute::learner::fit::State;
 use seqroute::learner::text_head::TextSummary;
-use seqroute::prompts;
-use seqroute::session::{self, Dataset};
-use seqroute::simulator::{self, Simulator};
-use seqroute::terminal;
 use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
 use seqroute_core::config::ModelConfig;
+use seqroute_sessions::prompts;
+use seqroute_sessions::session::{self, Dataset};
+use seqroute_sessions::simulator::{self, Simulator};
+use seqroute_sessions::terminal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -71,7 +71,7 @@ impl Arguments {
 
     fn inputs(&self, seed: u64) -> Result<Inputs> {
         let models = match &self.models {
-            Some(path) => seqroute::models::read(path)?,
+            Some(path) => seqroute_sessions::models::read(path)?,
             None => simulator::tiers(),
         };
         if let Some(count) = self.simulate {

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::baseline::{CoreRouter, Router};
 use crate::bound::hindsight::Frontier;
-use crate::environment::{EpisodeResult, ReplayError};
-use crate::guard;
-use crate::session::Session;
+use seqroute_sessions::environment::{EpisodeResult, ReplayError};
+use seqroute_sessions::guard;
+use seqroute_sessions::session::Session;
 
 /// What a contestant is, for tables and plots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,7 +1,7 @@
 //! Tests of the evaluation as a whole.
 
 use super::*;
-use crate::simulator::{Simulator, tiers};
+use seqroute_sessions::simulator::{Simulator, tiers};
 
 #[test]
 fn unbounded_budgets_bankrupt_nobody_and_tiny_ones_everybody() {

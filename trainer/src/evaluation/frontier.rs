@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::contestant::{Contestant, Kind, PolicyContestant};
 use super::measurement::Measurement;
-use crate::environment::ReplayError;
-use crate::session::Session;
+use seqroute_sessions::environment::ReplayError;
+use seqroute_sessions::session::Session;
 
 /// Values of λ above 0, evenly spaced in the logarithm.
 const LAMBDAS: usize = 13;

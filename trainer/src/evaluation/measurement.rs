@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::bootstrap::{Interval, Resamples};
 use super::contestant::{Kind, Played};
-use crate::environment::EpisodeResult;
+use seqroute_sessions::environment::EpisodeResult;
 
 /// The paper's penalty of a session that ends early.
 pub const ETA: f64 = 5.0;

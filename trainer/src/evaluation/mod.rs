@@ -28,14 +28,14 @@ use crate::baseline::{
 };
 use crate::bound::hindsight::{self, Hindsight};
 use crate::bound::programme::{Programme, ProgrammeRouter, Resolution};
-use crate::environment::{self, ReplayError};
 use crate::population::{self, Population};
-use crate::session::Session;
 use bootstrap::Resamples;
 use contestant::{Contestant, Entered, HindsightContestant, Kind, Played, PolicyContestant, Recipe};
 use frontier::{Saving, SweepPoint};
 use measurement::{Comparison, Measurement, Table, qualities};
 use probe::Probe;
+use seqroute_sessions::environment::{self, ReplayError};
+use seqroute_sessions::session::Session;
 
 /// What is compared on what.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Question;
 use super::contestant::Contestant;
 use crate::baseline::{RandomRouter, Router};
-use crate::environment::{self, ReplayError};
+use seqroute_sessions::environment::{self, ReplayError};
 
 /// Sessions that are probed at most.
 const MAX_SESSIONS: usize = 500;

@@ -3,7 +3,7 @@
 use super::Report;
 use super::contestant::Kind;
 use super::measurement::{Comparison, Measurement};
-use crate::terminal;
+use seqroute_sessions::terminal;
 
 /// The report as text.
 #[must_use]

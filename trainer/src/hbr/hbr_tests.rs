@@ -1,12 +1,12 @@
 //! Tests of the relabelling: a session computed by hand, and the environment's arithmetic as a property.
 
 use super::*;
-use crate::session::{Outcome, Turn};
-use crate::simulator;
 use proptest::prelude::*;
 use seqroute_core::config::Strategy;
 use seqroute_core::money::Prices;
 use seqroute_core::text::TextFeatures;
+use seqroute_sessions::session::{Outcome, Turn};
+use seqroute_sessions::simulator;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
     let mut model = simulator::tiers().remove(0);

@@ -25,9 +25,9 @@ use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::{self, Episode, ReplayError};
 use crate::learner::text_head::Predictions;
-use crate::session::Session;
+use seqroute_sessions::environment::{self, Episode, ReplayError};
+use seqroute_sessions::session::Session;
 
 pub use transitions::Transitions;
 use walk::Walk;

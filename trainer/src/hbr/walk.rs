@@ -6,8 +6,8 @@ use seqroute_core::MAX_MODELS;
 
 use super::HbrConfig;
 use super::transitions::{After, State, StepLabels, Transitions};
-use crate::environment::{Episode, ReplayError};
 use crate::learner::text_head::Predictions;
+use seqroute_sessions::environment::{Episode, ReplayError};
 
 /// One way through a session, or all of them.
 pub(super) struct Walk<'a, 't> {

@@ -200,7 +200,7 @@ mod tests {
     use crate::learner::bc::{Bc, BcConfig};
     use crate::learner::fqi::{Fqi, FqiConfig};
     use crate::learner::network::numbers;
-    use crate::simulator::{Simulator, tiers};
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     fn rows(learner: &dyn Learner) -> Rows {
         let sessions = Simulator::new(1).sessions(20);

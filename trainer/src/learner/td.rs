@@ -163,8 +163,8 @@ mod tests {
     use crate::learner::cql::{Cql, CqlConfig};
     use crate::learner::fqi::{Fqi, FqiConfig};
     use crate::learner::network::{Parameters, numbers};
-    use crate::simulator::{Simulator, tiers};
     use burn::tensor::Device;
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     fn batch() -> Batch {
         let sessions = Simulator::new(1).sessions(10);

@@ -12,7 +12,7 @@ use seqroute_core::text::TextFeatures;
 
 use super::effects::Effects;
 use crate::learner::text_head::{self, TextConfig, TextHead};
-use crate::session::{Session, Turn};
+use seqroute_sessions::session::{Session, Turn};
 
 /// Predicts from observations.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl Encoder {
     /// Estimates the effects of categories; `None` when a model has no outcome at all.
     #[must_use]
     pub fn of_categories(sessions: &[Session], models: &[ModelConfig]) -> Option<Encoder> {
-        let fit = |of: fn(&crate::session::Outcome) -> f64| {
+        let fit = |of: fn(&seqroute_sessions::session::Outcome) -> f64| {
             models.iter().map(move |model| Effects::fit(&prompt_means(sessions, &model.name, of)))
         };
         let lengths = fit(|outcome| (outcome.output_tokens as f64).ln_1p());
@@ -114,7 +114,7 @@ impl Encoder {
 fn prompt_means(
     sessions: &[Session],
     model: &str,
-    of: fn(&crate::session::Outcome) -> f64,
+    of: fn(&seqroute_sessions::session::Outcome) -> f64,
 ) -> HashMap<String, Vec<f64>> {
     let mut prompts: HashMap<(&str, String), (f64, f64)> = HashMap::new();
     for session in sessions {

@@ -3,7 +3,7 @@
 use seqroute_core::config::ModelConfig;
 
 use super::encoder::Encoder;
-use crate::session::{Session, Turn};
+use seqroute_sessions::session::{Session, Turn};
 
 /// Turns that a mean or a transition over all turns counts for beside those of one turn number.
 const PRIOR_TURNS: f64 = 50.0;

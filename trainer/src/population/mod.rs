@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use seqroute_core::config::ModelConfig;
 
-use crate::session::{Session, Turn};
 use encoder::Encoder;
+use seqroute_sessions::session::{Session, Turn};
 
 /// Classes, unless asked otherwise.
 pub const CLASSES: usize = 24;
@@ -127,7 +127,7 @@ fn remaining_turns(go_on: &[f64], t: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::{Simulator, tiers};
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
     fn the_remaining_turns_are_those_of_the_sessions() {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::GuardSettings;
 use crate::hbr::HbrConfig;
 use crate::learner::bc::{Bc, BcConfig};
 use crate::learner::cql::{Cql, CqlConfig};
@@ -10,6 +9,7 @@ use crate::learner::fit::FitConfig;
 use crate::learner::fqi::{Fqi, FqiConfig};
 use crate::learner::text_head::TextConfig;
 use crate::learner::{Algorithm, Learner};
+use seqroute_sessions::guard::GuardSettings;
 
 /// All settings of a training run (`--config`, TOML).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

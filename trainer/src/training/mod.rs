@@ -17,12 +17,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::artifact::{self, Origin, Trained};
-use crate::guard;
 use crate::hbr::{Relabeller, Transitions};
 use crate::learner::fit::{self, Ended, Measured, State};
 use crate::learner::text_head::{self, TextSummary};
-use crate::session::Session;
 use follower::{Follower, Validator};
+use seqroute_sessions::guard;
+use seqroute_sessions::session::Session;
 
 pub use config::TrainConfig;
 

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::artifact;
-use crate::environment;
 use crate::learner::Algorithm;
 use crate::learner::fit::FitConfig;
-use crate::session::to_bytes;
-use crate::simulator::{Simulator, tiers};
 use seqroute_core::money::NanoUsd;
+use seqroute_sessions::environment;
+use seqroute_sessions::session::to_bytes;
+use seqroute_sessions::simulator::{Simulator, tiers};
 use sha2::{Digest, Sha256};
 
 fn tiny(seed: u64) -> TrainConfig {
@@ -36,7 +36,7 @@ fn follow(
     progress: Follow<'_>,
 ) -> Option<Finished> {
     let (train, models) = (Simulator::new(5).sessions(sessions), tiers());
-    let sha256 = crate::session::hex(&Sha256::digest(to_bytes(&train, false).unwrap()));
+    let sha256 = seqroute_sessions::session::hex(&Sha256::digest(to_bytes(&train, false).unwrap()));
     let valid = Simulator::new(6).sessions(60);
     let data = TrainingData { train: &train, valid: &valid, models: &models, sha256: &sha256 };
     super::train(&data, config, "tiny", state, progress).unwrap()
@@ -113,6 +113,10 @@ fn the_papers_settings_are_valid() {
         (config.algorithm, config.fit.hidden, config.cql.eta),
         (Algorithm::Cql, vec![512, 256, 256], 5.0)
     );
+    let cloned = TrainConfig::from_toml(include_str!("../../examples/paper-bc.toml")).unwrap();
+    for config in [config, cloned] {
+        assert_eq!(config.hbr.grid_nano_usd, [500, 1500, 3000, 5000, 8000]);
+    }
 }
 
 #[test]
@@ -180,8 +184,8 @@ fn without_a_better_checkpoint_the_training_ends_early() {
 #[test]
 fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
     use crate::baseline::{CoreRouter, Router};
-    use crate::session::{Outcome, Turn};
     use seqroute_core::text::TextFeatures;
+    use seqroute_sessions::session::{Outcome, Turn};
     let models = vec![tiers().remove(0), tiers().remove(2)];
     // Every other message is hard, which only its words say; the budget pays for half of the turns.
     let turn = |number: usize| {
@@ -225,8 +229,8 @@ fn a_policy_trained_behind_a_guard_carries_it_into_evaluation_and_deployment() {
     config.guard.quantile = 0.9;
     let (guarded, free) = (run(&config, 60), run(&short(), 60));
     let policy = Policy::open(&guarded.archive).unwrap();
-    let guard = crate::guard::of(&policy).unwrap();
-    assert_eq!(guard, crate::guard::measure(&Simulator::new(5).sessions(60), &config.guard));
+    let guard = seqroute_sessions::guard::of(&policy).unwrap();
+    assert_eq!(guard, seqroute_sessions::guard::measure(&Simulator::new(5).sessions(60), &config.guard));
     assert!(guard.remaining_turns[0] > 0.0);
     assert!(guarded.data.transitions < free.data.transitions);
     let plugin = |guard: serde_json::Value| {
@@ -236,7 +240,8 @@ fn a_policy_trained_behind_a_guard_carries_it_into_evaluation_and_deployment() {
         if !guard.is_null() {
             value["guard"] = guard;
         }
-        let text = crate::deploy::plugin_config(&value.to_string(), Some(&guarded.archive)).unwrap();
+        let text =
+            seqroute_sessions::deploy::plugin_config(&value.to_string(), Some(&guarded.archive)).unwrap();
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["guard"]["remaining_turns"].clone()
     };
     assert_eq!(plugin(serde_json::Value::Null), serde_json::json!(guard.remaining_turns));

@@ -359,15 +359,15 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::evaluation::{Question, evaluate};
-    use crate::simulator::{Simulator, tiers};
+    use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
     fn the_page_is_whole_and_asks_for_nothing() {
         let (train, test) = (Simulator::new(1).sessions(120), Simulator::new(2).sessions(30));
         let mut models = tiers();
         models[0].name = "small<b>".to_owned();
-        let renamed = |sessions: Vec<crate::session::Session>| -> Vec<_> {
-            let rename = |mut session: crate::session::Session| {
+        let renamed = |sessions: Vec<seqroute_sessions::session::Session>| -> Vec<_> {
+            let rename = |mut session: seqroute_sessions::session::Session| {
                 session.turns.iter_mut().for_each(|turn| turn.options[0].model = "small<b>".to_owned());
                 session
             };

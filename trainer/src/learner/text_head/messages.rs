@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use seqroute_core::config::ModelConfig;
 use seqroute_core::text::TextFeatures;
 
-use crate::session::Session;
+use seqroute_sessions::session::Session;
 
 /// One message: its counters and the mean of what was observed of its answers.
 pub(super) struct Message {

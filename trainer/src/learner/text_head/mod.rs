@@ -18,9 +18,9 @@ use seqroute_core::config::ModelConfig;
 use seqroute_core::text::{TEXT_BUCKETS, TextFeatures};
 use serde::{Deserialize, Serialize};
 
-use crate::session::Session;
 use messages::{Message, gaps};
 use ridge::Ridge;
+use seqroute_sessions::session::Session;
 
 pub use topics::Topics;
 

@@ -1,8 +1,8 @@
 //! Tests of the text head on messages whose words tell their subject.
 
 use super::*;
-use crate::session::{Outcome, Turn};
-use crate::simulator::tiers;
+use seqroute_sessions::session::{Outcome, Turn};
+use seqroute_sessions::simulator::tiers;
 
 const SUBJECTS: [(&str, f64, u64, &[&str]); 3] = [
     ("law", 0.9, 4, &["contract", "court", "tort", "clause", "appeal", "statute"]),

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_example_is_accepted() {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
         for name in ["tiers", "knowledge", "mtbench"] {
             let models = read(&directory.join(format!("{name}.models.json"))).unwrap();
             assert!(models.len() >= 2, "{name}");

@@ -1,0 +1,22 @@
+//! Sessions: how they are stored, simulated, replayed under a budget and served.
+//!
+//! This is what the trainer, the Envoy set-up, the harness's command and the tests have in common. It knows no
+//! training engine, so that only the trainer is built with one.
+//!
+//! What must always hold:
+//!
+//! * Features, estimates, masks, prices and the decision rule are those of [`seqroute_core`]; this crate has none of
+//!   its own. Whatever replays a session goes through [`environment::Episode`].
+//! * An output file appears whole or not at all ([`files`]).
+#![forbid(unsafe_code)]
+
+pub mod compression;
+pub mod deploy;
+pub mod environment;
+pub mod files;
+pub mod guard;
+pub mod models;
+pub mod prompts;
+pub mod session;
+pub mod simulator;
+pub mod terminal;
