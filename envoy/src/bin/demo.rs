@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use seqroute::environment::{self, run};
-use seqroute::session::Session;
-use seqroute::simulator::{Simulator, tiers};
 use seqroute_core::config::Strategy;
 use seqroute_core::money::NanoUsd;
 use seqroute_envoy::demo::gateway::Gateway;
 use seqroute_envoy::demo::play;
 use seqroute_envoy::demo::report::{self, Row};
+use seqroute_sessions::environment::{self, run};
+use seqroute_sessions::session::Session;
+use seqroute_sessions::simulator::{Simulator, tiers};
 use serde_json::{Value, json};
 
 /// Sessions of the demo; training used other seeds.

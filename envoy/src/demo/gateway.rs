@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use seqroute::deploy;
+use seqroute_sessions::deploy;
 use serde_json::{Value, json};
 
 use crate::launcher::{Envoy, EnvoyBinary, EnvoySpec, ListenerSpec};
@@ -109,6 +109,6 @@ mod tests {
         deploy::plugin_config(SHIPPED_PLUGIN, Some(policy)).unwrap();
         let plugin: Value = serde_json::from_str(SHIPPED_PLUGIN).unwrap();
         // The policy's costs and reservations rest on the simulator's prices and lengths.
-        assert_eq!(plugin["models"], json!(seqroute::simulator::tiers()));
+        assert_eq!(plugin["models"], json!(seqroute_sessions::simulator::tiers()));
     }
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
-use seqroute::session::Session;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::record::DecisionRecord;
 use seqroute_core::session_id::SessionId;
+use seqroute_sessions::session::Session;
 use serde::Deserialize;
 
 use super::gateway::SALT;

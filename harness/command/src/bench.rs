@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use comfy_table::Table;
-use seqroute::terminal::{self, bar};
 use seqroute_harness::{Module, ModuleCache};
+use seqroute_sessions::terminal::{self, bar};
 use serde::Serialize;
 use serde_json::{Value, json};
 

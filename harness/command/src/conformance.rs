@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use seqroute::terminal;
 use seqroute_harness::{AbiVersion, Module};
+use seqroute_sessions::terminal;
 use serde::Serialize;
 
 use crate::target::{self, SettingsArguments};

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use seqroute::terminal::{INTERRUPTED, bar, interrupted};
 use seqroute_core::config::Config;
 use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::engine::{Admission, Answer, Engine};
 use seqroute_core::ledger::store::MemoryStore;
 use seqroute_core::request::{HeadVerdict, RequestHead};
 use seqroute_core::usage::Usage;
+use seqroute_sessions::terminal::{INTERRUPTED, bar, interrupted};
 use serde::Serialize;
 use serde_json::json;
 

@@ -95,7 +95,8 @@ pub fn shipped_policy() -> &'static [u8] {
 
 /// A configuration with its policy, checked as the filter checks it.
 pub fn with_policy(settings: &Value, policy: Option<&[u8]>) -> Result<Value> {
-    let text = seqroute::deploy::plugin_config(&settings.to_string(), policy).map_err(anyhow::Error::msg)?;
+    let text = seqroute_sessions::deploy::plugin_config(&settings.to_string(), policy)
+        .map_err(anyhow::Error::msg)?;
     Ok(serde_json::from_str(&text)?)
 }
 

@@ -5,12 +5,12 @@ mod common;
 use std::path::Path;
 
 use common::{error, json, run, stdout};
-use seqroute::environment;
-use seqroute::session::Session;
-use seqroute::simulator::Simulator;
 use seqroute_core::engine::Engine;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::record::DecisionRecord;
+use seqroute_sessions::environment;
+use seqroute_sessions::session::Session;
+use seqroute_sessions::simulator::Simulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ const POLICY: &[u8] = include_bytes!("../../../envoy/policy/default.nnef.tar");
 fn sessions(directory: &TempDir) -> (String, Vec<Session>) {
     let path = directory.path().join("sessions.jsonl.zst");
     let sessions = Simulator::new(7).sessions(60);
-    seqroute::session::write(&path, &sessions).unwrap();
+    seqroute_sessions::session::write(&path, &sessions).unwrap();
     (path.to_str().unwrap().to_owned(), sessions)
 }
 
@@ -81,7 +81,7 @@ fn the_shipped_policy_decides_in_the_module_as_in_the_trainer() {
     let directory = tempfile::tempdir().unwrap();
     let (data, sessions) = sessions(&directory);
     let reports = json(&["replay", "--data", &data, "--budget-usd", "0.02", "--json"]);
-    let text = seqroute::deploy::plugin_config(SHIPPED, Some(POLICY)).unwrap();
+    let text = seqroute_sessions::deploy::plugin_config(SHIPPED, Some(POLICY)).unwrap();
     let engine = Engine::configure(text.as_bytes()).unwrap();
     compare(&reports[0], &expected(&engine, &sessions, NanoUsd::parse_usd("0.02").unwrap()));
 }

@@ -4,15 +4,15 @@
 //! the same sessions with the models that Envoy chose. Requests have exactly four bytes per prompt token, so that all
 //! three see the same sizes, and end with the message whose words the trainer's sessions hold.
 
-use seqroute::environment::{self, TurnTrace};
-use seqroute::session::Session;
-use seqroute::simulator::{Simulator, tiers};
 use seqroute_core::engine::Engine;
 use seqroute_core::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::record::DecisionRecord;
 use seqroute_core::text::TextFeatures;
 use seqroute_harness::{Host, HostOptions, Plugin};
+use seqroute_sessions::environment::{self, TurnTrace};
+use seqroute_sessions::session::Session;
+use seqroute_sessions::simulator::{Simulator, tiers};
 use seqroute_tests::gateway::Gateway;
 use seqroute_tests::{policies, settings, wasm};
 use serde_json::{Value, json};

@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use seqroute::session::SessionReader;
-use seqroute::terminal::{self, INTERRUPTED, interrupted};
 use seqroute_core::config::Config;
 use seqroute_core::money::NanoUsd;
+use seqroute_sessions::session::SessionReader;
+use seqroute_sessions::terminal::{self, INTERRUPTED, interrupted};
 use serde_json::json;
 
 use crate::target::{ModuleArgument, SettingsArguments, Worker};
@@ -93,7 +93,7 @@ impl Arguments {
     /// Plays all sessions under all budgets; the file of records appears whole, or not at all.
     fn play_into(&self, path: &Path, stop: &AtomicBool) -> Result<Vec<Report>> {
         let mut outcome = None;
-        let written = seqroute::files::write_atomically_with(path, |records| {
+        let written = seqroute_sessions::files::write_atomically_with(path, |records| {
             let failed = || io::Error::other("the replay failed");
             outcome.insert(self.play(stop, records)).as_ref().map(drop).map_err(|_| failed())
         });

@@ -1,8 +1,8 @@
 //! What the sessions of one budget came to.
 
 use comfy_table::Table;
-use seqroute::terminal;
 use seqroute_core::config::Config;
+use seqroute_sessions::terminal;
 use serde::Serialize;
 
 use super::play::Played;

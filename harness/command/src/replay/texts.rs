@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Lines, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use seqroute::compression::Compression;
+use seqroute_sessions::compression::Compression;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ struct Turn {
 pub fn read_prompts(paths: &[PathBuf]) -> Result<Prompts> {
     let mut prompts = Prompts::new();
     for path in paths {
-        seqroute::prompts::for_each(path, |id, text| {
+        seqroute_sessions::prompts::for_each(path, |id, text| {
             prompts.insert(id, text);
             Ok(())
         })?;
