@@ -16,15 +16,16 @@
 //! [`Episode`]: seqroute_sessions::environment::Episode
 #![forbid(unsafe_code)]
 
-pub mod ablation;
+pub mod experiments;
 pub mod artifact;
-pub mod baseline;
-pub mod bound;
+pub mod baselines;
+pub mod bounds;
 pub mod evaluation;
 pub mod hbr;
 pub mod ingest;
 pub mod learner;
+pub mod network;
 pub mod population;
 pub mod relabel;
-pub mod split;
+pub mod text_head;
 pub mod training;

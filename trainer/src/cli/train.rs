@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use seqroute::learner::fit::State;
-use seqroute::learner::text_head::TextSummary;
+use seqroute::learner::training_loop::State;
+use seqroute::text_head::TextSummary;
 use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
 use seqroute_core::config::ModelConfig;
 use seqroute_sessions::prompts;

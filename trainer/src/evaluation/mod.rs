@@ -23,11 +23,11 @@ use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::money::NanoUsd;
 use serde::Serialize;
 
-use crate::baseline::{
+use crate::baselines::{
     self, AdaptiveLpRouter, CoreRouter, FairShareRouter, RandomRouter, ReserveGuardRouter, ThresholdRouter,
 };
-use crate::bound::hindsight::{self, Hindsight};
-use crate::bound::programme::{Programme, ProgrammeRouter, Resolution};
+use crate::bounds::hindsight::{self, Hindsight};
+use crate::bounds::dynamic_program::{Programme, ProgrammeRouter, Resolution};
 use crate::population::{self, Population};
 use bootstrap::Resamples;
 use contestant::{Contestant, Entered, HindsightContestant, Kind, Played, PolicyContestant, Recipe};

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Question;
 use super::contestant::Contestant;
-use crate::baseline::{RandomRouter, Router};
+use crate::baselines::{RandomRouter, Router};
 use seqroute_sessions::environment::{self, ReplayError};
 
 /// Sessions that are probed at most.

@@ -25,7 +25,7 @@ use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use serde::{Deserialize, Serialize};
 
-use crate::learner::text_head::Predictions;
+use crate::text_head::Predictions;
 use seqroute_sessions::environment::{self, Episode, ReplayError};
 use seqroute_sessions::session::Session;
 
@@ -122,7 +122,7 @@ struct Market {
 }
 
 impl<'a> Relabeller<'a> {
-    /// Prepares for these sessions, behind a guard. Predictions come from [`crate::learner::text_head`]; without them the states
+    /// Prepares for these sessions, behind a guard. Predictions come from [`crate::text_head`]; without them the states
     /// have zeros there.
     ///
     /// # Errors

@@ -199,7 +199,7 @@ mod tests {
     use crate::hbr::{self, HbrConfig};
     use crate::learner::bc::{Bc, BcConfig};
     use crate::learner::fqi::{Fqi, FqiConfig};
-    use crate::learner::network::numbers;
+    use crate::network::numbers;
     use seqroute_sessions::simulator::{Simulator, tiers};
 
     fn rows(learner: &dyn Learner) -> Rows {

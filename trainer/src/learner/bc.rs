@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::learner::batch::Batch;
-use crate::learner::network::QNetwork;
+use crate::network::QNetwork;
 use crate::learner::{Learner, Loss};
 
 /// Settings of behaviour cloning.

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::learner::batch::Batch;
-use crate::learner::network::QNetwork;
+use crate::network::QNetwork;
 use crate::learner::td::{self, TdSettings};
 use crate::learner::{Learner, Loss};
 

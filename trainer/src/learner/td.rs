@@ -22,7 +22,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use crate::learner::batch::Batch;
-use crate::learner::network::QNetwork;
+use crate::network::QNetwork;
 
 /// Names of [`Td::measures`].
 pub const MEASURES: [&str; 5] =
@@ -162,7 +162,7 @@ mod tests {
     use crate::learner::bc::{Bc, BcConfig};
     use crate::learner::cql::{Cql, CqlConfig};
     use crate::learner::fqi::{Fqi, FqiConfig};
-    use crate::learner::network::{Parameters, numbers};
+    use crate::network::{Parameters, numbers};
     use burn::tensor::Device;
     use seqroute_sessions::simulator::{Simulator, tiers};
 

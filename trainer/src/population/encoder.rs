@@ -2,7 +2,7 @@
 //!
 //! The observation is the length of the turn's message and either its category or its words. A category's mean is
 //! shrunk (`effects`), and a prompt counts once however often the sessions repeat it: 36 questions stay 36. Of the words
-//! it knows what the policy knows, the predictions of the text head ([`crate::learner::text_head`]); for messages that
+//! it knows what the policy knows, the predictions of the text head ([`crate::text_head`]); for messages that
 //! the head was fitted on those of the other folds.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use seqroute_core::config::ModelConfig;
 use seqroute_core::text::TextFeatures;
 
 use super::effects::Effects;
-use crate::learner::text_head::{self, TextConfig, TextHead};
+use crate::text_head::{self, TextConfig, TextHead};
 use seqroute_sessions::session::{Session, Turn};
 
 /// Predicts from observations.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::hbr::HbrConfig;
 use crate::learner::bc::{Bc, BcConfig};
 use crate::learner::cql::{Cql, CqlConfig};
-use crate::learner::fit::FitConfig;
+use crate::learner::training_loop::FitConfig;
 use crate::learner::fqi::{Fqi, FqiConfig};
-use crate::learner::text_head::TextConfig;
+use crate::text_head::TextConfig;
 use crate::learner::{Algorithm, Learner};
 use seqroute_sessions::guard::GuardSettings;
 

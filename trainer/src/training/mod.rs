@@ -18,8 +18,8 @@ use serde_json::json;
 
 use crate::artifact::{self, Origin, Trained};
 use crate::hbr::{Relabeller, Transitions};
-use crate::learner::fit::{self, Ended, Measured, State};
-use crate::learner::text_head::{self, TextSummary};
+use crate::learner::training_loop::{self, Ended, Measured, State};
+use crate::text_head::{self, TextSummary};
 use follower::{Follower, Validator};
 use seqroute_sessions::guard;
 use seqroute_sessions::session::Session;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::artifact;
 use crate::learner::Algorithm;
-use crate::learner::fit::FitConfig;
+use crate::learner::training_loop::FitConfig;
 use seqroute_core::money::NanoUsd;
 use seqroute_sessions::environment;
 use seqroute_sessions::session::to_bytes;
@@ -76,7 +76,7 @@ fn the_artifact_opens_and_says_what_it_was_made_from() {
 
 #[test]
 fn a_short_training_beats_random_choice() {
-    use crate::baseline::{CoreRouter, RandomRouter, Router};
+    use crate::baselines::{CoreRouter, RandomRouter, Router};
     let (models, held_out) = (tiers(), Simulator::new(77).sessions(300));
     let policy = Policy::open(&run(&tiny(3), 400).archive).unwrap();
     let trained = CoreRouter::policy(&models, policy).unwrap();
@@ -183,7 +183,7 @@ fn without_a_better_checkpoint_the_training_ends_early() {
 
 #[test]
 fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
-    use crate::baseline::{CoreRouter, Router};
+    use crate::baselines::{CoreRouter, Router};
     use seqroute_core::text::TextFeatures;
     use seqroute_sessions::session::{Outcome, Turn};
     let models = vec![tiers().remove(0), tiers().remove(2)];

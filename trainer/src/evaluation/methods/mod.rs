@@ -8,8 +8,8 @@ use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
 use serde::Serialize;
 
-use crate::baseline::{CoreRouter, Router};
-use crate::bound::hindsight::Frontier;
+use crate::baselines::{CoreRouter, Router};
+use crate::bounds::hindsight::Frontier;
 use seqroute_sessions::environment::{EpisodeResult, ReplayError};
 use seqroute_sessions::guard;
 use seqroute_sessions::session::Session;

@@ -1,7 +1,7 @@
 //! Tests of the hindsight bounds against every path, and against routers.
 
 use super::*;
-use crate::baseline::{CoreRouter, Router};
+use crate::baselines::{CoreRouter, Router};
 use proptest::prelude::*;
 use seqroute_sessions::simulator::{Simulator, tiers};
 

@@ -6,7 +6,7 @@ use seqroute_core::MAX_MODELS;
 
 use super::HbrConfig;
 use super::transitions::{After, State, StepLabels, Transitions};
-use crate::learner::text_head::Predictions;
+use crate::text_head::Predictions;
 use seqroute_sessions::environment::{Episode, ReplayError};
 
 /// One way through a session, or all of them.

@@ -9,8 +9,8 @@ use seqroute_core::policy::{Policy, PolicyError, write};
 use seqroute_core::text::TextFeatures;
 use serde_json::Value;
 
-use crate::learner::network::{Normalisation, Parameters, QNetwork, numbers};
-use crate::learner::text_head::TextHead;
+use crate::network::{Normalisation, Parameters, QNetwork, numbers};
+use crate::text_head::TextHead;
 
 /// Largest difference of a value between the training engine and the filter's.
 pub const MAX_DIFFERENCE: f32 = 1e-4;

@@ -24,7 +24,7 @@ use seqroute_core::money::NanoUsd;
 use seqroute_core::usage::Usage;
 
 use super::grid::Grid;
-use crate::baseline::Router;
+use crate::baselines::Router;
 use crate::population::Population;
 use seqroute_sessions::environment::{self, Episode, ReplayError};
 use seqroute_sessions::session::Session;

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::hbr::Transitions;
 use crate::learner::Learner;
-use crate::learner::adam::Adam;
+use crate::network::adam::Adam;
 use crate::learner::batch::Rows;
-use crate::learner::network::{Normalisation, Parameters, QNetwork, exact, numbers};
+use crate::network::{Normalisation, Parameters, QNetwork, exact, numbers};
 
 /// Steps between two entries into the average of the weights.
 const AVERAGE_EVERY_STEPS: usize = 10;

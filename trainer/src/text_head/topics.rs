@@ -15,9 +15,9 @@ use seqroute_core::policy::write::Layer;
 use seqroute_core::text::TEXT_BUCKETS;
 
 use super::messages::Message;
-use crate::learner::adam::Adam;
-use crate::learner::network::{Parameters, QNetwork};
-use crate::population::effects::Effects;
+use crate::network::adam::Adam;
+use crate::network::{Parameters, QNetwork};
+use crate::text_head::effects::Effects;
 
 /// Rows have length 1, about one part in ten per word: this brings them to a size that He's weights are made for.
 const INPUT_SCALE: f32 = 10.0;

@@ -13,7 +13,7 @@ use seqroute_core::features::TEXT_BLOCK;
 use seqroute_core::policy::write::{Front, Layer, NetworkWeights};
 use serde::{Deserialize, Serialize};
 
-use crate::learner::text_head::TextHead;
+use crate::text_head::TextHead;
 
 /// Divisor of a feature that never varied: whatever it says later, it is not heard.
 pub const SILENT_STD: f32 = 1e9;
@@ -292,7 +292,7 @@ pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::text_head::Topics;
+    use crate::text_head::Topics;
 
     fn head(models: usize) -> TextHead {
         let weights = (0..2 * models).map(|k| vec![0.1 * k as f32; TEXT_BLOCK - 1]).collect();

@@ -1,7 +1,7 @@
 //! Tests of the dynamic programme against the expectation over everything that can happen, without grids.
 
 use super::*;
-use crate::baseline::CoreRouter;
+use crate::baselines::CoreRouter;
 use seqroute_core::text::TextFeatures;
 use seqroute_sessions::session::{Outcome, Turn as SessionTurn};
 use seqroute_sessions::simulator::{self, Simulator, tiers};

@@ -7,9 +7,9 @@ use seqroute_core::policy::Policy;
 use super::{CheckpointMetrics, Progress, TrainConfig, TrainingData, Wish};
 use crate::artifact::{self, Origin, Trained};
 use crate::hbr;
-use crate::learner::fit::{Measured, Observer, State};
-use crate::learner::network::{Normalisation, Parameters};
-use crate::learner::text_head::TextHead;
+use crate::learner::training_loop::{Measured, Observer, State};
+use crate::network::{Normalisation, Parameters};
+use crate::text_head::TextHead;
 use seqroute_sessions::environment;
 
 /// Judges checkpoints and passes on what happens.
