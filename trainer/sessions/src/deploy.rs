@@ -15,6 +15,7 @@ use seqroute_core::policy::Policy;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::error::Invalid;
 use crate::guard;
 use crate::session::hex;
 
@@ -27,30 +28,26 @@ const VERSION_DIGITS: usize = 16;
 /// policy was trained with is put in where the configuration names none.
 ///
 /// # Errors
-/// One line: what the filter would say.
-pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, String> {
-    let mut value: Value =
-        serde_json::from_str(config).map_err(|error| format!("plugin configuration: {error}"))?;
+/// The filter's own error.
+pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, Invalid> {
+    let refuse = |problem: &str| Invalid(format!("plugin configuration{problem}"));
+    let mut value: Value = serde_json::from_str(config).map_err(|error| refuse(&format!(": {error}")))?;
     if let Some(policy) = policy {
         let Some(fields) = value.as_object_mut() else {
-            return Err("plugin configuration: found no JSON object".to_owned());
+            return Err(refuse(": found no JSON object"));
         };
         if fields.contains_key("policy_b64") {
-            let expected = "none beside a policy file";
-            return Err(format!(
-                "plugin configuration, field `policy_b64`: found a policy, expected {expected}"
-            ));
+            return Err(refuse(", field `policy_b64`: found a policy, expected none next to a policy file"));
         }
         fields.insert("policy_b64".to_owned(), BASE64_STANDARD.encode(policy).into());
         // A policy that was trained behind a guard chooses badly without it. What is no policy is refused below.
         let trained = Policy::open(policy).and_then(|policy| guard::of(&policy)).unwrap_or_default();
         if trained != GuardConfig::default() && !fields.contains_key("guard") {
-            let guard = serde_json::to_value(trained).map_err(|error| error.to_string())?;
-            fields.insert("guard".to_owned(), guard);
+            fields.insert("guard".to_owned(), serde_json::to_value(trained)?);
         }
     }
     let text = value.to_string();
-    Engine::configure(text.as_bytes()).map_err(|error| error.to_string())?;
+    Engine::configure(text.as_bytes()).map_err(|error| Invalid(error.to_string()))?;
     Ok(text)
 }
 
@@ -137,7 +134,7 @@ mod tests {
             ("[]".to_owned(), Some(&b"x"[..]), "no JSON object"),
         ];
         for (config, policy, expected) in cases {
-            let error = plugin_config(&config, policy).unwrap_err();
+            let error = plugin_config(&config, policy).unwrap_err().to_string();
             assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
         }
     }

@@ -23,6 +23,7 @@ use seqroute_core::policy::{Policy, PolicyError};
 use seqroute_core::text::TextFeatures;
 use seqroute_core::usage::Usage;
 
+use crate::error::Invalid;
 use crate::session::{Outcome, Session, Turn};
 
 /// A replay that cannot go on.
@@ -38,9 +39,9 @@ pub enum ReplayError {
         /// The model.
         model: String,
     },
-    /// The engine's models are unusable.
+    /// The core refuses the models.
     #[error("models: {0}")]
-    Models(String),
+    Models(#[from] Invalid),
     /// The policy does not fit the models.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -68,7 +69,7 @@ pub fn guarded(
     policy: Option<Policy>,
     guard: &GuardConfig,
 ) -> Result<Engine, ReplayError> {
-    let mut config = crate::models::config(models).map_err(ReplayError::Models)?;
+    let mut config = crate::models::config(models)?;
     config.strategy = strategy;
     config.guard = guard.clone();
     Ok(Engine::new(config, policy)?)

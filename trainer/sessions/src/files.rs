@@ -1,12 +1,50 @@
-//! Output files that appear whole or not at all.
+//! Reading input files, and writing output files that appear whole or not at all.
 //!
-//! A file is written under a temporary name in its own directory, flushed to the disk and renamed. Envoy watches for
+//! An output file is written under a temporary name in its own directory, flushed to the disk and renamed. Envoy watches for
 //! the rename, so it never reads half a resource, and an interrupted command leaves the old file as it was.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-/// Replaces the file at `path` by `bytes`, readable by everyone.
+use crate::compression::Compression;
+use crate::error::{DataError, Invalid};
+
+/// Reads a whole file.
+///
+/// # Errors
+/// [`DataError::Io`], which names the file.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(DataError::io(path))
+}
+
+/// Reads a whole file of UTF-8.
+///
+/// # Errors
+/// [`DataError::Io`], which names the file.
+pub fn read_text(path: &Path) -> Result<String, DataError> {
+    std::fs::read_to_string(path).map_err(DataError::io(path))
+}
+
+/// Calls `each` with every line of a file, which is decompressed by its name ([`Compression::of`]) and streamed.
+///
+/// # Errors
+/// [`DataError`] for a file that cannot be read, or for the first line that `each` refuses.
+pub fn for_each_line(
+    path: &Path,
+    mut each: impl FnMut(&str) -> Result<(), Invalid>,
+) -> Result<(), DataError> {
+    let file = File::open(path).map_err(DataError::io(path))?;
+    let source = Compression::of(path).reader(file).map_err(DataError::io(path))?;
+    for (index, line) in BufReader::with_capacity(1 << 16, source).lines().enumerate() {
+        let line = line.map_err(|error| Invalid(format!("cannot be read: {error}")));
+        let taken = line.and_then(|line| each(&line));
+        taken.map_err(|invalid| DataError::line(path, index + 1, invalid))?;
+    }
+    Ok(())
+}
+
+/// Replaces the file at `path` with `bytes`, readable by everyone.
 ///
 /// # Errors
 /// The directory does not exist or is not writable; the file at `path` is then untouched.
@@ -14,7 +52,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically_with(path, |file| file.write_all(bytes))
 }
 
-/// Replaces the file at `path` by what `write` writes, piece by piece, readable by everyone.
+/// Replaces the file at `path` with what `write` writes, piece by piece, readable by everyone.
 ///
 /// # Errors
 /// The directory does not exist or is not writable, or `write` fails; the file at `path` is then untouched.

@@ -13,6 +13,7 @@
 pub mod compression;
 pub mod deploy;
 pub mod environment;
+pub mod error;
 pub mod files;
 pub mod guard;
 pub mod models;

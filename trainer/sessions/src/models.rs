@@ -8,38 +8,35 @@ use seqroute_core::config::{Config, ModelConfig};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::session::{DataError, Session};
+use crate::error::{DataError, Invalid};
+use crate::files;
+use crate::session::Session;
 
 /// Reads and checks a models file.
 ///
 /// # Errors
 /// [`DataError`] that names the file and the field.
 pub fn read(path: &Path) -> Result<Vec<ModelConfig>, DataError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| DataError::Io { path: path.to_owned(), error })?;
-    let models = serde_json::from_str::<Vec<ModelConfig>>(&text);
-    let models = models.map_err(|error| DataError::Line {
-        path: path.to_owned(),
-        line: error.line(),
-        message: error.to_string(),
-    })?;
+    let bytes = files::read_file(path)?;
+    let models: Vec<ModelConfig> =
+        serde_json::from_slice(&bytes).map_err(|error| DataError::line(path, error.line(), error.into()))?;
     match config(&models) {
         Ok(_) => Ok(models),
-        Err(message) => Err(DataError::File { path: path.to_owned(), message }),
+        Err(Invalid(message)) => Err(DataError::File { path: path.to_owned(), message }),
     }
 }
 
 /// A plugin configuration around these models, for offline decisions.
 ///
 /// # Errors
-/// One line with the field that the core refuses.
-pub fn config(models: &[ModelConfig]) -> Result<Config, String> {
+/// The field that the core refuses.
+pub fn config(models: &[ModelConfig]) -> Result<Config, Invalid> {
     let config = json!({
         "version": 1, "salt": "offline, no session id is hashed", "strategy": "best_affordable",
         "budget": {"default_usd": "1", "cap_output": true}, "models": models,
     });
     let config = Config::from_json(config.to_string().as_bytes());
-    config.map_err(|error| error.to_string().replace("plugin configuration, ", ""))
+    config.map_err(|error| Invalid(error.to_string().replace("plugin configuration, ", "")))
 }
 
 /// Output lengths of one model in data.

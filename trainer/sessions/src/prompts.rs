@@ -7,15 +7,14 @@
 //! A prompt that many sessions share is stored once. Of a text only what [`TextFeatures`] counts is kept.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use seqroute_core::text::TextFeatures;
 use serde::Deserialize;
 
-use crate::compression::Compression;
-use crate::session::{DataError, Session};
+use crate::error::{DataError, Invalid};
+use crate::files;
+use crate::session::Session;
 
 /// What is counted in each prompt, by its id.
 pub type Prompts = HashMap<String, TextFeatures>;
@@ -41,7 +40,7 @@ fn read(path: &Path, prompts: &mut Prompts) -> Result<(), DataError> {
     for_each(path, |id, prompt| {
         let text = TextFeatures::of(&prompt);
         if prompts.get(&id).is_some_and(|earlier| *earlier != text) {
-            return Err(format!("field `prompt_id`: found `{id}` again with another text"));
+            return Err(Invalid(format!("field `prompt_id`: found `{id}` again with another text")));
         }
         prompts.insert(id, text);
         Ok(())
@@ -54,18 +53,12 @@ fn read(path: &Path, prompts: &mut Prompts) -> Result<(), DataError> {
 /// [`DataError`] for a file that cannot be read, a line that is no prompt, or one that `take` refuses.
 pub fn for_each(
     path: &Path,
-    mut take: impl FnMut(String, String) -> Result<(), String>,
+    mut take: impl FnMut(String, String) -> Result<(), Invalid>,
 ) -> Result<(), DataError> {
-    let open = || Compression::of(path).reader(File::open(path)?);
-    let source = open().map_err(|error| DataError::Io { path: path.to_owned(), error })?;
-    for (number, line) in BufReader::new(source).lines().enumerate() {
-        let bad = |message: String| DataError::Line { path: path.to_owned(), line: number + 1, message };
-        let line = line.map_err(|error| bad(error.to_string()))?;
-        let Line { prompt_id, prompt } =
-            serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
-        take(prompt_id, prompt).map_err(bad)?;
-    }
-    Ok(())
+    files::for_each_line(path, |line| {
+        let Line { prompt_id, prompt } = serde_json::from_str(line)?;
+        take(prompt_id, prompt)
+    })
 }
 
 /// Gives every turn without a text the text of its prompt. Returns how many turns are left without one.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::compression::Compression;
+use crate::error::{DataError, Invalid};
 
 /// A conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,37 +106,6 @@ impl Turn {
     }
 }
 
-/// Input that cannot be used; one line that names the place, what was found and what was expected.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The file cannot be read.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// A line is no session.
-    #[error("{}:{line}: {message}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Line number, from 1.
-        line: usize,
-        /// The field, what was found and what was expected.
-        message: String,
-    },
-    /// The file as a whole is unusable.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was found and what was expected.
-        message: String,
-    },
-}
-
 /// A file's sessions and the hash of its bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -209,11 +179,10 @@ impl<'a> SessionReader<'a> {
     /// # Errors
     /// The file cannot be opened.
     pub fn open(path: &Path, models: &'a [ModelConfig]) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(|error| DataError::Io { path: path.to_owned(), error })?;
+        let file = File::open(path).map_err(DataError::io(path))?;
         let hash = Arc::new(Mutex::new(Sha256::new()));
         let file = Hashing { inner: file, hash: Arc::clone(&hash) };
-        let source = Compression::of(path).reader(file);
-        let source = source.map_err(|error| DataError::Io { path: path.to_owned(), error })?;
+        let source = Compression::of(path).reader(file).map_err(DataError::io(path))?;
         let lines = BufReader::with_capacity(1 << 16, source).lines();
         Ok(SessionReader { path: path.to_owned(), lines, line: 0, models, seen: HashSet::new(), hash })
     }
@@ -224,17 +193,18 @@ impl<'a> SessionReader<'a> {
         self.hash.lock().map(|hash| hex(&hash.clone().finalize())).unwrap_or_default()
     }
 
-    fn parse(&mut self, text: &str) -> Result<Session, String> {
+    fn parse(&mut self, text: &str) -> Result<Session, Invalid> {
         let session: Session = serde_json::from_str(text).map_err(|error| {
             let message = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());
-            format!("column {}: {}", error.column(), message.trim_end_matches(&place))
+            Invalid(format!("column {}: {}", error.column(), message.trim_end_matches(&place)))
         })?;
         check(&session, self.models)?;
         let mut hasher = DefaultHasher::new();
         session.session.hash(&mut hasher);
         if !self.seen.insert(hasher.finish()) {
-            return Err(format!("field `session`: found `{}` again, expected unique ids", session.session));
+            let again = format!("field `session`: found `{}` again, expected unique ids", session.session);
+            return Err(Invalid(again));
         }
         Ok(session)
     }
@@ -248,44 +218,44 @@ impl Iterator for SessionReader<'_> {
         self.line += 1;
         let parsed = match text {
             Ok(text) => self.parse(&text),
-            Err(error) => Err(format!("cannot be read: {error}")),
+            Err(error) => Err(Invalid(format!("cannot be read: {error}"))),
         };
-        Some(parsed.map_err(|message| DataError::Line { path: self.path.clone(), line: self.line, message }))
+        Some(parsed.map_err(|invalid| DataError::line(&self.path, self.line, invalid)))
     }
 }
 
 /// Checks one session against the models it may name.
 ///
 /// # Errors
-/// One line: field, found, expected.
-pub fn check(session: &Session, models: &[ModelConfig]) -> Result<(), String> {
+/// Field, found, expected.
+pub fn check(session: &Session, models: &[ModelConfig]) -> Result<(), Invalid> {
+    let refuse = |field: String, problem: String| Err(Invalid(format!("field `{field}`: {problem}")));
     if session.session.is_empty() {
-        return Err("field `session`: found an empty text, expected an id".to_owned());
+        return refuse("session".to_owned(), "found an empty text, expected an id".to_owned());
     }
     if session.turns.is_empty() {
-        return Err("field `turns`: found none, expected at least one turn".to_owned());
+        return refuse("turns".to_owned(), "found none, expected at least one turn".to_owned());
     }
     for (t, turn) in session.turns.iter().enumerate() {
+        let at = |field: &str| format!("turns[{t}].{field}");
         if turn.options.is_empty() {
-            return Err(format!("field `turns[{t}].options`: found none, expected at least one option"));
+            return refuse(at("options"), "found none, expected at least one option".to_owned());
         }
         if let Some(found) = turn.propensity.filter(|propensity| !(*propensity > 0.0 && *propensity <= 1.0)) {
-            let expected = "a number above 0, at most 1";
-            return Err(format!("field `turns[{t}].propensity`: found {found}, expected {expected}"));
+            return refuse(at("propensity"), format!("found {found}, expected a number above 0, at most 1"));
         }
         for (o, option) in turn.options.iter().enumerate() {
-            let at = |field: &str| format!("field `turns[{t}].options[{o}].{field}`");
-            let name = &option.model;
+            let at = |field: &str| at(&format!("options[{o}].{field}"));
+            let (name, quality) = (&option.model, option.quality);
             if !models.iter().any(|model| model.name == *name) {
                 let known: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
-                return Err(format!("{}: found `{name}`, expected one of {}", at("model"), known.join(", ")));
+                return refuse(at("model"), format!("found `{name}`, expected one of {}", known.join(", ")));
             }
             if turn.options.iter().take(o).any(|earlier| earlier.model == *name) {
-                return Err(format!("{}: found `{name}` again, expected one option per model", at("model")));
+                return refuse(at("model"), format!("found `{name}` again, expected one option per model"));
             }
-            if !(0.0..=1.0).contains(&option.quality) {
-                let found = option.quality;
-                return Err(format!("{}: found {found}, expected a number from 0 to 1", at("quality")));
+            if !(0.0..=1.0).contains(&quality) {
+                return refuse(at("quality"), format!("found {quality}, expected a number from 0 to 1"));
             }
         }
     }
