@@ -1,5 +1,7 @@
 //! The policy archive: manifest, bytes, and the check that the filter's engine computes what was trained.
 
+mod export;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use seqroute_core::config::ModelConfig;
 use seqroute_core::features;
@@ -9,6 +11,7 @@ use seqroute_core::policy::{Policy, PolicyError, write};
 use seqroute_core::text::TextFeatures;
 use serde_json::Value;
 
+use crate::error::TrainError;
 use crate::network::{Normalisation, Parameters, QNetwork, numbers};
 use crate::text_head::TextHead;
 
@@ -28,14 +31,14 @@ pub struct Origin {
     pub data_sha256: String,
 }
 
-/// A network with what goes in front of it.
+/// A network and what is exported in front of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Trained<'a> {
     /// The learner's network.
     pub parameters: &'a Parameters,
-    /// Of its states.
+    /// Normalisation of its states.
     pub normalisation: &'a Normalisation,
-    /// The last entries of its states, from the text.
+    /// Computes the last entries of its states, from the text.
     pub head: &'a TextHead,
 }
 
@@ -66,7 +69,7 @@ pub fn archive(
         data_sha256: origin.data_sha256.clone(),
         sha256: String::new(),
     };
-    write::archive(&network.parameters.export(network.normalisation, network.head), manifest)
+    write::archive(&export::weights(network), manifest)
 }
 
 /// Opens the archive as the filter does and compares its values with the training engine's on `states`: rows of the
@@ -78,8 +81,8 @@ pub fn self_check(
     archive: &[u8],
     network: &Trained<'_>,
     states: &[(Vec<f32>, TextFeatures)],
-) -> Result<f32, String> {
-    let policy = Policy::open(archive).map_err(|error| error.to_string())?;
+) -> Result<f32, TrainError> {
+    let policy = Policy::open(archive)?;
     let (width, models) = (network.normalisation.mean.len(), policy.manifest().models.len());
     let mut rows: Vec<f32> = states
         .iter()
@@ -91,15 +94,16 @@ pub fn self_check(
     let trained = numbers(QNetwork::load(network.parameters, &device).forward(rows))?;
     let mut largest = 0f32;
     for ((plain, text), trained) in states.iter().zip(trained.chunks_exact(2 * models)) {
-        let served = policy.values(&features::with_text(plain, text)).map_err(|error| error.to_string())?;
+        let served = policy.values(&features::with_text(plain, text))?;
         let served = served.quality.iter().take(models).chain(served.cost.iter().take(models));
         for (served, trained) in served.zip(trained) {
             let difference = (served - trained).abs();
             if difference.is_nan() || difference > MAX_DIFFERENCE {
-                return Err(format!(
-                    "self-check: the filter's engine gives {served}, training gave {trained}, expected a \
-                     difference of at most {MAX_DIFFERENCE}"
-                ));
+                return Err(TrainError::SelfCheck {
+                    served: *served,
+                    trained: *trained,
+                    limit: MAX_DIFFERENCE,
+                });
             }
             largest = largest.max(difference);
         }

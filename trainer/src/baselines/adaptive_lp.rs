@@ -1,4 +1,4 @@
-//! A linear programme over contexts, solved again in every turn with the money and the turns that are left
+//! A linear program over contexts, solved again in every turn with the money and the turns that are left
 //! (the adaptive scheme of WISERouter).
 //!
 //! Contexts are the classes of a [`Population`]: K-means groups of the observations, with the mean quality of every
@@ -16,10 +16,11 @@ use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
 use super::lp::{self, Context};
+use crate::error::TrainError;
 use crate::population::Population;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode};
 
-/// The adaptive linear programme.
+/// The adaptive linear program.
 #[derive(Debug)]
 pub struct AdaptiveLpRouter {
     engine: Engine,
@@ -44,7 +45,7 @@ impl AdaptiveLpRouter {
         population: Arc<Population>,
         factor: f64,
         seed: u64,
-    ) -> Result<Self, ReplayError> {
+    ) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         Ok(AdaptiveLpRouter { engine, population, factor, seed })
     }

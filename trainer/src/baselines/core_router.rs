@@ -5,7 +5,8 @@ use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::policy::Policy;
 
 use super::Router;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment::{self, Episode};
 
 /// A strategy of the core, exactly as the filter runs it.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ impl CoreRouter {
     ///
     /// # Errors
     /// The policy is for other models.
-    pub fn policy(models: &[ModelConfig], policy: Policy) -> Result<Self, ReplayError> {
+    pub fn policy(models: &[ModelConfig], policy: Policy) -> Result<Self, TrainError> {
         CoreRouter::priced(models, policy, GuardConfig::default(), 0.0, LambdaRule::default())
     }
 
@@ -33,8 +34,8 @@ impl CoreRouter {
         guard: GuardConfig,
         lambda: f32,
         rule: LambdaRule,
-    ) -> Result<Self, ReplayError> {
-        let mut config = seqroute_sessions::models::config(models).map_err(ReplayError::Models)?;
+    ) -> Result<Self, TrainError> {
+        let mut config = seqroute_sessions::models::config(models)?;
         config.guard = guard;
         config.strategy = Strategy::Policy;
         config.lambda.rule = rule;
@@ -45,7 +46,7 @@ impl CoreRouter {
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn always(models: &[ModelConfig], name: &str) -> Result<Self, ReplayError> {
+    pub fn always(models: &[ModelConfig], name: &str) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::Always(name.to_owned()), None)?;
         Ok(CoreRouter { engine, lambda: 0.0 })
     }
@@ -54,7 +55,7 @@ impl CoreRouter {
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn myopic(models: &[ModelConfig]) -> Result<Self, ReplayError> {
+    pub fn myopic(models: &[ModelConfig]) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         Ok(CoreRouter { engine, lambda: 0.0 })
     }

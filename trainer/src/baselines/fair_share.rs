@@ -7,7 +7,8 @@ use seqroute_core::decide;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment::{self, Episode};
 
 /// Spends evenly over the turns that are expected to come.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl FairShareRouter {
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn new(models: &[ModelConfig], remaining_turns: Vec<f64>, factor: f64) -> Result<Self, ReplayError> {
+    pub fn new(models: &[ModelConfig], remaining_turns: Vec<f64>, factor: f64) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         Ok(FairShareRouter { engine, remaining_turns, factor })
     }

@@ -1,4 +1,4 @@
-//! The linear programme of budgeted routing, solved exactly.
+//! The linear program of budgeted routing, solved exactly.
 //!
 //! ```text
 //! maximise   Σ over contexts c and models k   w_c · x_ck · quality_ck

@@ -23,7 +23,9 @@ pub use threshold::ThresholdRouter;
 use seqroute_core::engine::{Decision, Engine};
 use seqroute_core::money::NanoUsd;
 
-use seqroute_sessions::environment::{self, Episode, EpisodeResult, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment::{self, Episode, EpisodeResult};
+use seqroute_sessions::error::Invalid;
 use seqroute_sessions::session::Session;
 
 /// Chooses a model for every turn.
@@ -45,9 +47,9 @@ pub trait Router {
     ///
     /// # Errors
     /// The data lacks the chosen model's answer.
-    fn run(&self, index: usize, session: &Session, budget: NanoUsd) -> Result<EpisodeResult, ReplayError> {
+    fn run(&self, index: usize, session: &Session, budget: NanoUsd) -> Result<EpisodeResult, TrainError> {
         let choose = |episode: &Episode<'_>, decision: &Decision| self.choose(index, episode, decision);
-        environment::run(self.engine(), session, budget, self.lambda(), choose)
+        Ok(environment::run(self.engine(), session, budget, self.lambda(), choose)?)
     }
 }
 
@@ -59,8 +61,8 @@ pub fn tuned<R: Router>(
     settings: &[f64],
     sessions: &[Session],
     budget: NanoUsd,
-    make: impl Fn(f64) -> Result<R, ReplayError>,
-) -> Result<(R, f64), ReplayError> {
+    make: impl Fn(f64) -> Result<R, TrainError>,
+) -> Result<(R, f64), TrainError> {
     let mut best: Option<(f64, R, f64)> = None;
     for setting in settings {
         let router = make(*setting)?;
@@ -72,6 +74,6 @@ pub fn tuned<R: Router>(
             best = Some((quality, router, *setting));
         }
     }
-    let no_setting = || ReplayError::Models("a router without settings cannot be tuned".to_owned());
+    let no_setting = || Invalid("a router without settings cannot be tuned".to_owned()).into();
     best.map(|(_, router, setting)| (router, setting)).ok_or_else(no_setting)
 }

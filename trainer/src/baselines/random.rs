@@ -6,7 +6,8 @@ use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment::{self, Episode};
 
 /// Uniform random choice; the same seed, session and turn give the same one.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ impl RandomRouter {
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn new(models: &[ModelConfig], seed: u64) -> Result<Self, ReplayError> {
+    pub fn new(models: &[ModelConfig], seed: u64) -> Result<Self, TrainError> {
         Ok(RandomRouter { engine: environment::engine(models, Strategy::BestAffordable, None)?, seed })
     }
 }

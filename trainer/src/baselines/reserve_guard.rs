@@ -7,7 +7,8 @@ use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use seqroute_sessions::environment::{Episode, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment::Episode;
 
 /// Largest entry of the guard's table.
 const MAX_TURNS: f64 = 1000.0;
@@ -31,8 +32,8 @@ impl ReserveGuardRouter {
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn new(models: &[ModelConfig], remaining_turns: &[f64], factor: f64) -> Result<Self, ReplayError> {
-        let mut config = seqroute_sessions::models::config(models).map_err(ReplayError::Models)?;
+    pub fn new(models: &[ModelConfig], remaining_turns: &[f64], factor: f64) -> Result<Self, TrainError> {
+        let mut config = seqroute_sessions::models::config(models)?;
         config.strategy = Strategy::BestAffordable;
         let scaled = remaining_turns.iter().map(|turns| (factor * turns).min(MAX_TURNS) as f32);
         config.guard.remaining_turns = scaled.collect();

@@ -7,7 +7,8 @@ use seqroute_core::decide;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment::{self, Episode};
 
 /// The most expensive allowed model while the free share of the budget is above a threshold, then the cheapest.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl ThresholdRouter {
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn new(models: &[ModelConfig], threshold: f64) -> Result<Self, ReplayError> {
+    pub fn new(models: &[ModelConfig], threshold: f64) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         Ok(ThresholdRouter { engine, threshold })
     }

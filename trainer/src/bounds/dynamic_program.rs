@@ -3,7 +3,7 @@
 //! Exact for the population model up to the grids: whoever sees a turn's class, number and prompt length and the
 //! money left, and knows the training sessions' statistics, can do no better there. What it knows is in the
 //! population: the category of every turn (exactly, where the data has one) and the length of its message; it knows
-//! no text, and of the answers so far only the tokens in the prompt. Played on other sessions ([`ProgrammeRouter`]) it
+//! no text, and of the answers so far only the tokens in the prompt. Played on other sessions ([`DynamicProgramRouter`]) it
 //! decides through the same masks, reservations and cuts as everybody else.
 //!
 //! ```text
@@ -25,8 +25,9 @@ use seqroute_core::usage::Usage;
 
 use super::grid::Grid;
 use crate::baselines::Router;
+use crate::error::TrainError;
 use crate::population::Population;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode};
 use seqroute_sessions::session::Session;
 
 /// Points of the grids.
@@ -44,9 +45,9 @@ impl Default for Resolution {
     }
 }
 
-/// The solved programme.
+/// The solved program.
 #[derive(Debug)]
-pub struct Programme {
+pub struct DynamicProgram {
     population: Population,
     models: Vec<ModelConfig>,
     prompts: Grid,
@@ -64,8 +65,8 @@ struct Turn<'a> {
     tokens: &'a TokenEstimate,
 }
 
-impl Programme {
-    /// Solves the programme of a population; the grids span what happens in `sessions`.
+impl DynamicProgram {
+    /// Solves the program of a population; the grids span what happens in `sessions`.
     ///
     /// # Errors
     /// The core refuses the models.
@@ -74,7 +75,7 @@ impl Programme {
         models: &[ModelConfig],
         sessions: &[Session],
         resolution: Resolution,
-    ) -> Result<Programme, ReplayError> {
+    ) -> Result<DynamicProgram, TrainError> {
         let longest_prompt = sessions.iter().map(longest_history).max().unwrap_or(0).max(2);
         let shortest =
             population.message_tokens.iter().flatten().fold(f64::MAX, |low, tokens| low.min(*tokens));
@@ -86,17 +87,17 @@ impl Programme {
         let dearest = sessions.iter().map(|session| dearest_cost(session, models)).max().unwrap_or_default();
         let least = models.iter().map(|model| cost(model, 1, 1)).min().unwrap_or_default();
         let money = Grid::new(least.0.max(1) as f64, 1.1 * dearest.0.max(10) as f64, resolution.money);
-        let mut programme = Programme {
+        let mut program = DynamicProgram {
             later: vec![Vec::new(); population.turns() + 1],
             models: models.to_vec(),
             population,
             prompts,
             money,
         };
-        for t in (1..programme.population.turns()).rev() {
-            programme.later[t] = programme.before(t)?;
+        for t in (1..program.population.turns()).rev() {
+            program.later[t] = program.before(t)?;
         }
-        Ok(programme)
+        Ok(program)
     }
 
     /// The class of a turn.
@@ -106,7 +107,7 @@ impl Programme {
     }
 
     /// `later[t]`, from `later[t + 1]`.
-    fn before(&self, t: usize) -> Result<Vec<f32>, ReplayError> {
+    fn before(&self, t: usize) -> Result<Vec<f32>, TrainError> {
         let classes = self.population.classes();
         let decided = classes.into_par_iter().map(|class| self.over_messages(t, class));
         let decided = decided.collect::<Result<Vec<_>, _>>()?;
@@ -124,7 +125,7 @@ impl Programme {
     }
 
     /// By history and money: the best worth of turn t of this class, averaged over its message.
-    fn over_messages(&self, t: usize, class: usize) -> Result<Vec<f32>, ReplayError> {
+    fn over_messages(&self, t: usize, class: usize) -> Result<Vec<f32>, TrainError> {
         let engine = environment::engine(&self.models, Strategy::BestAffordable, None)?;
         let width = self.money.points();
         let best: Vec<f32> =
@@ -245,39 +246,39 @@ fn dearest_cost(session: &Session, models: &[ModelConfig]) -> NanoUsd {
     sum
 }
 
-/// Plays by a solved programme.
+/// Plays by a solved program.
 #[derive(Debug)]
-pub struct ProgrammeRouter {
+pub struct DynamicProgramRouter {
     engine: Engine,
-    programme: Arc<Programme>,
+    program: Arc<DynamicProgram>,
 }
 
-impl ProgrammeRouter {
+impl DynamicProgramRouter {
     /// A router that takes the allowed model of the highest worth.
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn new(programme: Arc<Programme>) -> Result<Self, ReplayError> {
-        let engine = environment::engine(&programme.models, Strategy::BestAffordable, None)?;
-        Ok(ProgrammeRouter { engine, programme })
+    pub fn new(program: Arc<DynamicProgram>) -> Result<Self, TrainError> {
+        let engine = environment::engine(&program.models, Strategy::BestAffordable, None)?;
+        Ok(DynamicProgramRouter { engine, program })
     }
 }
 
-impl Router for ProgrammeRouter {
+impl Router for DynamicProgramRouter {
     fn engine(&self) -> &Engine {
         &self.engine
     }
 
     fn choose(&self, _: usize, episode: &Episode<'_>, decision: &Decision) -> Option<usize> {
-        let class = self.programme.population.class(episode.turn()?);
+        let class = self.program.population.class(episode.turn()?);
         let session = episode.view();
         let turn = Turn { t: session.turns as usize, class, session, tokens: &decision.tokens };
-        let worth = |k: usize| (k, self.programme.worth(&self.engine, &turn, k));
+        let worth = |k: usize| (k, self.program.worth(&self.engine, &turn, k));
         let allowed = decision.mask.allowed().map(worth);
         allowed.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(k, _)| k)
     }
 }
 
 #[cfg(test)]
-#[path = "programme_tests.rs"]
+#[path = "dynamic_program_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Tests of the dynamic programme against the expectation over everything that can happen, without grids.
+//! Tests of the dynamic program against the expectation over everything that can happen, without grids.
 
 use super::*;
 use crate::baselines::CoreRouter;
@@ -39,12 +39,12 @@ fn sessions() -> Vec<Session> {
     (0..60).map(session).collect()
 }
 
-fn programme(resolution: Resolution) -> Programme {
+fn program(resolution: Resolution) -> DynamicProgram {
     let population = Population::fit(&sessions(), &models(), 2, 1).unwrap();
-    Programme::solve(population, &models(), &sessions(), resolution).unwrap()
+    DynamicProgram::solve(population, &models(), &sessions(), resolution).unwrap()
 }
 
-impl Programme {
+impl DynamicProgram {
     /// `later` without grids: the expectation over classes and messages of the best worth, recursively.
     fn exactly_later(&self, engine: &Engine, t: usize, class: usize, history: u64, money: NanoUsd) -> f64 {
         if t >= self.population.turns() {
@@ -86,13 +86,13 @@ impl Programme {
 
 #[test]
 fn the_table_is_the_expectation_over_everything_that_can_happen() {
-    let programme = programme(Resolution { prompts: 60, money: 2000 });
+    let program = program(Resolution { prompts: 60, money: 2000 });
     let engine = environment::engine(&models(), Strategy::BestAffordable, None).unwrap();
     let mut errors = Vec::new();
     for money in (1..60).map(|i| NanoUsd(i * 500_000)) {
-        for class in programme.population.classes() {
-            let exact = programme.exactly_later(&engine, 1, class, 700, money);
-            errors.push((programme.later(1, class, 700, money) - exact).abs());
+        for class in program.population.classes() {
+            let exact = program.exactly_later(&engine, 1, class, 700, money);
+            errors.push((program.later(1, class, 700, money) - exact).abs());
         }
     }
     let mean = errors.iter().sum::<f64>() / errors.len() as f64;
@@ -102,8 +102,8 @@ fn the_table_is_the_expectation_over_everything_that_can_happen() {
 
 #[test]
 fn more_money_is_never_worth_less() {
-    let programme = programme(Resolution { prompts: 30, money: 200 });
-    let worth = |i: u32| programme.later(1, 0, 500, NanoUsd(100_000 * u64::from(i)));
+    let program = program(Resolution { prompts: 30, money: 200 });
+    let worth = |i: u32| program.later(1, 0, 500, NanoUsd(100_000 * u64::from(i)));
     for i in 1..200 {
         assert!(worth(i) >= worth(i - 1) - 0.02, "{i}");
     }
@@ -114,8 +114,8 @@ fn more_money_is_never_worth_less() {
 fn played_on_other_sessions_it_beats_the_fixed_routers() {
     let (train, test, models) = (Simulator::new(1).sessions(1500), Simulator::new(2).sessions(400), tiers());
     let population = Population::fit(&train, &models, 12, 1).unwrap();
-    let programme = Programme::solve(population, &models, &train, Resolution { prompts: 24, money: 128 });
-    let ours = ProgrammeRouter::new(Arc::new(programme.unwrap())).unwrap();
+    let program = DynamicProgram::solve(population, &models, &train, Resolution { prompts: 24, money: 128 });
+    let ours = DynamicProgramRouter::new(Arc::new(program.unwrap())).unwrap();
     let quality = |router: &dyn Router, budget: NanoUsd| {
         let run = |(i, session)| router.run(i, session, budget).unwrap().quality;
         test.iter().enumerate().map(run).sum::<f64>()

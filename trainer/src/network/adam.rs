@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::Parameters;
+use super::Parameters;
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;

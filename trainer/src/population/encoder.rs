@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use seqroute_core::config::ModelConfig;
 use seqroute_core::text::TextFeatures;
 
-use super::effects::Effects;
+use crate::error::TrainError;
+use crate::text_head::effects::Effects;
 use crate::text_head::{self, TextConfig, TextHead};
 use seqroute_sessions::session::{Session, Turn};
 
@@ -29,7 +30,7 @@ enum Source {
     /// Its category: effects on quality, then on the logarithm of the length, one per model each.
     Category(Vec<Effects>),
     /// Its words: the same numbers, from the text head.
-    Words { head: Box<TextHead>, out_of_fold: HashMap<TextFeatures, Vec<f32>> },
+    Text { head: Box<TextHead>, out_of_fold: HashMap<TextFeatures, Vec<f32>> },
 }
 
 impl Encoder {
@@ -48,7 +49,7 @@ impl Encoder {
     ///
     /// # Errors
     /// The training device fails.
-    pub fn of_words(sessions: &[Session], models: &[ModelConfig]) -> Result<Option<Encoder>, String> {
+    pub fn of_text(sessions: &[Session], models: &[ModelConfig]) -> Result<Option<Encoder>, TrainError> {
         let turns = || sessions.iter().flat_map(|session| &session.turns);
         let observed = models.iter().all(|model| turns().any(|turn| turn.outcome(&model.name).is_some()));
         if !observed || turns().all(|turn| turn.text.is_empty()) {
@@ -61,7 +62,7 @@ impl Encoder {
                 out_of_fold.entry(turn.text).or_insert_with(|| predictions.of(s, t).to_vec());
             }
         }
-        Ok(Some(Encoder::new(Source::Words { head: Box::new(head), out_of_fold }, sessions, models)))
+        Ok(Some(Encoder::new(Source::Text { head: Box::new(head), out_of_fold }, sessions, models)))
     }
 
     fn new(source: Source, sessions: &[Session], models: &[ModelConfig]) -> Encoder {
@@ -87,7 +88,7 @@ impl Encoder {
                 let category = turn.category.as_deref().unwrap_or_default();
                 effects.iter().map(|effects| effects.of(category)).collect()
             }
-            Source::Words { head, out_of_fold } => {
+            Source::Text { head, out_of_fold } => {
                 let known = out_of_fold.get(&turn.text).cloned();
                 known.unwrap_or_else(|| head.predict(&turn.text)).into_iter().map(f64::from).collect()
             }

@@ -1,11 +1,10 @@
 //! A model of the sessions to come, estimated on training sessions: what the bound by dynamic programming is exact
-//! for, and what the adaptive linear programme knows.
+//! for, and what the adaptive linear program knows.
 //!
 //! A turn's *class* groups turns by observation (`encoder`, `kmeans`). The model says: with which probability
 //! another turn follows, which class it has after this one, how long its message is, and for each model the quality
 //! and length of the answer (`estimates`). What a router sees beside that (prompt tokens, money) is bookkeeping.
 
-pub mod effects;
 mod encoder;
 mod estimates;
 mod kmeans;
@@ -14,6 +13,7 @@ use std::ops::Range;
 
 use seqroute_core::config::ModelConfig;
 
+use crate::error::TrainError;
 use encoder::Encoder;
 use seqroute_sessions::session::{Session, Turn};
 
@@ -56,13 +56,13 @@ impl Population {
     ///
     /// # Errors
     /// The training device fails.
-    pub fn fit_by_words(
+    pub fn fit_by_text(
         sessions: &[Session],
         models: &[ModelConfig],
         classes: usize,
         seed: u64,
-    ) -> Result<Option<Population>, String> {
-        let encoder = Encoder::of_words(sessions, models)?;
+    ) -> Result<Option<Population>, TrainError> {
+        let encoder = Encoder::of_text(sessions, models)?;
         Ok(encoder.map(|encoder| Self::observed(encoder, sessions, models, classes, seed)))
     }
 

@@ -10,6 +10,7 @@
 //! prediction of a head that was fitted on the other folds (stacking, Wolpert 1992); otherwise it would trust the
 //! predictions of messages known by heart and be disappointed by all others.
 
+pub mod effects;
 mod messages;
 mod ridge;
 mod topics;
@@ -18,6 +19,7 @@ use seqroute_core::config::ModelConfig;
 use seqroute_core::text::{TEXT_BUCKETS, TextFeatures};
 use serde::{Deserialize, Serialize};
 
+use crate::error::TrainError;
 use messages::{Message, gaps};
 use ridge::Ridge;
 use seqroute_sessions::session::Session;
@@ -119,7 +121,7 @@ pub fn fit(
     sessions: &[Session],
     models: &[ModelConfig],
     config: &TextConfig,
-) -> Result<(TextHead, Predictions, TextSummary), String> {
+) -> Result<(TextHead, Predictions, TextSummary), TrainError> {
     let folds = config.folds.max(2);
     let (messages, places) = messages::collect(sessions, models, folds);
     let count = models.len();
@@ -159,7 +161,7 @@ fn cross_fitted_topics(
     models: usize,
     folds: usize,
     hidden: usize,
-) -> Result<Option<CrossFitted>, String> {
+) -> Result<Option<CrossFitted>, TrainError> {
     if hidden == 0 {
         return Ok(None);
     }

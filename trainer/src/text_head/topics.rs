@@ -14,10 +14,11 @@ use rand_chacha::ChaCha8Rng;
 use seqroute_core::policy::write::Layer;
 use seqroute_core::text::TEXT_BUCKETS;
 
+use super::effects::Effects;
 use super::messages::Message;
+use crate::error::TrainError;
 use crate::network::adam::Adam;
 use crate::network::{Parameters, QNetwork};
-use crate::text_head::effects::Effects;
 
 /// Rows have length 1, about one part in ten per word: this brings them to a size that He's weights are made for.
 const INPUT_SCALE: f32 = 10.0;
@@ -61,7 +62,7 @@ impl Topics {
         models: usize,
         hidden: usize,
         chosen: impl Fn(&Message) -> bool,
-    ) -> Result<Option<Topics>, String> {
+    ) -> Result<Option<Topics>, TrainError> {
         let known: Vec<&Message> = messages
             .iter()
             .filter(|message| chosen(message) && !message.row.is_empty() && message.category.is_some())
@@ -90,7 +91,7 @@ fn gradients(
     batch: &[usize],
     known: &[&Message],
     targets: &Targets,
-) -> Result<Parameters, String> {
+) -> Result<Parameters, TrainError> {
     let device = Device::flex().autodiff();
     let mut rows = vec![0f32; batch.len() * TEXT_BUCKETS];
     for (row, at) in rows.chunks_exact_mut(TEXT_BUCKETS).zip(batch) {
