@@ -8,14 +8,17 @@
 //! Both use the same relabelled sessions of the simulator with one answer per turn, so that a state has one row and no
 //! contender can share work between the answers of a state.
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use seqroute::hbr::{self, HbrConfig, Transitions};
 use seqroute::learner::cql::{Cql, CqlConfig};
-use seqroute::learner::fit::{self, FitConfig, Measured, Observer, State};
-use seqroute::learner::network::{Normalisation, Parameters};
+use seqroute::learner::progress::{Progress, Validation};
+use seqroute::learner::training_loop::{FitConfig, TrainingLoop};
+use seqroute::network::Normalisation;
 use seqroute_sessions::simulator::{Simulator, tiers};
 use serde_json::json;
 
@@ -27,7 +30,7 @@ fn transitions() -> Result<Transitions> {
         let kept = turn.options.swap_remove(number % turn.options.len());
         turn.options = vec![kept];
     }
-    let mut rows = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1, |_| {})?;
+    let mut rows = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1)?;
     let normalisation = Normalisation::of(&rows.states, rows.features);
     normalisation.apply(&mut rows.states);
     normalisation.apply(&mut rows.next_states);
@@ -61,34 +64,6 @@ fn export(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Starts the clock after the first steps, which warm caches.
-struct Clock {
-    warm_up_steps: usize,
-    started: Option<(Instant, f64)>,
-}
-
-impl Observer for Clock {
-    fn step(&mut self, step: usize) -> bool {
-        if step == self.warm_up_steps {
-            self.started = Some((Instant::now(), cpu_s()));
-        }
-        true
-    }
-
-    fn checkpoint(
-        &mut self,
-        _: &Measured,
-        _: &Normalisation,
-        _: &Parameters,
-    ) -> Result<(String, f64), String> {
-        Ok((String::new(), 0.0))
-    }
-
-    fn save(&mut self, _: &State) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// CPU seconds of this process so far (Linux; 0 elsewhere).
 fn cpu_s() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -99,20 +74,28 @@ fn cpu_s() -> f64 {
 
 fn run(batch: usize, shards: usize, steps: usize) -> Result<()> {
     let rows = transitions()?;
-    let warm_up_steps = steps / 10;
+    let warm_up_steps = (steps / 10).max(1);
     let config =
         FitConfig { batch, shards, steps: steps + warm_up_steps, checkpoints: 1, ..FitConfig::default() };
-    let mut clock = Clock { warm_up_steps: warm_up_steps.max(1), started: None };
-    let make = |_: u64| Ok(rows.clone());
-    let learner = Cql(CqlConfig::default());
-    let trained = fit::fit(&make, &learner, &config, 1, None, &mut clock);
-    let (state, _) = trained.map_err(anyhow::Error::msg)?;
-    let (started, cpu) = clock.started.context("no step")?;
+    // The clock starts after the first steps, which warm caches.
+    let mut started = None;
+    let mut observer = |progress: Progress<'_>| -> ControlFlow<Infallible> {
+        if matches!(progress, Progress::Step(step) if step == warm_up_steps) {
+            started = Some((Instant::now(), cpu_s()));
+        }
+        ControlFlow::Continue(())
+    };
+    let training_loop = TrainingLoop {
+        rows: &|_| Ok(rows.clone()),
+        learner: &Cql(CqlConfig::default()),
+        config: &config,
+        seed: 1,
+        validate: &|_, _| Ok(Validation::default()),
+    };
+    let ControlFlow::Continue(state) = training_loop.run(rows.clone(), None, &mut observer)?;
+    let (started, cpu) = started.context("no step")?;
     let wall_s = started.elapsed().as_secs_f64();
-    println!(
-        "{}",
-        json!({"steps": state.step - clock.warm_up_steps, "wall_s": wall_s, "cpu_s": cpu_s() - cpu})
-    );
+    println!("{}", json!({"steps": state.step - warm_up_steps, "wall_s": wall_s, "cpu_s": cpu_s() - cpu}));
     Ok(())
 }
 

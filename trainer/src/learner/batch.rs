@@ -33,8 +33,8 @@ pub struct Batch {
     pub plain_next_lambdas: Tensor<2>,
     /// Which of the R a place of `[G, K]` is, `[G · K]`; 0 where none was observed.
     pub plain_places: Tensor<1, Int>,
-    /// Which of the batch's occasions ([`Transitions::occasions`]) each of the G states belongs to, rising from 0.
-    pub occasions: Vec<usize>,
+    /// By state: number of its logged turn ([`Transitions::logged_turns`]) within the batch, rising from 0.
+    pub logged_turns: Vec<usize>,
     /// Number of models.
     pub models: usize,
     /// Observed answers.
@@ -51,8 +51,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Shuffles the states that the learner wants; one that pairs gets two of an occasion, one after the other. Two
-    /// and not all of them: a batch of few occasions would know too little of how sessions differ.
+    /// Shuffles the states that the learner wants; one that pairs gets two of a logged turn, one after the other. Two
+    /// and not all of them: a batch of few logged turns would know too little of how sessions differ.
     #[must_use]
     pub fn shuffled(data: Transitions, learner: &dyn Learner, seed: u64, epoch: u64) -> Rows {
         let mut states: Vec<Vec<u32>> = Vec::new();
@@ -68,12 +68,12 @@ impl Rows {
         states.retain(|rows| !rows.is_empty());
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::MAX / 2 + epoch);
-        let occasion = |state: &Vec<u32>| state.first().map(|row| data.occasions[*row as usize]);
+        let logged_turn = |state: &Vec<u32>| state.first().map(|row| data.logged_turns[*row as usize]);
         let mut together: Vec<&[Vec<u32>]> = if learner.pairs() {
             states.shuffle(&mut rng);
-            states.sort_by_key(occasion);
-            let of_occasions = states.chunk_by(|state, next| occasion(state) == occasion(next));
-            of_occasions.flat_map(|states| states.chunks(2)).collect()
+            states.sort_by_key(logged_turn);
+            let of_logged_turns = states.chunk_by(|state, next| logged_turn(state) == logged_turn(next));
+            of_logged_turns.flat_map(|states| states.chunks(2)).collect()
         } else {
             states.chunks(1).collect()
         };
@@ -112,12 +112,13 @@ impl Rows {
         before.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end as usize)
     }
 
-    /// The last place at or before `at` where an occasion ends, in rows of the order; 0 before the first.
+    /// The last place at or before `at` where a logged turn ends, in rows of the order; 0 before the first.
     #[must_use]
-    pub fn occasion_boundary(&self, at: usize) -> usize {
-        let occasion = |place: usize| self.order.get(place).map(|row| self.data.occasions[*row as usize]);
+    pub fn logged_turn_boundary(&self, at: usize) -> usize {
+        let logged_turn =
+            |place: usize| self.order.get(place).map(|row| self.data.logged_turns[*row as usize]);
         let mut place = self.boundary(at);
-        while place > 0 && occasion(place - 1) == occasion(place) {
+        while place > 0 && logged_turn(place - 1) == logged_turn(place) {
             place -= 1;
         }
         place
@@ -133,10 +134,10 @@ impl Rows {
         let starts: Vec<usize> = [from].into_iter().chain(starts).map(|start| start - from).collect();
         let states = starts.len();
         let first_row = |start: &usize| order.get(*start).map_or(0, |row| *row as usize);
-        let mut occasions = vec![0; states];
+        let mut logged_turns = vec![0; states];
         for (at, pair) in starts.windows(2).enumerate() {
-            let [before, this] = [0, 1].map(|k| data.occasions[first_row(&pair[k])]);
-            occasions[at + 1] = occasions[at] + usize::from(before != this);
+            let [before, this] = [0, 1].map(|k| data.logged_turns[first_row(&pair[k])]);
+            logged_turns[at + 1] = logged_turns[at] + usize::from(before != this);
         }
         // Place of every row in `[G, K]`.
         let mut state = 0;
@@ -184,7 +185,7 @@ impl Rows {
             plain_next_forbidden: forbidden(&data.next_masks, &mut rows(), plain),
             plain_next_lambdas: wide(&data.lambdas, &mut rows(), 1, plain),
             plain_places: Tensor::from_data(TensorData::new(back, [states * models]), plain),
-            occasions,
+            logged_turns,
             models,
             rows: count,
         }
@@ -204,7 +205,7 @@ mod tests {
 
     fn rows(learner: &dyn Learner) -> Rows {
         let sessions = Simulator::new(1).sessions(20);
-        let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1, |_| {}).unwrap();
+        let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1).unwrap();
         Rows::shuffled(data, learner, 1, 0)
     }
 
@@ -240,13 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn a_learner_that_pairs_gets_two_states_of_an_occasion_side_by_side() {
+    fn a_learner_that_pairs_gets_two_states_of_a_logged_turn_next_to_each_other() {
         let rows = rows(&fqi(1.0));
-        let occasions: Vec<u64> = rows.order.iter().map(|row| rows.data.occasions[*row as usize]).collect();
+        let logged_turns: Vec<u64> =
+            rows.order.iter().map(|row| rows.data.logged_turns[*row as usize]).collect();
         let starts = [0].into_iter().chain(rows.ends.iter().map(|end| *end as usize));
-        let of_states: Vec<u64> = starts.take(rows.ends.len()).map(|start| occasions[start]).collect();
+        let of_states: Vec<u64> = starts.take(rows.ends.len()).map(|start| logged_turns[start]).collect();
         let different: HashSet<&u64> = of_states.iter().collect();
-        // All states but the odd one of an occasion have a neighbour of the same occasion.
+        // All states but the odd one of a logged turn have a neighbour of the same logged turn.
         let has_neighbour = |at: &usize| {
             let around = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
             around.filter_map(|other| of_states.get(other)).any(|other| *other == of_states[*at])
@@ -254,17 +256,17 @@ mod tests {
         let paired = (0..of_states.len()).filter(has_neighbour).count();
         assert!(paired >= of_states.len() - different.len());
         assert!(different.len() < of_states.len() / 4);
-        assert!(!occasions.is_sorted());
+        assert!(!logged_turns.is_sorted());
         // The batch numbers them in its own order, one number per state.
         let to = rows.boundary(200);
         let batch = rows.batch(0, to, &Device::flex(), &Device::flex());
-        let pieces = occasions[..to].chunk_by(|one, next| one == next).count();
-        assert_eq!(batch.occasions.len(), batch.states.dims()[0]);
-        assert_eq!((batch.occasions[0], batch.occasions.last()), (0, Some(&(pieces - 1))));
-        assert!(batch.occasions.is_sorted());
-        let cut = rows.occasion_boundary(to);
-        assert!(cut <= to && occasions[cut - 1] != occasions[cut]);
-        assert!(occasions[cut..to].iter().all(|occasion| *occasion == occasions[cut]));
+        let pieces = logged_turns[..to].chunk_by(|one, next| one == next).count();
+        assert_eq!(batch.logged_turns.len(), batch.states.dims()[0]);
+        assert_eq!((batch.logged_turns[0], batch.logged_turns.last()), (0, Some(&(pieces - 1))));
+        assert!(batch.logged_turns.is_sorted());
+        let cut = rows.logged_turn_boundary(to);
+        assert!(cut <= to && logged_turns[cut - 1] != logged_turns[cut]);
+        assert!(logged_turns[cut..to].iter().all(|logged_turn| *logged_turn == logged_turns[cut]));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::learner::batch::Batch;
-use crate::network::QNetwork;
 use crate::learner::{Learner, Loss};
+use crate::network::QNetwork;
 
 /// Settings of behaviour cloning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

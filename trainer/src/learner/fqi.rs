@@ -11,9 +11,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::learner::batch::Batch;
-use crate::network::QNetwork;
 use crate::learner::td::{self, TdSettings};
 use crate::learner::{Learner, Loss};
+use crate::network::QNetwork;
 
 /// Settings of fitted Q iteration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

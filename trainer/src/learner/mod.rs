@@ -1,24 +1,22 @@
 //! Offline learners: one file each, all from the same transitions to the same network.
 //!
-//! A learner is a loss on one batch ([`Learner`]); what they share (batches, Adam, averages, checkpoints) is in
-//! [`fit`], the temporal-difference part of `cql` and `fqi` in [`td`]. To add one: a file with the paper on its first
+//! A learner is a loss on one batch ([`Learner`]). What they share (batches, averages, checkpoints) is in
+//! [`training_loop`], the temporal-difference part of `cql` and `fqi` in [`td`]. To add one: a file with the paper on its first
 //! lines and its settings, and a line in [`Algorithm`] and where it is turned into a learner.
 
-pub mod adam;
 pub mod batch;
 pub mod bc;
 pub mod cql;
-pub mod fit;
 pub mod fqi;
-pub mod network;
+pub mod progress;
 pub mod td;
-pub mod text_head;
+pub mod training_loop;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::network::QNetwork;
 use batch::Batch;
-use network::QNetwork;
 
 /// The learners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -72,11 +72,12 @@ pub fn loss(
     let quality = values.clone().narrow(1, 0, models);
     let cost = values.narrow(1, models, models);
     let mean = |values: Tensor<2>| (values * observed.clone()).sum().div_scalar(rows);
-    let occasions = (settings.paired_weight > 0.0).then(|| Occasions::of(batch, &observed));
+    let logged_turns = (settings.paired_weight > 0.0).then(|| LoggedTurns::of(batch, &observed));
     let part = |values: Tensor<2>, target: Tensor<2>| {
         let errors = (values - Tensor::from_inner(target)) * observed.clone();
         let huber = |errors: Tensor<2>| huber(errors, settings.huber_delta).sum().div_scalar(rows);
-        let paired = occasions.as_ref().map(|occasions| huber(occasions.centred(errors.clone(), &observed)));
+        let paired =
+            logged_turns.as_ref().map(|logged_turns| huber(logged_turns.centred(errors.clone(), &observed)));
         (huber(errors), paired)
     };
     let (quality_loss, quality_paired) = part(quality.clone(), quality_target);
@@ -113,31 +114,31 @@ fn targets(plain: &QNetwork, target: &QNetwork, batch: &Batch, settings: &TdSett
     [rewards + later(0) * discount.clone(), batch.plain_costs.clone() + later(1) * discount]
 }
 
-/// The occasions of a batch, for both heads.
-struct Occasions {
-    /// 1 where a state belongs to an occasion, `[O, G]`.
+/// Which states of a batch share a logged turn; for both heads.
+struct LoggedTurns {
+    /// 1 where a state belongs to a logged turn, `[T, G]`.
     members: Tensor<2>,
-    /// Observed answers of each, at least 1, `[O, 1]`.
+    /// Observed answers of each, at least 1, `[T, 1]`.
     counts: Tensor<2>,
 }
 
-impl Occasions {
+impl LoggedTurns {
     fn of(batch: &Batch, observed: &Tensor<2>) -> Self {
-        let states = batch.occasions.len();
-        let occasions = batch.occasions.last().map_or(0, |last| last + 1);
-        let mut members = vec![0f32; occasions * states];
+        let states = batch.logged_turns.len();
+        let logged_turns = batch.logged_turns.last().map_or(0, |last| last + 1);
+        let mut members = vec![0f32; logged_turns * states];
         batch
-            .occasions
+            .logged_turns
             .iter()
             .enumerate()
-            .for_each(|(state, occasion)| members[occasion * states + state] = 1.0);
+            .for_each(|(state, logged_turn)| members[logged_turn * states + state] = 1.0);
         let members =
-            Tensor::<2>::from_data(TensorData::new(members, [occasions, states]), &observed.device());
+            Tensor::<2>::from_data(TensorData::new(members, [logged_turns, states]), &observed.device());
         let counts = members.clone().matmul(observed.clone().sum_dim(1)).clamp_min(1.0);
-        Occasions { members, counts }
+        LoggedTurns { members, counts }
     }
 
-    /// Errors less the mean error of their occasion; 0 where nothing was observed.
+    /// Errors less the mean error of their logged turn; 0 where nothing was observed.
     fn centred(&self, errors: Tensor<2>, observed: &Tensor<2>) -> Tensor<2> {
         let sums = self.members.clone().matmul(errors.clone().sum_dim(1));
         (errors - self.members.clone().transpose().matmul(sums / self.counts.clone())) * observed.clone()
@@ -168,13 +169,13 @@ mod tests {
 
     fn batch() -> Batch {
         let sessions = Simulator::new(1).sessions(10);
-        let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1, |_| {}).unwrap();
+        let data = hbr::relabel(&sessions, &tiers(), &HbrConfig::default(), 1).unwrap();
         let rows = Rows::shuffled(data, &Fqi(FqiConfig::default()), 1, 0);
         rows.batch(0, rows.boundary(300), &Device::flex(), &Device::flex())
     }
 
     #[test]
-    fn what_all_answers_of_an_occasion_share_is_no_paired_error() {
+    fn what_all_answers_of_a_logged_turn_share_is_not_a_paired_error() {
         let batch = batch();
         let observed = batch.plain_observed.clone();
         let [states, models] = observed.dims();
@@ -183,9 +184,9 @@ mod tests {
             Tensor::<2>::from_data(TensorData::new(values, [states, models]), &Device::flex())
                 * observed.clone()
         };
-        let occasions = Occasions::of(&batch, &observed);
-        let paired = |errors| numbers(occasions.centred(errors, &observed)).unwrap();
-        let luck = tensor(&|state, _| batch.occasions[state] as f32 - 3.5);
+        let logged_turns = LoggedTurns::of(&batch, &observed);
+        let paired = |errors| numbers(logged_turns.centred(errors, &observed)).unwrap();
+        let luck = tensor(&|state, _| batch.logged_turns[state] as f32 - 3.5);
         assert!(paired(luck.clone()).iter().all(|error| error.abs() < 1e-4));
         let choice = tensor(&|state, model| 0.01 * (state * models + model) as f32);
         let (alone, with_luck) = (paired(choice.clone()), paired(choice + luck));

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::hbr::HbrConfig;
 use crate::learner::bc::{Bc, BcConfig};
 use crate::learner::cql::{Cql, CqlConfig};
-use crate::learner::training_loop::FitConfig;
 use crate::learner::fqi::{Fqi, FqiConfig};
-use crate::text_head::TextConfig;
+use crate::learner::training_loop::FitConfig;
 use crate::learner::{Algorithm, Learner};
+use crate::text_head::TextConfig;
+use seqroute_sessions::error::Invalid;
 use seqroute_sessions::guard::GuardSettings;
 
 /// All settings of a training run (`--config`, TOML).
@@ -59,11 +60,15 @@ impl TrainConfig {
     /// Reads TOML; what it does not name keeps its default.
     ///
     /// # Errors
-    /// One line: place, field, found, expected.
-    pub fn from_toml(text: &str) -> Result<TrainConfig, String> {
+    /// Line, field, found, expected.
+    pub fn from_toml(text: &str) -> Result<TrainConfig, Invalid> {
         let config: TrainConfig = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "))
+            Invalid(format!(
+                "line {}: {}",
+                before.matches('\n').count() + 1,
+                error.message().replace('\n', " ")
+            ))
         })?;
         config.check()?;
         Ok(config)
@@ -72,8 +77,8 @@ impl TrainConfig {
     /// Checks that training can run.
     ///
     /// # Errors
-    /// One line: field, found, expected.
-    pub fn check(&self) -> Result<(), String> {
+    /// Field, found, expected.
+    pub fn check(&self) -> Result<(), Invalid> {
         self.check_hbr()?;
         let shares = &self.validation_budget_shares;
         require(
@@ -103,7 +108,7 @@ impl TrainConfig {
         require(not_negative(penalty), "bc.logit_penalty", &penalty, "at least 0")
     }
 
-    fn check_hbr(&self) -> Result<(), String> {
+    fn check_hbr(&self) -> Result<(), Invalid> {
         let hbr = &self.hbr;
         let (low, high) = (hbr.budget_min_share, hbr.budget_max_share);
         let expected = "0 < budget_min_share <= budget_max_share";
@@ -126,7 +131,7 @@ impl TrainConfig {
         require((0.0..=1.0).contains(&share), "hbr.predicted_reward_share", &share, "0 to 1")
     }
 
-    fn check_fit(&self) -> Result<(), String> {
+    fn check_fit(&self) -> Result<(), Invalid> {
         let fit = &self.fit;
         let widths = fit.hidden.iter().all(|width| (1..=1024).contains(width));
         let fits = widths && (1..=4).contains(&fit.hidden.len());
@@ -158,6 +163,6 @@ impl TrainConfig {
     }
 }
 
-fn require(ok: bool, field: &str, found: &dyn std::fmt::Debug, expected: &str) -> Result<(), String> {
-    if ok { Ok(()) } else { Err(format!("field `{field}`: found {found:?}, expected {expected}")) }
+fn require(ok: bool, field: &str, found: &dyn std::fmt::Debug, expected: &str) -> Result<(), Invalid> {
+    if ok { Ok(()) } else { Err(Invalid(format!("field `{field}`: found {found:?}, expected {expected}"))) }
 }

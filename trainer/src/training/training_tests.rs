@@ -3,6 +3,7 @@
 use super::*;
 use crate::artifact;
 use crate::learner::Algorithm;
+use crate::learner::progress::Progress;
 use crate::learner::training_loop::FitConfig;
 use seqroute_core::money::NanoUsd;
 use seqroute_sessions::environment;
@@ -26,24 +27,29 @@ fn tiny(seed: u64) -> TrainConfig {
     config
 }
 
-/// What a training does when asked after every step.
-type Follow<'a> = &'a mut dyn FnMut(Progress<'_>) -> Result<Wish, String>;
-
-fn follow(
+/// Trains on simulated sessions; `None` where the observer stops it.
+fn observed(
     config: &TrainConfig,
     sessions: usize,
     state: Option<State>,
-    progress: Follow<'_>,
+    observer: Observer<'_, ()>,
 ) -> Option<Finished> {
     let (train, models) = (Simulator::new(5).sessions(sessions), tiers());
     let sha256 = seqroute_sessions::session::hex(&Sha256::digest(to_bytes(&train, false).unwrap()));
     let valid = Simulator::new(6).sessions(60);
     let data = TrainingData { train: &train, valid: &valid, models: &models, sha256: &sha256 };
-    super::train(&data, config, "tiny", state, progress).unwrap()
+    Training::prepare(&data, config).unwrap().run("tiny", state, observer).unwrap().continue_value()
 }
 
 fn run(config: &TrainConfig, sessions: usize) -> Finished {
-    follow(config, sessions, None, &mut |_| Ok(Wish::GoOn)).unwrap()
+    observed(config, sessions, None, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+/// The first relabelling of [`run`].
+fn relabelled(config: &TrainConfig, sessions: usize) -> RelabelSummary {
+    let (train, models) = (Simulator::new(5).sessions(sessions), tiers());
+    let data = TrainingData { train: &train, valid: &[], models: &models, sha256: "" };
+    Training::prepare(&data, config).unwrap().relabelled
 }
 
 fn short() -> TrainConfig {
@@ -66,7 +72,7 @@ fn the_artifact_opens_and_says_what_it_was_made_from() {
     let manifest = policy.manifest();
     assert_eq!(manifest.learner["algorithm"], "fqi");
     assert_eq!(manifest.learner["config"]["fit"]["steps"], 60);
-    assert_eq!(manifest.budget_range_nano_usd, trained.data.budget_range_nano_usd);
+    assert_eq!(manifest.budget_range_nano_usd, relabelled(&short(), 40).budget_range_nano_usd);
     assert_eq!(manifest.data_sha256.len(), 64);
     assert!(trained.policy_id.starts_with("tiny@"));
     assert!(trained.largest_difference <= artifact::MAX_DIFFERENCE);
@@ -92,7 +98,7 @@ fn a_short_training_beats_random_choice() {
 
 #[test]
 fn a_bad_setting_is_named_with_its_line_or_field() {
-    let error = |text: &str| TrainConfig::from_toml(text).unwrap_err();
+    let error = |text: &str| TrainConfig::from_toml(text).unwrap_err().0;
     assert!(error("seed = 1\n[cql]\nalfa = 1\n").contains("line 3: unknown field `alfa`"));
     assert!(error("[fit]\nsteps = 0\n").contains("`fit.steps`: found 0, expected at least 1"));
     assert!(error("[hbr]\nbudget_min_share = 3.0\n").contains("`hbr.budget_min_share`: found [3.0, 2.5]"));
@@ -126,8 +132,26 @@ fn data_that_no_budget_pays_for_is_an_error() {
     config.hbr.budget_max_share = 1e-9;
     let (train, models) = (Simulator::new(5).sessions(5), tiers());
     let data = TrainingData { train: &train, valid: &[], models: &models, sha256: "" };
-    let error = super::train(&data, &config, "tiny", None, &mut |_| Ok(Wish::GoOn)).unwrap_err();
-    assert!(error.contains("found no transition to train on"), "{error}");
+    let prepared = Training::prepare(&data, &config).unwrap();
+    let error = prepared.run("tiny", None, &mut |_| ControlFlow::<()>::Continue(())).unwrap_err();
+    assert!(matches!(error, TrainError::NoTransitions), "{error}");
+}
+
+#[test]
+fn a_break_on_saving_stops_at_once_with_its_value() {
+    let (train, models) = (Simulator::new(5).sessions(40), tiers());
+    let data = TrainingData { train: &train, valid: &[], models: &models, sha256: "" };
+    let (config, mut steps) = (short(), 0);
+    let ended =
+        Training::prepare(&data, &config).unwrap().run("tiny", None, &mut |progress| match progress {
+            Progress::Save(_) => ControlFlow::Break("disk full"),
+            Progress::Step(step) => {
+                steps = step;
+                ControlFlow::Continue(())
+            }
+            Progress::Checkpoint(_) => ControlFlow::Continue(()),
+        });
+    assert_eq!((ended.unwrap().break_value(), steps), (Some("disk full"), 12));
 }
 
 #[test]
@@ -137,16 +161,20 @@ fn a_training_that_is_stopped_and_goes_on_ends_in_the_same_bytes() {
     config.hbr.budgets_per_session = 2;
     let whole = run(&config, 40);
     let mut kept = None;
-    let stopped = follow(&config, 40, None, &mut |progress| {
+    let stopped = observed(&config, 40, None, &mut |progress| {
         if let Progress::Save(state) = &progress {
             kept = Some(serde_json::to_string(state).unwrap());
         }
-        Ok(if matches!(progress, Progress::Step(37)) { Wish::Stop } else { Wish::GoOn })
+        if matches!(progress, Progress::Step(37)) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     assert!(stopped.is_none());
     let state: State = serde_json::from_str(&kept.unwrap()).unwrap();
     assert_eq!(state.step, 37);
-    let resumed = follow(&config, 40, Some(state), &mut |_| Ok(Wish::GoOn)).unwrap();
+    let resumed = observed(&config, 40, Some(state), &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(resumed.archive == whole.archive && resumed.metrics_jsonl == whole.metrics_jsonl);
 }
 
@@ -170,7 +198,7 @@ fn every_learner_trains_and_shards_change_nothing_but_rounding() {
 }
 
 #[test]
-fn without_a_better_checkpoint_the_training_ends_early() {
+fn early_stopping_ends_a_training_without_a_better_checkpoint() {
     let mut config = short();
     config.fit.steps = 3000;
     config.fit.checkpoints = 300;
@@ -209,8 +237,11 @@ fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
     let (train, valid): (Vec<_>, Vec<_>) =
         ((0..300).map(session).collect(), (300..400).map(session).collect());
     let data = TrainingData { train: &train, valid: &valid, models: &models, sha256: "" };
-    let trained = super::train(&data, &tiny(1), "text", None, &mut |_| Ok(Wish::GoOn)).unwrap().unwrap();
-    assert!(trained.text.explained_gap_share[0] > 0.5, "{:?}", trained.text);
+    let config = tiny(1);
+    let prepared = Training::prepare(&data, &config).unwrap();
+    assert!(prepared.text.explained_gap_share[0] > 0.5, "{:?}", prepared.text);
+    let ended = prepared.run("text", None, &mut |_| ControlFlow::<()>::Continue(())).unwrap();
+    let trained = ended.continue_value().unwrap();
     let policy = Policy::open(&trained.archive).unwrap();
     let router = CoreRouter::policy(&models, policy).unwrap();
     let myopic = CoreRouter::myopic(&models).unwrap();
@@ -227,12 +258,12 @@ fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
 fn a_policy_trained_behind_a_guard_carries_it_into_evaluation_and_deployment() {
     let mut config = short();
     config.guard.quantile = 0.9;
-    let (guarded, free) = (run(&config, 60), run(&short(), 60));
+    let guarded = run(&config, 60);
     let policy = Policy::open(&guarded.archive).unwrap();
     let guard = seqroute_sessions::guard::of(&policy).unwrap();
     assert_eq!(guard, seqroute_sessions::guard::measure(&Simulator::new(5).sessions(60), &config.guard));
     assert!(guard.remaining_turns[0] > 0.0);
-    assert!(guarded.data.transitions < free.data.transitions);
+    assert!(relabelled(&config, 60).transitions < relabelled(&short(), 60).transitions);
     let plugin = |guard: serde_json::Value| {
         let mut value = serde_json::json!({
             "version": 1, "salt": "a secret of tests", "budget": {"default_usd": "0.05"}, "models": tiers(),
