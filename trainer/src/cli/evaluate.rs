@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use seqroute::evaluation::contestant::{Kind, PolicyContestant};
-use seqroute::evaluation::{self, Question, csv, html, table};
+use seqroute::evaluation::methods::{MethodKind, PolicyMethod};
+use seqroute::evaluation::report::{csv, html, table};
+use seqroute::evaluation::{self, EvaluationSpec};
 use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig};
 use seqroute_core::policy::Policy;
 use seqroute_sessions::session::{self, Session};
@@ -73,8 +74,8 @@ pub struct Files {
     /// Session file with outcomes of every model; the policies must not have seen it.
     #[arg(long)]
     pub data: PathBuf,
-    /// Session file for what bounds and heuristics know of the population; without it the dynamic programme, the
-    /// adaptive linear programme, the fair share and the reserve guard are left out.
+    /// Session file for what bounds and heuristics know of the population; without it the dynamic program, the
+    /// adaptive linear program, the fair share and the reserve guard are left out.
     #[arg(long)]
     pub train: Option<PathBuf>,
     /// Session file to tune heuristics on; without it those with a setting are left out.
@@ -160,7 +161,7 @@ impl Arguments {
         if sweep_shares.is_empty() {
             sweep_shares.clone_from(&shares);
         }
-        let question = Question {
+        let spec = EvaluationSpec {
             sessions: &sessions,
             train: train.as_ref().map_or(&[], |train| &train.sessions),
             tune: &tune,
@@ -172,14 +173,14 @@ impl Arguments {
             resamples: self.resamples,
         };
         let bar = seqroute_sessions::terminal::bar(0, "evaluating");
-        let report = evaluation::evaluate(&question, |played, to_play| {
+        let report = evaluation::evaluate(&spec, |played, to_play| {
             bar.set_length(to_play as u64);
             bar.set_position(played as u64);
         })?;
         bar.finish_and_clear();
         print!("{}", table::text(&report));
         if let Some(path) = &self.csv {
-            super::write(path, csv::csv(&report).as_bytes())?;
+            super::write(path, &csv::csv(&report)?)?;
         }
         if let Some(path) = &self.json {
             super::write(path, &serde_json::to_vec_pretty(&report)?)?;
@@ -191,15 +192,15 @@ impl Arguments {
     }
 
     /// Reads the archives and checks that each can serve these models.
-    fn policies(&self, models: &[ModelConfig]) -> Result<Vec<PolicyContestant>> {
+    fn policies(&self, models: &[ModelConfig]) -> Result<Vec<PolicyMethod>> {
         let rule = match self.rule {
             Rule::SpendToGo => LambdaRule::SpendToGo,
             Rule::NextCost => LambdaRule::NextCost,
         };
-        let mut policies: Vec<PolicyContestant> = Vec::new();
-        let ablations = self.ablations.iter().map(|named| (named, Kind::Ablation));
+        let mut policies: Vec<PolicyMethod> = Vec::new();
+        let ablations = self.ablations.iter().map(|named| (named, MethodKind::Ablation));
         for (Named { name, lambda, archives }, kind) in
-            self.policies.iter().map(|named| (named, Kind::Learned)).chain(ablations)
+            self.policies.iter().map(|named| (named, MethodKind::Learned)).chain(ablations)
         {
             if policies.iter().any(|policy| policy.name == *name) {
                 bail!("--policy, --ablation: found the name `{name}` twice, expected different names");
@@ -209,9 +210,9 @@ impl Arguments {
                 policy.check_models(models).with_context(|| path.display().to_string())?;
                 Ok(bytes)
             };
-            policies.push(PolicyContestant {
+            policies.push(PolicyMethod {
                 name: name.clone(),
-                kind: if policies.is_empty() { Kind::Ours } else { kind },
+                kind: if policies.is_empty() { MethodKind::Ours } else { kind },
                 models: models.to_vec(),
                 archives: archives.iter().map(read).collect::<Result<_>>()?,
                 lambda: lambda.unwrap_or(self.lambda),
@@ -225,7 +226,7 @@ impl Arguments {
                 let name = format!("{}, no guard", first.name);
                 policies.insert(
                     1,
-                    PolicyContestant { name, kind: Kind::Ablation, guarded: false, ..first.clone() },
+                    PolicyMethod { name, kind: MethodKind::Ablation, guarded: false, ..first.clone() },
                 );
             }
         }

@@ -7,20 +7,20 @@ use seqroute_sessions::simulator::{Simulator, tiers};
 fn unbounded_budgets_bankrupt_nobody_and_tiny_ones_everybody() {
     let (models, sessions) = (tiers(), Simulator::new(2).sessions(60));
     for (budget, bankrupt, served) in [(1_000_000_000_000, 0.0, 1.0), (10, 1.0, 0.0)] {
-        for who in fixed(&models, 1) {
-            let played = who.play(&sessions, NanoUsd(budget)).unwrap();
+        for method in standard::fixed(&models, 1) {
+            let played = method.play(&sessions, NanoUsd(budget)).unwrap();
             let results = &played.seeds[0];
             let share = |of: fn(&environment::EpisodeResult) -> bool| {
                 results.iter().filter(|result| of(result)).count() as f64 / 60.0
             };
-            assert_eq!(share(|result| result.bankrupt), bankrupt, "{}", who.name());
-            assert_eq!(share(|result| result.served == result.turns), served, "{}", who.name());
+            assert_eq!(share(|result| result.bankrupt), bankrupt, "{}", method.name());
+            assert_eq!(share(|result| result.served == result.turns), served, "{}", method.name());
         }
     }
 }
 
-fn question<'a>(train: &'a [Session], test: &'a [Session], models: &'a [ModelConfig]) -> Question<'a> {
-    Question {
+fn spec<'a>(train: &'a [Session], test: &'a [Session], models: &'a [ModelConfig]) -> EvaluationSpec<'a> {
+    EvaluationSpec {
         sessions: test,
         train,
         tune: &train[..60],
@@ -36,8 +36,8 @@ fn question<'a>(train: &'a [Session], test: &'a [Session], models: &'a [ModelCon
 #[test]
 fn the_bounds_are_above_and_nobody_spends_more_than_the_budget() {
     let (train, test, models) = (Simulator::new(1).sessions(400), Simulator::new(2).sessions(80), tiers());
-    let report = evaluate(&question(&train, &test, &models), |_, _| {}).unwrap();
-    assert_eq!(report.measurements.len(), 2 * report.contestants.len());
+    let report = evaluate(&spec(&train, &test, &models), |_, _| {}).unwrap();
+    assert_eq!(report.measurements.len(), 2 * report.methods.len());
     for share in [0.1, 0.4] {
         let lines: Vec<_> = report.measurements.iter().filter(|line| line.budget_share == share).collect();
         let at_most = lines.iter().find(|line| line.name == "hindsight, at most").unwrap();
@@ -47,16 +47,16 @@ fn the_bounds_are_above_and_nobody_spends_more_than_the_budget() {
         }
         let quality = |name: &str| lines.iter().find(|line| line.name == name).unwrap().quality.value;
         assert!(quality("threshold") >= quality("always small") - 0.02);
-        assert!(quality("dynamic programme") > quality("myopic"));
+        assert!(quality("dynamic program") > quality("myopic"));
     }
 }
 
 #[test]
-fn the_same_question_has_the_same_answer_on_any_number_of_threads() {
+fn the_report_does_not_depend_on_the_number_of_threads() {
     let (train, test, models) = (Simulator::new(1).sessions(200), Simulator::new(2).sessions(40), tiers());
-    let answer = |threads| {
+    let report = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| evaluate(&question(&train, &test, &models), |_, _| {}).unwrap())
+        pool.install(|| evaluate(&spec(&train, &test, &models), |_, _| {}).unwrap())
     };
-    assert_eq!(answer(1), answer(2));
+    assert_eq!(report(1), report(2));
 }

@@ -5,9 +5,9 @@ use seqroute_core::config::LambdaRule;
 use seqroute_core::money::NanoUsd;
 use serde::Serialize;
 
-use super::contestant::{Contestant, Kind, PolicyContestant};
 use super::measurement::Measurement;
-use seqroute_sessions::environment::ReplayError;
+use super::methods::{Method, MethodKind, PolicyMethod};
+use crate::error::TrainError;
 use seqroute_sessions::session::Session;
 
 /// Values of λ above 0, evenly spaced in the logarithm.
@@ -28,7 +28,7 @@ pub struct SweepPoint {
     pub cost_share: f64,
     /// Quality per turn.
     pub quality: f64,
-    /// Share of the sessions that ended early.
+    /// Share of the sessions that went bankrupt.
     pub bankrupt_share: f64,
 }
 
@@ -54,11 +54,11 @@ pub struct Saving {
 /// # Errors
 /// The archive cannot serve the models, or the data lacks an answer.
 pub fn sweep(
-    policy: &PolicyContestant,
+    policy: &PolicyMethod,
     sessions: &[Session],
     budget_shares: &[f64],
     reference_nano_usd: f64,
-) -> Result<Vec<SweepPoint>, ReplayError> {
+) -> Result<Vec<SweepPoint>, TrainError> {
     let mut jobs = Vec::new();
     for share in budget_shares {
         for rule in [LambdaRule::SpendToGo, LambdaRule::NextCost] {
@@ -67,7 +67,7 @@ pub fn sweep(
     }
     let point = |(budget_share, rule, lambda): (f64, LambdaRule, f32)| {
         let archives = policy.archives.iter().take(1).cloned().collect();
-        let priced = PolicyContestant { archives, lambda, rule, ..policy.clone() };
+        let priced = PolicyMethod { archives, lambda, rule, ..policy.clone() };
         let played = priced.play(sessions, NanoUsd((budget_share * reference_nano_usd) as u64))?;
         let results = played.seeds.iter().flatten();
         let (mut quality, mut cost, mut bankrupt, mut turns) = (0.0, 0.0, 0.0, 0.0);
@@ -97,9 +97,10 @@ fn lambdas() -> impl Iterator<Item = f32> {
 #[must_use]
 pub fn savings(sweep: &[SweepPoint], measurements: &[Measurement]) -> Vec<Saving> {
     let swept = sweep.iter().map(|point| (point.cost_share, point.quality));
-    let ours = measurements.iter().filter(|line| line.kind == Kind::Ours);
+    let ours = measurements.iter().filter(|line| line.kind == MethodKind::Ours);
     let frontier = pareto(swept.chain(ours.map(|line| (line.cost_share, line.quality.value))).collect());
-    let others = measurements.iter().filter(|line| matches!(line.kind, Kind::Learned | Kind::Baseline));
+    let others =
+        measurements.iter().filter(|line| matches!(line.kind, MethodKind::Learned | MethodKind::Baseline));
     let saving = |line: &Measurement| {
         let our_cost_share = cost_of(&frontier, line.quality.value);
         Saving {

@@ -1,22 +1,22 @@
-//! From what was played to numbers: one line per contestant and budget, and paired differences.
+//! From what was played to numbers: one line per method and budget, and paired differences.
 
 use seqroute_core::money::NanoUsd;
 use serde::Serialize;
 
 use super::bootstrap::{Interval, Resamples};
-use super::contestant::{Kind, Played};
+use super::methods::{MethodKind, Played};
 use seqroute_sessions::environment::EpisodeResult;
 
-/// The paper's penalty of a session that ends early.
+/// The paper's penalty of a bankrupt session.
 pub const ETA: f64 = 5.0;
 
-/// One contestant under one budget. With several seeds, every number is their mean.
+/// One method under one budget. With several seeds, every number is their mean.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
-    /// The contestant.
+    /// The method.
     pub name: String,
-    /// What it is.
-    pub kind: Kind,
+    /// Its group.
+    pub kind: MethodKind,
     /// Budget as a share of the strongest model's mean cost.
     pub budget_share: f64,
     /// Budget of every session.
@@ -27,17 +27,17 @@ pub struct Measurement {
     pub quality_by_seed: Vec<f64>,
     /// Mean over the sessions of the session's summed quality.
     pub quality_per_session: f64,
-    /// Mean over the sessions of the paper's return: summed quality, less [`ETA`] where the session ended early.
+    /// Mean over the sessions of the paper's return: summed quality, less [`ETA`] where the session went bankrupt.
     pub return_per_session: f64,
     /// Mean cost of a session.
     pub cost_per_session_usd: f64,
     /// The same as a share of the strongest model's mean cost.
     pub cost_share: f64,
-    /// Share of the sessions that ended before their last turn.
+    /// Share of the sessions that went bankrupt.
     pub bankrupt_share: f64,
     /// Share of the turns that were not served.
     pub unserved_turn_share: f64,
-    /// Share of the sessions that ended early although always taking the cheapest model finishes them.
+    /// Share of the sessions that went bankrupt although always taking the cheapest model finishes them.
     pub avoidable_bankrupt_share: f64,
     /// Share of the turns whose answer was cut.
     pub cut_share: f64,
@@ -48,27 +48,27 @@ pub struct Measurement {
     pub setting: Option<f64>,
 }
 
-/// The policy in question against another contestant under one budget.
+/// The policy in question against another method under one budget.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// Budget as a share of the strongest model's mean cost.
     pub budget_share: f64,
     /// The other.
     pub other: String,
-    /// What the other is.
-    pub kind: Kind,
+    /// Group of the other.
+    pub kind: MethodKind,
     /// Quality per turn of the policy minus that of the other, paired by session.
     pub difference: Interval,
     /// Quality of the policy as a share of the other's.
     pub ratio: f64,
 }
 
-/// Where contestants meet: everything that is the same for all of them under one budget.
+/// What all methods have in common under one budget.
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'a> {
     /// Turns by session.
     pub turns: &'a [f64],
-    /// Bootstrap draws, the same for everybody.
+    /// Bootstrap draws, the same for all methods.
     pub resamples: &'a Resamples,
     /// Budget as a share of the reference.
     pub budget_share: f64,
@@ -83,9 +83,9 @@ pub struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Sums up what a contestant played.
+    /// Sums up what a method played.
     #[must_use]
-    pub fn measure(&self, name: &str, kind: Kind, played: &Played) -> Measurement {
+    pub fn measure(&self, name: &str, kind: MethodKind, played: &Played) -> Measurement {
         let mean = |of: &dyn Fn(usize, &EpisodeResult) -> f64| {
             let results = played.seeds.iter().flat_map(|seed| seed.iter().enumerate());
             let (sum, count) =
@@ -123,7 +123,7 @@ impl Table<'_> {
 
     /// `ours` minus `other`, paired by session.
     #[must_use]
-    pub fn compare(&self, ours: &[f64], name: &str, kind: Kind, other: &[f64]) -> Comparison {
+    pub fn compare(&self, ours: &[f64], name: &str, kind: MethodKind, other: &[f64]) -> Comparison {
         let difference: Vec<f64> = ours.iter().zip(other).map(|(ours, other)| ours - other).collect();
         Comparison {
             budget_share: self.budget_share,
@@ -179,7 +179,7 @@ mod tests {
             seeds: vec![vec![result(1.0, 1, true), result(1.0, 1, true)], vec![result(2.0, 2, false); 2]],
             setting: Some(0.3),
         };
-        let found = table.measure("x", Kind::Ours, &played);
+        let found = table.measure("x", MethodKind::Ours, &played);
         assert_eq!(found.quality.value, 0.75);
         assert_eq!(found.quality_by_seed, [0.5, 1.0]);
         assert_eq!((found.bankrupt_share, found.avoidable_bankrupt_share), (0.5, 0.25));
@@ -201,7 +201,7 @@ mod tests {
         };
         let ours: Vec<f64> = (0..50).map(f64::from).collect();
         let better: Vec<f64> = ours.iter().map(|quality| quality + 1.0).collect();
-        let found = table.compare(&ours, "better", Kind::Baseline, &better);
+        let found = table.compare(&ours, "better", MethodKind::Baseline, &better);
         assert_eq!(found.difference, Interval { value: -0.5, low: -0.5, high: -0.5 });
         assert!((found.ratio - 24.5 / 25.5).abs() < 1e-12);
     }

@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use seqroute_core::money::NanoUsd;
 use serde::Serialize;
 
-use super::Question;
-use super::contestant::Contestant;
+use super::methods::Method;
+use super::spec::EvaluationSpec;
 use crate::baselines::{RandomRouter, Router};
-use seqroute_sessions::environment::{self, ReplayError};
+use crate::error::TrainError;
+use seqroute_sessions::environment;
 
 /// Sessions that are probed at most.
 const MAX_SESSIONS: usize = 500;
@@ -44,40 +45,41 @@ struct Asked {
     strongest: bool,
 }
 
-/// Asks every contestant that is a router.
+/// Asks every method that is a router.
 ///
 /// # Errors
 /// The core refuses the models, or the data lacks an answer.
 pub fn probe(
-    contestants: &[Box<dyn Contestant + '_>],
-    question: &Question<'_>,
+    methods: &[Box<dyn Method + '_>],
+    spec: &EvaluationSpec<'_>,
     budgets: &[NanoUsd],
     strongest: usize,
     reference_nano_usd: f64,
-) -> Result<Vec<Probe>, ReplayError> {
-    let of = |who: &(dyn Contestant + '_)| -> Result<Option<Probe>, ReplayError> {
+) -> Result<Vec<Probe>, TrainError> {
+    let of = |method: &(dyn Method + '_)| -> Result<Option<Probe>, TrainError> {
         let mut asked = Vec::new();
         for budget in budgets {
-            for router in who.enter(*budget)?.routers.iter().take(1) {
-                ask(&**router, question, *budget, strongest, reference_nano_usd, &mut asked)?;
+            for router in method.routers(*budget)?.routers.iter().take(1) {
+                ask(&**router, spec, *budget, strongest, reference_nano_usd, &mut asked)?;
             }
         }
-        Ok((!asked.is_empty()).then(|| summary(who.name(), &asked)))
+        Ok((!asked.is_empty()).then(|| summary(method.name(), &asked)))
     };
-    let found: Vec<Option<Probe>> = contestants.par_iter().map(|who| of(&**who)).collect::<Result<_, _>>()?;
+    let found: Vec<Option<Probe>> =
+        methods.par_iter().map(|method| of(&**method)).collect::<Result<_, _>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 
 fn ask(
     router: &dyn Router,
-    question: &Question<'_>,
+    spec: &EvaluationSpec<'_>,
     budget: NanoUsd,
     strongest: usize,
     reference_nano_usd: f64,
     asked: &mut Vec<Asked>,
-) -> Result<(), ReplayError> {
-    let walker = RandomRouter::new(question.models, question.seed)?;
-    for (index, session) in question.sessions.iter().enumerate().take(MAX_SESSIONS) {
+) -> Result<(), TrainError> {
+    let walker = RandomRouter::new(spec.models, spec.seed)?;
+    for (index, session) in spec.sessions.iter().enumerate().take(MAX_SESSIONS) {
         environment::run(router.engine(), session, budget, router.lambda(), |episode, decision| {
             if decision.mask.allows(strongest) {
                 let view = episode.view();

@@ -1,8 +1,8 @@
-//! The report as tables for people: contestants down, budgets across.
+//! The report as text: a table per measure, with a row per method and a column per budget.
 
 use super::Report;
-use super::contestant::Kind;
-use super::measurement::{Comparison, Measurement};
+use crate::evaluation::measurement::{Comparison, Measurement};
+use crate::evaluation::methods::MethodKind;
 use seqroute_sessions::terminal;
 
 /// The report as text.
@@ -18,8 +18,8 @@ pub fn text(report: &Report) -> String {
         report.cheapest,
         cheapest_line(report),
     );
-    let everybody = |_: &Kind| true;
-    let routers = |kind: &Kind| *kind != Kind::Bound;
+    let everybody = |_: &MethodKind| true;
+    let routers = |kind: &MethodKind| *kind != MethodKind::Bound;
     let blocks = [
         block("Quality per turn", measured(report, everybody, |line| format!("{:.4}", line.quality.value))),
         differences(report),
@@ -72,33 +72,33 @@ fn block(title: &str, (header, rows): (Vec<String>, Rows)) -> String {
 
 fn measured(
     report: &Report,
-    shown: impl Fn(&Kind) -> bool,
+    shown: impl Fn(&MethodKind) -> bool,
     cell: impl Fn(&Measurement) -> String,
 ) -> (Vec<String>, Rows) {
-    let row = |(name, _): &(String, Kind)| {
+    let row = |(name, _): &(String, MethodKind)| {
         let lines = report.measurements.iter().filter(|line| line.name == *name);
         (name.clone(), lines.map(&cell).collect())
     };
-    let rows = report.contestants.iter().filter(|(_, kind)| shown(kind)).map(row);
+    let rows = report.methods.iter().filter(|(_, kind)| shown(kind)).map(row);
     (header(report), rows.collect())
 }
 
 /// Differences in thousandths; a star where the interval does not hold 0.
 fn differences(report: &Report) -> String {
-    let Some((ours, _)) = report.contestants.first().filter(|(_, kind)| *kind == Kind::Ours) else {
+    let Some((ours, _)) = report.methods.first().filter(|(_, kind)| *kind == MethodKind::Ours) else {
         return String::new();
     };
     let cell = |line: &Comparison| {
         let sure = line.difference.low > 0.0 || line.difference.high < 0.0;
         format!("{:+.1}{}", 1000.0 * line.difference.value, if sure { "*" } else { " " })
     };
-    let row = |(name, _): &(String, Kind)| {
+    let row = |(name, _): &(String, MethodKind)| {
         let lines = report.comparisons.iter().filter(|line| line.other == *name);
         (name.clone(), lines.map(cell).collect())
     };
     let title =
         format!("Quality per turn of `{ours}` minus that of the others, in thousandths (* sure at 95 %)");
-    block(&title, (header(report), report.contestants.iter().skip(1).map(row).collect()))
+    block(&title, (header(report), report.methods.iter().skip(1).map(row).collect()))
 }
 
 fn settings(report: &Report) -> (Vec<String>, Rows) {
