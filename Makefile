@@ -67,8 +67,8 @@ paper-check:
 	target/release/seqroute simulate --scenario paper --sessions 10000 --seed 1 --out $(PAPER)/train.jsonl.gz
 	target/release/seqroute simulate --scenario paper --sessions 1000 --seed 2 --out $(PAPER)/valid.jsonl.gz
 	target/release/seqroute simulate --scenario paper --sessions 2000 --seed 3 --out $(PAPER)/test.jsonl.gz
-	target/release/seqroute relabel --stats --all-branches --fixed-prices --grid 500,1500,3000,5000,8000 \
-	  --data $(PAPER)/train.jsonl.gz --models trainer/examples/paper.models.json
+	target/release/seqroute train --dry-run --data $(PAPER)/train.jsonl.gz \
+	  --models trainer/examples/paper.models.json --config trainer/examples/paper.toml
 	for name in paper paper-bc; do target/release/seqroute train --data $(PAPER)/train.jsonl.gz \
 	  --valid $(PAPER)/valid.jsonl.gz --models trainer/examples/paper.models.json \
 	  --config trainer/examples/$$name.toml --name $$name --out $(PAPER)/$$name.nnef.tar || exit 1; done

@@ -9,7 +9,6 @@ mod evaluate;
 mod ingest;
 mod inspect;
 mod models;
-mod relabel;
 mod simulate;
 mod train;
 
@@ -33,8 +32,6 @@ pub struct Cli {
 enum Command {
     /// Turn the gateway's decision records and judgements into sessions.
     Ingest(ingest::Arguments),
-    /// Count what Hindsight Budget Relabeling makes of a session file.
-    Relabel(relabel::Arguments),
     /// Write sessions of the built-in simulator.
     Simulate(simulate::Arguments),
     /// Measure quality and output lengths of the models in a session file.
@@ -58,7 +55,6 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Ingest(arguments) => arguments.run(),
-            Command::Relabel(arguments) => arguments.run(),
             Command::Simulate(arguments) => arguments.run(),
             Command::Models(arguments) => arguments.run(),
             Command::Train(arguments) => arguments.run(),
@@ -95,8 +91,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("{}: cannot be written", path.display()))
 }
 
-/// A path with something added to its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A path with a suffix appended to its file name.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -104,7 +100,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Opens a policy archive; gives back its bytes too.
 fn open_policy(path: &Path) -> Result<(Vec<u8>, Policy)> {
-    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let bytes = seqroute_sessions::files::read_file(path)?;
     let policy = Policy::open(&bytes).with_context(|| path.display().to_string())?;
     Ok((bytes, policy))
 }

@@ -1,15 +1,20 @@
 //! `seqroute train`.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use comfy_table::Table;
+use seqroute::hbr::BudgetCounts;
+use seqroute::learner::progress::Progress;
 use seqroute::learner::training_loop::State;
 use seqroute::text_head::TextSummary;
-use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
+use seqroute::training::{self, TrainConfig, Training, TrainingData};
 use seqroute_core::config::ModelConfig;
+use seqroute_sessions::files;
 use seqroute_sessions::prompts;
 use seqroute_sessions::session::{self, Dataset};
 use seqroute_sessions::simulator::{self, Simulator};
@@ -47,13 +52,16 @@ pub struct Arguments {
     /// The policy's name in its manifest and in decision records.
     #[arg(long, default_value = "fqi")]
     name: String,
-    /// The archive to write; `<out>.config.toml` and `<out>.metrics.jsonl` go beside it, and while the training runs
-    /// `<out>.checkpoint`.
-    #[arg(long)]
-    out: PathBuf,
-    /// Go on from `<out>.checkpoint`, which a run with the same data and settings left behind.
+    /// The archive to write, with `<out>.config.toml` and `<out>.metrics.jsonl` next to it, and `<out>.checkpoint` while
+    /// training runs.
+    #[arg(long, required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Resume from `<out>.checkpoint`, which an interrupted run with the same data and settings left behind.
     #[arg(long)]
     resume: bool,
+    /// Relabel once, print how many transitions each budget gives, and stop.
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
 }
 
 impl Arguments {
@@ -64,9 +72,17 @@ impl Arguments {
             None => TrainConfig::default(),
         };
         config.seed = self.seed.unwrap_or(config.seed);
+        let inputs = self.inputs(config.seed)?;
+        let out = match &self.out {
+            Some(out) if !self.dry_run => out,
+            _ => {
+                println!("{}", counts(&inputs, &config)?);
+                return Ok(());
+            }
+        };
         let stop = terminal::interrupted()?;
-        let run = Run { name: &self.name, out: &self.out, resume: self.resume, stop: &stop, started };
-        train(&self.inputs(config.seed)?, &config, &run)
+        let run = Run { name: &self.name, out, resume: self.resume, stop: &stop, started };
+        train(&inputs, &config, &run)
     }
 
     fn inputs(&self, seed: u64) -> Result<Inputs> {
@@ -93,7 +109,7 @@ impl Inputs {
     fn simulated(count: usize, seed: u64, models: Vec<ModelConfig>) -> Result<Self> {
         let sessions = Simulator::new(seed).sessions(count);
         for session in &sessions {
-            session::check(session, &models).map_err(|error| anyhow!("simulated session: {error}"))?;
+            session::check(session, &models).context("simulated session")?;
         }
         let sha256 = session::hex(&Sha256::digest(session::to_bytes(&sessions, false)?));
         let valid = Simulator::new(seed ^ VALIDATION_STREAM).sessions(count / 10);
@@ -121,71 +137,90 @@ impl Inputs {
         };
         Ok(Inputs { models, train, valid })
     }
+
+    fn data(&self) -> TrainingData<'_> {
+        TrainingData {
+            train: &self.train.sessions,
+            valid: &self.valid,
+            models: &self.models,
+            sha256: &self.train.sha256,
+        }
+    }
 }
 
-/// What is done with a training, beside its settings.
+/// What a training run needs in addition to its settings.
 pub struct Run<'a> {
     /// The policy's name.
     pub name: &'a str,
     /// The archive to write.
     pub out: &'a Path,
-    /// Go on from the checkpoint beside it.
+    /// Resume from the checkpoint next to it.
     pub resume: bool,
-    /// Becomes true when the training shall be kept and ended.
+    /// Set to request a checkpoint and stop.
     pub stop: &'a AtomicBool,
     /// When the run began, for the line at its end.
     pub started: Instant,
 }
 
-/// Where a training is kept that writes its archive to `out`.
+/// The checkpoint of a run that writes its archive to `out`.
 pub fn checkpoint_of(out: &Path) -> PathBuf {
-    super::beside(out, ".checkpoint")
+    super::with_suffix(out, ".checkpoint")
 }
 
-/// Trains, shows how it goes, and writes the archive and what lies beside it.
+/// Trains, shows progress, and writes the archive and the files next to it.
 pub fn train(inputs: &Inputs, config: &TrainConfig, run: &Run<'_>) -> Result<()> {
-    let data = TrainingData {
-        train: &inputs.train.sessions,
-        valid: &inputs.valid,
-        models: &inputs.models,
-        sha256: &inputs.train.sha256,
-    };
+    let data = inputs.data();
     let checkpoint = checkpoint_of(run.out);
     let fingerprint = fingerprint(&data, config)?;
     let state = if run.resume { Some(read_checkpoint(&checkpoint, &fingerprint)?) } else { None };
+    let training = Training::prepare(&data, config)?;
+    println!("{}", text_line(&training.text));
+    println!(
+        "{} sessions, {} transitions, {:.1} % lead to bankruptcy; budgets {} to {} USD",
+        training.relabelled.sessions,
+        training.relabelled.transitions,
+        100.0 * training.relabelled.bankrupt_share,
+        training.relabelled.budget_range_nano_usd[0],
+        training.relabelled.budget_range_nano_usd[1],
+    );
     let steps = terminal::bar(config.fit.steps as u64, "training");
-    let mut progress = |progress: Progress<'_>| -> Result<Wish, String> {
+    let save = |state: &State| -> Result<()> {
+        super::write(&checkpoint, &serde_json::to_vec(&Saved { fingerprint: &fingerprint, state })?)
+    };
+    let mut observer = |progress: Progress<'_>| -> ControlFlow<Result<()>> {
         match progress {
-            Progress::Text(text) => println!("{}", text_line(text)),
-            Progress::Data(data) => println!(
-                "{} sessions, {} transitions, {:.1} % lead to bankruptcy; budgets {} to {} USD",
-                data.sessions,
-                data.transitions,
-                100.0 * data.bankrupt_share,
-                data.budget_range_nano_usd[0],
-                data.budget_range_nano_usd[1],
-            ),
-            Progress::Step(step) => steps.set_position(step as u64),
+            Progress::Step(step) => {
+                steps.set_position(step as u64);
+                if run.stop.load(Ordering::Relaxed) {
+                    return ControlFlow::Break(Ok(()));
+                }
+            }
             Progress::Checkpoint(metrics) => {
-                let quality = metrics.validation_quality.map(|quality| format!("quality {quality:.4}"));
+                let quality = metrics.validation.quality.map(|quality| format!("quality {quality:.4}"));
                 steps.set_message(quality.unwrap_or_default());
             }
             Progress::Save(state) => {
-                let saved = serde_json::to_vec(&Saved { fingerprint: &fingerprint, state });
-                let saved = saved.map_err(|error| error.to_string())?;
-                super::write(&checkpoint, &saved).map_err(|error| format!("{error:#}"))?;
+                if let Err(error) = save(state) {
+                    return ControlFlow::Break(Err(error));
+                }
             }
         }
-        Ok(if run.stop.load(Ordering::Relaxed) { Wish::Stop } else { Wish::GoOn })
+        ControlFlow::Continue(())
     };
-    let trained = training::train(&data, config, run.name, state, &mut progress);
+    let ended = training.run(run.name, state, &mut observer);
     steps.finish_and_clear();
-    let Some(trained) = trained.map_err(|error| anyhow!(error))? else {
-        let command = "the same command with --resume goes on from there";
-        bail!("stopped; the training is kept in {}: {command}", checkpoint.display());
+    let trained = match ended? {
+        ControlFlow::Continue(trained) => trained,
+        ControlFlow::Break(stopped) => {
+            stopped?;
+            bail!(
+                "stopped; {} holds the state: the same command with --resume goes on",
+                checkpoint.display()
+            );
+        }
     };
-    super::write(&super::beside(run.out, ".config.toml"), trained.config_toml.as_bytes())?;
-    super::write(&super::beside(run.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
+    super::write(&super::with_suffix(run.out, ".config.toml"), trained.config_toml.as_bytes())?;
+    super::write(&super::with_suffix(run.out, ".metrics.jsonl"), trained.metrics_jsonl.as_bytes())?;
     super::write(run.out, &trained.archive)?;
     match std::fs::remove_file(&checkpoint) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -209,12 +244,10 @@ pub fn train(inputs: &Inputs, config: &TrainConfig, run: &Run<'_>) -> Result<()>
 
 /// Settings from a TOML file.
 pub fn read_config(path: &Path) -> Result<TrainConfig> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    TrainConfig::from_toml(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+    TrainConfig::from_toml(&files::read_text(path)?).with_context(|| path.display().to_string())
 }
 
-/// What lies in a checkpoint file.
+/// Contents of a checkpoint file.
 #[derive(Serialize)]
 struct Saved<'a> {
     fingerprint: &'a str,
@@ -227,7 +260,7 @@ struct Loaded {
     state: State,
 }
 
-/// Of everything that a training follows from: going on with anything else would mix two trainings.
+/// Hash of all that determines a training: resuming with anything else would mix two trainings.
 fn fingerprint(data: &TrainingData<'_>, config: &TrainConfig) -> Result<String> {
     let mut hash = Sha256::new();
     let texts = data.train.iter().chain(data.valid).flat_map(|session| &session.turns);
@@ -241,9 +274,8 @@ fn fingerprint(data: &TrainingData<'_>, config: &TrainConfig) -> Result<String> 
 }
 
 fn read_checkpoint(path: &Path, fingerprint: &str) -> Result<State> {
-    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let loaded: Loaded =
-        serde_json::from_slice(&bytes).with_context(|| format!("{}: no checkpoint", path.display()))?;
+    let loaded: Loaded = serde_json::from_slice(&files::read_file(path)?)
+        .with_context(|| format!("{}: not a checkpoint", path.display()))?;
     if loaded.fingerprint != fingerprint {
         bail!("{}: found a training on other data or settings, expected the same ones", path.display());
     }
@@ -267,4 +299,52 @@ fn text_line(text: &TextSummary) -> String {
             if text.topics { "with" } else { "without" },
         ),
     }
+}
+
+/// What one relabelling makes of each budget.
+fn counts(inputs: &Inputs, config: &TrainConfig) -> Result<String> {
+    let data = inputs.data();
+    let budgets = training::count(&data, config)?;
+    let turns: usize = data.train.iter().map(|session| session.turns.len()).sum();
+    Ok(format!(
+        "{} sessions, {turns} turns\n\n{}",
+        data.train.len(),
+        counts_table(&budgets, data.train.len())
+    ))
+}
+
+fn counts_table(budgets: &[BudgetCounts], sessions: usize) -> Table {
+    let mut table = terminal::table();
+    let header = [
+        "budget, nano-USD",
+        "transitions",
+        "per session",
+        "bankrupt",
+        "last turn",
+        "paths",
+        "turns of all paths",
+    ];
+    table.set_header(header);
+    let share = |part: u64, whole: u64| format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64);
+    let mut row = |budget: String, lines: &[BudgetCounts]| {
+        let sum = |of: fn(&BudgetCounts) -> u64| lines.iter().map(of).sum::<u64>();
+        let transitions = sum(|line| line.transitions);
+        table.add_row([
+            budget,
+            transitions.to_string(),
+            format!("{:.1}", transitions as f64 / sessions.max(1) as f64),
+            share(sum(|line| line.bankrupt), transitions),
+            share(sum(|line| line.terminal - line.bankrupt), transitions),
+            sum(|line| line.terminal).to_string(),
+            sum(|line| line.path_turns).to_string(),
+        ]);
+    };
+    for line in budgets {
+        let (low, high) = (line.low_nano_usd.0, line.high_nano_usd.0);
+        let budget = if low == high { low.to_string() } else { format!("{low} – {high}") };
+        row(budget, std::slice::from_ref(line));
+    }
+    row("all".to_owned(), budgets);
+    terminal::align_right(&mut table, 0..header.len());
+    table
 }

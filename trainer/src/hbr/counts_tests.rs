@@ -1,9 +1,14 @@
-//! Tests of the stage: chunks change nothing, counts are those of the tree, and bankruptcy is what the ledger says.
+//! Tests of the counts: they are those of the tree, and bankruptcy is what the ledger says.
 
 use super::*;
+use crate::hbr::{HbrConfig, Relabeller};
+use crate::text_head::Predictions;
 use proptest::prelude::*;
-use seqroute_core::config::Strategy;
+use seqroute_core::config::{GuardConfig, Strategy};
+use seqroute_core::engine::Engine;
 use seqroute_core::ledger::{SessionView, SettledTurn};
+use seqroute_sessions::environment;
+use seqroute_sessions::session::Session;
 use seqroute_sessions::simulator::{Simulator, tiers};
 
 fn plain(grid: Vec<u64>) -> HbrConfig {
@@ -16,8 +21,10 @@ fn short(seed: u64, count: usize) -> Vec<Session> {
     sessions
 }
 
-fn counted(sessions: &[Session], config: &HbrConfig) -> RelabelCounts {
-    count(|| Ok(sessions.iter().cloned().map(Ok)), &tiers(), config, 1, |_| {}).unwrap()
+fn counted(sessions: &[Session], config: &HbrConfig) -> Vec<BudgetCounts> {
+    let (guard, predictions) = (GuardConfig::default(), Predictions::default());
+    let models = tiers();
+    Relabeller::new(sessions, &models, config, &guard, &predictions).unwrap().counts(1).unwrap()
 }
 
 #[test]
@@ -27,31 +34,28 @@ fn with_money_for_everything_the_tree_is_whole() {
     sessions.truncate(30);
     sessions.iter_mut().for_each(|session| session.turns.truncate(4));
     let found = counted(&sessions, &plain(vec![1 << 50]));
-    let budget = &found.budgets[0];
+    let budget = &found[0];
     // Three models: 3 + 9 + 27 + 81 edges, 81 paths of 4 turns.
-    assert_eq!((budget.transitions, budget.paths, budget.path_turns), (30 * 120, 30 * 81, 30 * 324));
-    assert_eq!((budget.bankrupt, budget.terminal), (0, 30 * 81));
+    assert_eq!((budget.transitions, budget.terminal, budget.path_turns), (30 * 120, 30 * 81, 30 * 324));
+    assert_eq!(budget.bankrupt, 0);
 }
 
 #[test]
 fn less_money_leaves_fewer_transitions() {
     let found = counted(&short(2, 40), &plain(vec![1_000_000, 4_000_000, 1 << 50]));
-    let transitions: Vec<u64> = found.budgets.iter().map(|budget| budget.transitions).collect();
+    let transitions: Vec<u64> = found.iter().map(|budget| budget.transitions).collect();
     assert!(transitions.is_sorted() && transitions[0] < transitions[2], "{transitions:?}");
-    assert!(found.budgets[0].bankrupt > 0);
+    assert!(found[0].bankrupt > 0);
 }
 
 #[test]
-fn a_file_longer_than_a_chunk_is_counted_whole() {
-    let sessions = Simulator::new(3).sessions(CHUNK + 7);
+fn the_parts_of_the_range_are_counted_apart_and_sum_to_all_rows() {
+    let sessions = Simulator::new(3).sessions(50);
     let config = HbrConfig { budgets_per_session: 2, price_factor: 1.0, ..HbrConfig::default() };
     let found = counted(&sessions, &config);
-    assert_eq!(found.sessions, CHUNK as u64 + 7);
-    assert_eq!(found.turns, sessions.iter().map(|session| session.turns.len() as u64).sum::<u64>());
-    let [low, high] = [&found.budgets[0], &found.budgets[1]];
-    assert!(low.high_nano_usd.0.abs_diff(high.low_nano_usd.0) <= 1, "the parts of the range meet");
-    let expected = (found.reference_nano_usd * config.budget_max_share) as u64;
-    assert!(high.high_nano_usd.0.abs_diff(expected) <= 1);
+    let rows = crate::hbr::relabel(&sessions, &tiers(), &config, 1).unwrap();
+    assert_eq!(found.iter().map(|part| part.transitions).sum::<u64>(), rows.len() as u64);
+    assert!(found[0].high_nano_usd < found[1].low_nano_usd && found[0].low_nano_usd < found[0].high_nano_usd);
 }
 
 /// Where the ledger ends a session: its own view, settled by hand, and the core's estimates for the mask.
@@ -108,8 +112,9 @@ proptest! {
             }
         }
         let found = counted(&[session], &plain(vec![budget]));
-        prop_assert_eq!(found.budgets[0].bankrupt, bankrupt.len() as u64);
-        prop_assert_eq!(found.budgets[0].terminal, (bankrupt.len() + ended.len()) as u64);
-        prop_assert_eq!(found.budgets[0].paths, (bankrupt.len() + ended.len()) as u64);
+        prop_assert_eq!(found[0].bankrupt, bankrupt.len() as u64);
+        prop_assert_eq!(found[0].terminal, (bankrupt.len() + ended.len()) as u64);
+        let turns = bankrupt.iter().chain(&ended).map(Vec::len).sum::<usize>();
+        prop_assert_eq!(found[0].path_turns, turns as u64);
     }
 }

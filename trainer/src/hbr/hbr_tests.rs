@@ -50,7 +50,7 @@ fn plain() -> HbrConfig {
 fn relabel_at(session: Session, share: f64) -> Transitions {
     let config =
         HbrConfig { budget_min_share: share, budget_max_share: share, budgets_per_session: 1, ..plain() };
-    relabel(&[session], &models(), &config, 1, |_| {}).unwrap()
+    relabel(&[session], &models(), &config, 1).unwrap()
 }
 
 const BOTH: &[&str] = &["small", "large"];
@@ -97,7 +97,7 @@ fn only_logged_answers_have_rows_and_a_forbidden_one_cuts_without_ending() {
 #[test]
 fn the_same_seed_gives_the_same_rows() {
     let sessions = simulator::Simulator::new(1).sessions(20);
-    let run = |seed| relabel(&sessions, &simulator::tiers(), &HbrConfig::default(), seed, |_| {}).unwrap();
+    let run = |seed| relabel(&sessions, &simulator::tiers(), &HbrConfig::default(), seed).unwrap();
     assert_eq!(run(1), run(1));
     assert_ne!(run(1).costs, run(2).costs);
 }
@@ -108,8 +108,8 @@ fn every_epoch_draws_anew() {
     let (config, predictions) = (HbrConfig::default(), Predictions::default());
     let guard = GuardConfig::default();
     let relabeller = Relabeller::new(&sessions, &models, &config, &guard, &predictions).unwrap();
-    let rows = |epoch| relabeller.rows(1, epoch, |_| {}).unwrap();
-    assert_eq!(rows(0), relabel(&sessions, &models, &config, 1, |_| {}).unwrap());
+    let rows = |epoch| relabeller.rows(1, epoch).unwrap();
+    assert_eq!(rows(0), relabel(&sessions, &models, &config, 1).unwrap());
     assert_ne!(rows(1).costs, rows(0).costs);
     assert!(rows(0).lambdas.iter().any(|lambda| *lambda > 0.0) && rows(0).lambdas.contains(&0.0));
 }
@@ -118,7 +118,7 @@ fn every_epoch_draws_anew() {
 fn relabelled_prices_move_the_models_apart() {
     let one_turn = Session { turns: session([BOTH, BOTH]).turns[..1].to_vec(), session: "s".to_owned() };
     let config = HbrConfig { price_factor: 4.0, budget_min_share: 3.0, budget_max_share: 3.0, ..plain() };
-    let found = relabel(&[one_turn], &models(), &config, 1, |_| {}).unwrap();
+    let found = relabel(&[one_turn], &models(), &config, 1).unwrap();
     // The share of the budget that each model's turn costs: 1/3 for whichever is the dearest at its drawn price.
     let ratios: Vec<f32> = found.costs.chunks(2).map(|pair| pair[1] / pair[0]).collect();
     assert!(found.costs.chunks(2).all(|pair| (pair[0].max(pair[1]) - 1.0 / 3.0).abs() < 0.01));
@@ -130,7 +130,7 @@ fn relabelled_prices_move_the_models_apart() {
 #[test]
 fn all_branches_are_the_whole_tree() {
     let config = HbrConfig { all_branches: true, grid_nano_usd: vec![1_000_000], ..plain() };
-    let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1, |_| {}).unwrap();
+    let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1).unwrap();
     assert_eq!(found.actions, [0, 1, 0, 1, 0, 1]);
     assert_eq!(found.taken, [true; 6]);
     assert_eq!(found.budget_range_nano_usd, [NanoUsd(1_000_000); 2]);
@@ -153,7 +153,7 @@ fn without_the_budget_in_the_state_nothing_tells_what_money_is_left() {
             budgets_per_session: 1,
             ..plain()
         };
-        relabel(&[session([BOTH, BOTH])], &models(), &config, 1, |_| {}).unwrap()
+        relabel(&[session([BOTH, BOTH])], &models(), &config, 1).unwrap()
     };
     let (little, much) = (states(1.0), states(9.0));
     assert_eq!(little.state(0), much.state(0));
@@ -163,7 +163,7 @@ fn without_the_budget_in_the_state_nothing_tells_what_money_is_left() {
 #[test]
 fn without_the_mask_an_answer_that_is_not_paid_for_ends_the_session_with_nothing() {
     let config = HbrConfig { masked: false, grid_nano_usd: vec![640], ..plain() };
-    let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1, |_| {}).unwrap();
+    let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1).unwrap();
     assert!(found.masks.iter().all(|allowed| *allowed));
     // The first state is as with the mask; in the second one `large` would need 2810 nano-USD.
     assert_eq!((found.actions[..2].to_vec(), found.qualities[1]), (vec![0, 1], 1.0));
@@ -184,7 +184,7 @@ proptest! {
         let config = HbrConfig {
             budget_min_share: share, budget_max_share: share, budgets_per_session: 1, ..plain()
         };
-        let found = relabel(&sessions, &tiers, &config, seed, |_| {}).unwrap();
+        let found = relabel(&sessions, &tiers, &config, seed).unwrap();
         let budget = found.budget_range_nano_usd[0];
         let (mut row, mut episode) = (0, Episode::new(&engine, &sessions[0], budget));
         while row < found.len() {

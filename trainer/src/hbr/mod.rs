@@ -13,8 +13,9 @@
 //! A row ends its session (`terminal`) when the turn was the last one, or when no model is allowed afterwards
 //! (`bankrupt`).
 
+mod counts;
+mod rollout;
 pub mod transitions;
-mod walk;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,12 +26,14 @@ use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use serde::{Deserialize, Serialize};
 
+use crate::error::TrainError;
 use crate::text_head::Predictions;
-use seqroute_sessions::environment::{self, Episode, ReplayError};
+use seqroute_sessions::environment::{self, Episode};
 use seqroute_sessions::session::Session;
 
+pub use counts::BudgetCounts;
+use rollout::Rollout;
 pub use transitions::Transitions;
-use walk::Walk;
 
 /// How sessions are relabelled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,7 +91,7 @@ impl Default for HbrConfig {
 /// Price settings that one relabelling draws; a replay takes one of them.
 const PRICE_DRAWS: usize = 256;
 
-/// Relabels every session without text or guard; `progress` hears how many sessions are done.
+/// Relabels every session once, without text or guard.
 ///
 /// # Errors
 /// As [`Relabeller::new`] and [`Relabeller::rows`].
@@ -97,10 +100,9 @@ pub fn relabel(
     models: &[ModelConfig],
     config: &HbrConfig,
     seed: u64,
-    progress: impl FnMut(usize),
-) -> Result<Transitions, ReplayError> {
+) -> Result<Transitions, TrainError> {
     let (guard, predictions) = (GuardConfig::default(), Predictions::default());
-    Relabeller::new(sessions, models, config, &guard, &predictions)?.rows(seed, 0, progress)
+    Relabeller::new(sessions, models, config, &guard, &predictions)?.rows(seed, 0)
 }
 
 /// Relabels the same sessions again and again, each time under fresh budgets, prices and walks.
@@ -133,7 +135,7 @@ impl<'a> Relabeller<'a> {
         config: &'a HbrConfig,
         guard: &'a GuardConfig,
         predictions: &'a Predictions,
-    ) -> Result<Self, ReplayError> {
+    ) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         let costs: Vec<Option<f64>> = (0..models.len())
             .map(|model| environment::mean_cost_nano_usd(&engine, sessions, model).ok())
@@ -157,33 +159,61 @@ impl<'a> Relabeller<'a> {
         [self.config.budget_min_share, self.config.budget_max_share].map(|share| amount(reference, share))
     }
 
-    /// One relabelling; the same seed and epoch give the same rows. `progress` hears how many sessions are done.
+    /// One relabelling; the same seed and epoch give the same rows.
     ///
     /// # Errors
     /// The core refuses the models.
-    pub fn rows(
-        &self,
-        seed: u64,
-        epoch: u64,
-        mut progress: impl FnMut(usize),
-    ) -> Result<Transitions, ReplayError> {
-        let config = self.config;
-        let mut transitions = Transitions {
+    pub fn rows(&self, seed: u64, epoch: u64) -> Result<Transitions, TrainError> {
+        let mut transitions = self.empty();
+        self.relabel(seed, epoch, &mut transitions, |_, _, _| {})?;
+        Ok(transitions)
+    }
+
+    /// What the first relabelling makes of each budget, without keeping its rows: one entry per budget of the grid, or
+    /// per part of the range that budgets are drawn from.
+    ///
+    /// # Errors
+    /// The core refuses the models.
+    pub fn counts(&self, seed: u64) -> Result<Vec<BudgetCounts>, TrainError> {
+        let mut counts = vec![BudgetCounts::default(); self.replays()];
+        let mut transitions = self.empty();
+        self.relabel(seed, 0, &mut transitions, |replay, budget, rows| {
+            counts[replay].add(budget, rows);
+            *rows = self.empty();
+        })?;
+        Ok(counts)
+    }
+
+    fn empty(&self) -> Transitions {
+        Transitions {
             features: features::names_without_text(self.models.len()).len() + 2 * self.models.len(),
             models: self.models.len(),
             budget_range_nano_usd: self.budget_range_nano_usd(),
             ..Transitions::default()
-        };
+        }
+    }
+
+    /// How often each session is replayed.
+    fn replays(&self) -> usize {
+        let grid = self.config.grid_nano_usd.len();
+        if grid == 0 { self.config.budgets_per_session } else { grid }
+    }
+
+    /// Replays every session; `replayed` gets the replay's number, its budget and all rows after each replay.
+    fn relabel(
+        &self,
+        seed: u64,
+        epoch: u64,
+        transitions: &mut Transitions,
+        mut replayed: impl FnMut(usize, NanoUsd, &mut Transitions),
+    ) -> Result<(), TrainError> {
+        let config = self.config;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::MAX - epoch);
         let markets = self.markets(&mut rng)?;
         let silent = if config.budget_in_state { Vec::new() } else { money_features(self.models.len()) };
         let (low, high) = (config.budget_min_share.ln(), config.budget_max_share.ln());
-        let replays = if config.grid_nano_usd.is_empty() {
-            config.budgets_per_session
-        } else {
-            config.grid_nano_usd.len()
-        };
+        let replays = self.replays();
         for (index, session) in self.sessions.iter().enumerate() {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(epoch * self.sessions.len() as u64 + index as u64);
@@ -196,22 +226,22 @@ impl<'a> Relabeller<'a> {
                     budget.map_or_else(|| amount(market.reference_nano_usd, share), |grid| NanoUsd(*grid));
                 let lambda = self.lambda(&mut rng);
                 let weights = self.models.iter().map(|_| (config.behaviour_spread * normal(&mut rng)).exp());
-                let mut walk = Walk {
+                let mut rollout = Rollout {
                     silent: &silent,
                     session: index,
                     lambda,
                     weights: weights.collect(),
                     config,
                     predictions: self.predictions,
-                    transitions: &mut transitions,
+                    transitions,
                 };
                 let episode = Episode::new(&market.engine, session, budget);
-                let first = walk.state(&episode, 0);
-                walk.from(episode, first, 0, &mut rng)?;
+                let first = rollout.state(&episode, 0);
+                rollout.run(episode, first, 0, &mut rng)?;
+                replayed(replay, budget, transitions);
             }
-            progress(index + 1);
         }
-        Ok(transitions)
+        Ok(())
     }
 
     fn lambda(&self, rng: &mut ChaCha8Rng) -> f32 {
@@ -220,7 +250,7 @@ impl<'a> Relabeller<'a> {
         if drawn < self.config.lambda_share { (low + (high - low) * position).exp() as f32 } else { 0.0 }
     }
 
-    fn markets(&self, rng: &mut ChaCha8Rng) -> Result<Vec<Market>, ReplayError> {
+    fn markets(&self, rng: &mut ChaCha8Rng) -> Result<Vec<Market>, TrainError> {
         let spread = self.config.price_factor.ln();
         let draws = if spread > 0.0 { PRICE_DRAWS } else { 1 };
         let market = |_| {

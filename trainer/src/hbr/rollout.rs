@@ -1,4 +1,4 @@
-//! How relabelling goes through one session under one budget: one random walk, or every branch.
+//! A rollout: one session replayed under one budget, along one random path or along every branch.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -6,11 +6,12 @@ use seqroute_core::MAX_MODELS;
 
 use super::HbrConfig;
 use super::transitions::{After, State, StepLabels, Transitions};
+use crate::error::TrainError;
 use crate::text_head::Predictions;
-use seqroute_sessions::environment::{Episode, ReplayError};
+use seqroute_sessions::environment::Episode;
 
-/// One way through a session, or all of them.
-pub(super) struct Walk<'a, 't> {
+/// Replays a session and records its transitions.
+pub(super) struct Rollout<'a, 't> {
     pub(super) session: usize,
     pub(super) lambda: f32,
     pub(super) weights: Vec<f64>,
@@ -21,7 +22,7 @@ pub(super) struct Walk<'a, 't> {
     pub(super) transitions: &'t mut Transitions,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a> Rollout<'a, '_> {
     pub(super) fn state(&self, episode: &Episode<'_>, turn: usize) -> State<'a> {
         const NONE: &[f32] = &[0.0; 2 * MAX_MODELS];
         let predicted = self.predictions.of(self.session, turn);
@@ -32,18 +33,18 @@ impl<'a> Walk<'a, '_> {
         self.silent.iter().for_each(|k| seen[*k] = 0.0);
         let mask = decision.mask.as_slice();
         let mask = mask.iter().map(|allowed| *allowed || !self.config.masked).collect();
-        let occasion = ((self.session as u64) << 32) | turn as u64;
-        State { decision, occasion, predicted, seen, mask }
+        let logged_turn = ((self.session as u64) << 32) | turn as u64;
+        State { decision, logged_turn, predicted, seen, mask }
     }
 
-    /// Records the rows of a state and goes on from there.
-    pub(super) fn from(
+    /// Records the rows of a state, then those of the states after it.
+    pub(super) fn run(
         &mut self,
         mut episode: Episode<'_>,
         mut state: State<'a>,
         mut turn: usize,
         rng: &mut ChaCha8Rng,
-    ) -> Result<(), ReplayError> {
+    ) -> Result<(), TrainError> {
         let budget = episode.view().budget.0 as f64;
         loop {
             let mut branches = Vec::with_capacity(self.transitions.models);
@@ -78,7 +79,7 @@ impl<'a> Walk<'a, '_> {
                 for (_, branch, after, row) in branches {
                     self.transitions.taken[row] = true;
                     if let After::Turn(next) = after {
-                        self.from(branch, *next, turn + 1, rng)?;
+                        self.run(branch, *next, turn + 1, rng)?;
                     }
                 }
                 return Ok(());

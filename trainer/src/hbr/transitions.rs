@@ -13,9 +13,9 @@ pub struct Transitions {
     pub models: usize,
     /// The row begins a state: those that follow it, up to the next such row, are other answers in the same state.
     pub new_state: Vec<bool>,
-    /// The logged turn behind the row (session and turn as one number): rows that share it differ in budget, prices and
-    /// the walk so far, and in nothing that the client did.
-    pub occasions: Vec<u64>,
+    /// The logged turn behind the row: session << 32 | turn. Rows of one logged turn under several budgets differ in
+    /// budget, prices and the rollout so far, but in nothing that the client did.
+    pub logged_turns: Vec<u64>,
     /// State before the turn.
     pub states: Vec<f32>,
     /// Allowed models before the turn.
@@ -69,7 +69,7 @@ impl Transitions {
 
     pub(super) fn push(&mut self, before: &State<'_>, action: usize, step: &StepLabels, after: &After<'_>) {
         self.new_state.push(step.new_state);
-        self.occasions.push(before.occasion);
+        self.logged_turns.push(before.logged_turn);
         self.states.extend_from_slice(&before.seen);
         self.masks.extend_from_slice(&before.mask);
         self.actions.push(u8::try_from(action).unwrap_or(u8::MAX));
@@ -95,8 +95,8 @@ impl Transitions {
 /// A state before a turn.
 pub(super) struct State<'a> {
     pub(super) decision: Decision,
-    /// See [`Transitions::occasions`].
-    pub(super) occasion: u64,
+    /// See [`Transitions::logged_turns`].
+    pub(super) logged_turn: u64,
     pub(super) predicted: &'a [f32],
     /// What a row has of it.
     pub(super) seen: Vec<f32>,
