@@ -11,13 +11,15 @@
 //! Nothing is left out silently: [`Summary`] counts every record and session that did not make it, by reason.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufRead;
+use std::path::Path;
 
 use seqroute_core::config::ModelConfig;
 use seqroute_core::record::{DecisionRecord, RECORD_VERSION};
 use seqroute_core::text::TextFeatures;
 use serde::{Deserialize, Serialize};
 
+use seqroute_sessions::error::{DataError, Invalid};
+use seqroute_sessions::files;
 use seqroute_sessions::session::{Outcome, Session, Turn};
 
 /// A judgement of one turn.
@@ -36,27 +38,26 @@ pub struct FeedbackTable {
 }
 
 impl FeedbackTable {
-    /// Reads a feedback file.
+    /// Reads a feedback file, plain, `.gz` or `.zst`.
     ///
     /// # Errors
-    /// Line number (from 1) and message of the first line that is no judgement.
-    pub fn read(lines: impl BufRead) -> Result<FeedbackTable, (usize, String)> {
+    /// The first line that is not a judgement of a turn of its own.
+    pub fn read(path: &Path) -> Result<FeedbackTable, DataError> {
         let mut table = FeedbackTable::default();
-        for (index, line) in lines.lines().enumerate() {
-            let at = |message: String| (index + 1, message);
-            let line = line.map_err(|error| at(format!("cannot be read: {error}")))?;
-            let Feedback { session, turn, quality } =
-                serde_json::from_str(&line).map_err(|error| at(error.to_string()))?;
-            if !(0.0..=1.0).contains(&quality) {
-                return Err(at(format!("field `quality`: found {quality}, expected a number from 0 to 1")));
-            }
-            if table.qualities.entry(session.clone()).or_default().insert(turn, quality).is_some() {
-                return Err(at(format!(
-                    "found turn {turn} of session `{session}` again, expected one judgement"
-                )));
-            }
-        }
+        files::for_each_line(path, |line| table.line(line))?;
         Ok(table)
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), Invalid> {
+        let Feedback { session, turn, quality } = serde_json::from_str(line)?;
+        if !(0.0..=1.0).contains(&quality) {
+            return Err(Invalid(format!("field `quality`: found {quality}, expected a number from 0 to 1")));
+        }
+        let again = format!("found turn {turn} of session `{session}` again, expected one judgement");
+        match self.qualities.entry(session).or_default().insert(turn, quality) {
+            Some(_) => Err(Invalid(again)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -110,14 +111,19 @@ impl<'a> Ingest<'a> {
         Ingest { models, sessions: BTreeMap::new(), summary: Summary::default() }
     }
 
-    /// Takes one line of the access log.
+    /// Reads an access log, plain, `.gz` or `.zst`.
     ///
     /// # Errors
-    /// One line: what was found and what was expected.
-    pub fn line(&mut self, line: &str) -> Result<(), String> {
-        let record: DecisionRecord = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    /// The first line that is not a decision record of these models.
+    pub fn read(&mut self, path: &Path) -> Result<(), DataError> {
+        files::for_each_line(path, |line| self.line(line))
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), Invalid> {
+        let refuse = |field: &str, problem: String| Err(Invalid(format!("field `{field}`: {problem}")));
+        let record: DecisionRecord = serde_json::from_str(line)?;
         if record.v != RECORD_VERSION {
-            return Err(format!("field `v`: found {}, expected {RECORD_VERSION}", record.v));
+            return refuse("v", format!("found {}, expected {RECORD_VERSION}", record.v));
         }
         self.summary.records += 1;
         let Some(session) = record.session else {
@@ -140,17 +146,18 @@ impl<'a> Ingest<'a> {
         let model = self.models.iter().position(|model| model.name == chosen);
         let Some(model) = model.and_then(|model| u16::try_from(model).ok()) else {
             let known: Vec<_> = self.models.iter().map(|model| model.name.as_str()).collect();
-            return Err(format!("field `chosen`: found `{chosen}`, expected one of {}", known.join(", ")));
+            return refuse("chosen", format!("found `{chosen}`, expected one of {}", known.join(", ")));
         };
         if !(record.propensity > 0.0 && record.propensity <= 1.0) {
             let found = record.propensity;
-            return Err(format!("field `propensity`: found {found}, expected a number above 0, at most 1"));
+            return refuse("propensity", format!("found {found}, expected a number above 0, at most 1"));
         }
-        let usage =
-            record.usage.ok_or("field `usage`: found nothing, expected the tokens of an answered turn")?;
+        let Some(usage) = record.usage else {
+            return refuse("usage", "found nothing, expected the tokens of an answered turn".to_owned());
+        };
         let text = match record.text.as_deref().map(TextFeatures::from_base64) {
             Some(None) => {
-                return Err("field `text`: expected the counters of a message, in base64".to_owned());
+                return refuse("text", "expected the counters of a message, in base64".to_owned());
             }
             Some(Some(text)) => text,
             None => TextFeatures::default(),

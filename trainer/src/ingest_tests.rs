@@ -20,9 +20,11 @@ fn record(session: &str, turn: u32, time_ms: u64, change: impl FnOnce(&mut Value
 
 fn feedback(of: &[(&str, u32, f64)]) -> FeedbackTable {
     let line = |(session, turn, quality): &(&str, u32, f64)| {
-        json!({"session": session, "turn": turn, "quality": quality}).to_string() + "\n"
+        json!({"session": session, "turn": turn, "quality": quality}).to_string()
     };
-    FeedbackTable::read(of.iter().map(line).collect::<String>().as_bytes()).unwrap()
+    let mut table = FeedbackTable::default();
+    of.iter().for_each(|judgement| table.line(&line(judgement)).unwrap());
+    table
 }
 
 fn ingest(lines: &[String], feedback: &FeedbackTable) -> (Vec<Session>, Summary) {
@@ -96,7 +98,7 @@ fn an_id_that_starts_again_is_another_session() {
 #[test]
 fn a_bad_record_is_named_with_its_field() {
     let models = tiers();
-    let error = |change: fn(&mut Value)| Ingest::new(&models).line(&record("a", 0, 1, change)).unwrap_err();
+    let error = |change: fn(&mut Value)| Ingest::new(&models).line(&record("a", 0, 1, change)).unwrap_err().0;
     assert!(error(|v| v["v"] = json!(99)).contains("field `v`: found 99"));
     assert!(
         error(|v| v["chosen"] = json!("huge")).contains("found `huge`, expected one of small, medium, large")
@@ -113,9 +115,15 @@ fn a_bad_record_is_named_with_its_field() {
 
 #[test]
 fn a_bad_judgement_is_named_with_its_line() {
-    let error = |text: &str| FeedbackTable::read(text.as_bytes()).unwrap_err();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("feedback.jsonl");
+    let error = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        FeedbackTable::read(&path).unwrap_err().to_string()
+    };
     let good = "{\"session\":\"a\",\"turn\":0,\"quality\":1}\n";
-    assert_eq!(error(&format!("{good}{{\"session\":\"a\",\"turn\":1,\"quality\":7}}")).0, 2);
-    assert!(error(&format!("{good}{good}")).1.contains("again"));
-    assert!(error("{\"session\":\"a\",\"turn\":0,\"quality\":1,\"x\":1}").1.contains("unknown field"));
+    let bad = error(&format!("{good}{{\"session\":\"a\",\"turn\":1,\"quality\":7}}"));
+    assert!(bad.contains("feedback.jsonl:2: field `quality`: found 7"), "{bad}");
+    assert!(error(&format!("{good}{good}")).contains("again"));
+    assert!(error("{\"session\":\"a\",\"turn\":0,\"quality\":1,\"x\":1}").contains("unknown field"));
 }

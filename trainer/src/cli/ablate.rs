@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
+use seqroute::evaluation;
+use seqroute::experiments::ablation;
 use seqroute::training::TrainConfig;
-use seqroute::{ablation, evaluation};
 use seqroute_sessions::terminal;
 
 use super::evaluate;
@@ -56,7 +57,7 @@ impl Arguments {
         if let Some(steps) = self.steps {
             base.fit.steps = steps;
             base.fit.checkpoints = base.fit.checkpoints.min(steps);
-            base.check().map_err(|error| anyhow!(error))?;
+            base.check()?;
         }
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("{}: cannot be made", self.out.display()))?;
@@ -71,7 +72,7 @@ impl Arguments {
                 name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
             let out = self.out.join(format!("{number:02}-{file}.nnef.tar"));
             eprintln!("{} of {}: {name}", number + 1, variants.len());
-            let trained = std::fs::read_to_string(super::beside(&out, ".config.toml")).ok();
+            let trained = std::fs::read_to_string(super::with_suffix(&out, ".config.toml")).ok();
             if !out.exists() || trained.as_ref() != Some(&toml::to_string(config)?) {
                 let resume = train::checkpoint_of(&out).exists();
                 let started = Instant::now();

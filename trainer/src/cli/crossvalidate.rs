@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use comfy_table::Table;
-use rayon::prelude::*;
-use seqroute::split;
-use seqroute::training::{self, Progress, TrainConfig, TrainingData, Wish};
+use seqroute::experiments::crossvalidation::{self, Score};
+use seqroute::experiments::folds::{self, Split};
+use seqroute::training::TrainConfig;
 use seqroute_sessions::{session, terminal};
 
 #[derive(Debug, Args)]
@@ -38,14 +38,11 @@ impl Arguments {
         super::evaluate::require_all_outcomes(&self.data, &data.sessions, &models)?;
         let configs: Vec<TrainConfig> =
             self.configs.iter().map(|path| super::train::read_config(path)).collect::<Result<_>>()?;
-        if configs.iter().any(|config| config.validation_budget_shares != configs[0].validation_budget_shares)
-        {
-            bail!("--config: found different `validation_budget_shares`, expected the same in all settings");
-        }
         let folds = usize::from(self.folds);
-        let splits = (0..folds).map(|fold| split::fold(&data.sessions, fold, folds));
-        let splits: Vec<split::Split> =
-            splits.collect::<Result<_, _>>().map_err(|error| anyhow!("{}: {error}", self.data.display()))?;
+        let splits: Vec<Split> = (0..folds)
+            .map(|fold| folds::fold(&data.sessions, fold, folds))
+            .collect::<Result<_, _>>()
+            .with_context(|| self.data.display().to_string())?;
         for (number, split) in splits.iter().enumerate() {
             println!(
                 "fold {}: {} sessions train, {} validate, {} mix both and are left out",
@@ -55,78 +52,30 @@ impl Arguments {
                 split.left_out
             );
         }
-        let jobs: Vec<(usize, usize)> =
-            (0..configs.len()).flat_map(|config| (0..folds).map(move |fold| (config, fold))).collect();
-        let bar = terminal::bar(jobs.len() as u64, "training");
-        let qualities: Vec<Vec<f64>> = jobs
-            .par_iter()
-            .map(|(config, fold)| {
-                let split = &splits[*fold];
-                let data = TrainingData {
-                    train: &split.train,
-                    valid: &split.valid,
-                    models: &models,
-                    sha256: &data.sha256,
-                };
-                let found = last_quality(&data, &configs[*config]);
-                bar.inc(1);
-                found.with_context(|| format!("{}, fold {}", self.configs[*config].display(), fold + 1))
-            })
-            .collect::<Result<_>>()?;
+        let bar = terminal::bar((configs.len() * folds) as u64, "training");
+        let scores = crossvalidation::crossvalidate(&configs, &splits, &models, &data.sha256, || bar.inc(1));
         bar.finish_and_clear();
-        println!("{}", self.table(&configs[0].validation_budget_shares, folds, &qualities));
+        println!("{}", self.table(&configs[0].validation_budget_shares, &scores?));
         Ok(())
     }
 
-    /// Means over the folds: of all budgets with its standard error, what that is more than the first settings have, fold by
-    /// fold, and of each budget.
-    fn table(&self, shares: &[f64], folds: usize, qualities: &[Vec<f64>]) -> Table {
+    fn table(&self, shares: &[f64], scores: &[Score]) -> Table {
         let mut table = terminal::table();
         let budgets = shares.iter().map(|share| format!("{} %", (1000.0 * share).round() / 10.0));
         let fixed = ["settings", "mean", "± (folds)", "minus the first", "± (paired)"];
         table.set_header(fixed.map(str::to_owned).into_iter().chain(budgets));
-        let of_folds =
-            |by_fold: &[Vec<f64>]| by_fold.iter().map(|quality| mean(quality)).collect::<Vec<f64>>();
-        let first = of_folds(&qualities[..folds]);
-        for (path, by_fold) in self.configs.iter().zip(qualities.chunks(folds)) {
-            let of_fold = of_folds(by_fold);
-            let more: Vec<f64> = of_fold.iter().zip(&first).map(|(this, first)| this - first).collect();
-            let at = |k: usize| {
-                mean(&by_fold.iter().filter_map(|quality| quality.get(k).copied()).collect::<Vec<_>>())
-            };
+        for (path, score) in self.configs.iter().zip(scores) {
             let cells = [
                 path.display().to_string(),
-                format!("{:.4}", mean(&of_fold)),
-                format!("{:.4}", standard_error(&of_fold)),
-                format!("{:+.4}", mean(&more)),
-                format!("{:.4}", standard_error(&more)),
+                format!("{:.4}", score.quality.mean),
+                format!("{:.4}", score.quality.standard_error),
+                format!("{:+.4}", score.minus_first.mean),
+                format!("{:.4}", score.minus_first.standard_error),
             ];
-            table.add_row(cells.into_iter().chain((0..shares.len()).map(|k| format!("{:.4}", at(k)))));
+            table.add_row(
+                cells.into_iter().chain(score.by_budget.iter().map(|quality| format!("{quality:.4}"))),
+            );
         }
         table
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// Of the mean.
-fn standard_error(values: &[f64]) -> f64 {
-    let (count, mean) = (values.len() as f64, mean(values));
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (squares / ((count - 1.0) * count).max(1.0)).sqrt()
-}
-
-/// Quality at every budget when the last weights play the validation sessions: no fold chooses its own checkpoint.
-fn last_quality(data: &TrainingData<'_>, config: &TrainConfig) -> Result<Vec<f64>> {
-    let mut last = Vec::new();
-    let mut listen = |progress: Progress<'_>| {
-        if let Progress::Checkpoint(metrics) = progress {
-            last.clone_from(&metrics.validation_quality_by_budget);
-        }
-        Ok(Wish::GoOn)
-    };
-    training::train(data, config, "fold", None, &mut listen).map_err(|error| anyhow!(error))?;
-    Ok(last)
 }

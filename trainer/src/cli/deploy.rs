@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
-use seqroute_sessions::deploy;
+use seqroute_sessions::{deploy, files};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -30,12 +30,11 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> Result<()> {
-        let text = std::fs::read_to_string(&self.config)
-            .with_context(|| format!("{}: cannot be read", self.config.display()))?;
+        let text = files::read_text(&self.config)?;
         let policy = self.policy.as_deref().map(super::open_policy).transpose()?;
         let bytes = policy.as_ref().map(|(bytes, _)| bytes.as_slice());
-        let plugin = deploy::plugin_config(&text, bytes)
-            .map_err(|error| anyhow!("{}: {error}", self.config.display()))?;
+        let plugin =
+            deploy::plugin_config(&text, bytes).with_context(|| self.config.display().to_string())?;
         let version = deploy::version(&plugin);
         let resource = deploy::resource(&self.name, &self.vm_id, &self.wasm, &plugin, &version);
         deploy::write_atomically(&self.out, &resource)

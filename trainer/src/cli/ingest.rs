@@ -1,13 +1,10 @@
 //! `seqroute ingest`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use seqroute::ingest::{FeedbackTable, Ingest, Summary};
-use seqroute_sessions::compression::Compression;
 use seqroute_sessions::session;
 
 #[derive(Debug, Args)]
@@ -36,16 +33,9 @@ impl Arguments {
                  not say how good an answer was"
             );
         };
-        let table = FeedbackTable::read(open(feedback)?);
-        let table = table.map_err(|(line, message)| anyhow!("{}:{line}: {message}", feedback.display()))?;
+        let table = FeedbackTable::read(feedback)?;
         let mut ingest = Ingest::new(&models);
-        for path in &self.records {
-            for (index, line) in open(path)?.lines().enumerate() {
-                let at = || format!("{}:{}", path.display(), index + 1);
-                let line = line.with_context(at)?;
-                ingest.line(&line).map_err(|message| anyhow!("{}: {message}", at()))?;
-            }
-        }
+        self.records.iter().try_for_each(|path| ingest.read(path))?;
         let (sessions, summary) = ingest.finish(&table);
         show(&summary);
         if sessions.is_empty() {
@@ -77,10 +67,4 @@ fn show(summary: &Summary) {
     for (count, what) in left_out.iter().filter(|(count, _)| *count > 0) {
         println!("{count} {what}");
     }
-}
-
-fn open(path: &Path) -> Result<BufReader<Box<dyn std::io::Read>>> {
-    let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let reader = Compression::of(path).reader(file).with_context(|| path.display().to_string())?;
-    Ok(BufReader::with_capacity(1 << 16, reader))
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use seqroute_sessions::error::Invalid;
 use seqroute_sessions::session::Session;
 
 /// Sessions of one fold, and how many were left out.
@@ -23,7 +24,7 @@ pub struct Split {
 ///
 /// # Errors
 /// A turn without a `prompt_id`, or a fold without sessions to train or to validate on.
-pub fn fold(sessions: &[Session], fold: usize, folds: usize) -> Result<Split, String> {
+pub fn fold(sessions: &[Session], fold: usize, folds: usize) -> Result<Split, Invalid> {
     let fold_of = folds_by_prompt(sessions, folds)?;
     let mut split = Split { train: Vec::new(), valid: Vec::new(), left_out: 0 };
     for session in sessions {
@@ -36,25 +37,28 @@ pub fn fold(sessions: &[Session], fold: usize, folds: usize) -> Result<Split, St
         }
     }
     if split.train.is_empty() || split.valid.is_empty() {
-        return Err(format!(
+        return Err(Invalid(format!(
             "fold {} of {folds}: found {} sessions to train and {} to validate on, expected some of each: use fewer \
              folds",
             fold + 1,
             split.train.len(),
             split.valid.len()
-        ));
+        )));
     }
     Ok(split)
 }
 
-fn folds_by_prompt(sessions: &[Session], folds: usize) -> Result<HashMap<&str, usize>, String> {
+fn folds_by_prompt(sessions: &[Session], folds: usize) -> Result<HashMap<&str, usize>, Invalid> {
     // By prompt: the prompt before it, as long as it is always the same; `None` for one that also comes first.
     let mut before: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for session in sessions {
         let mut last = None;
         for (t, turn) in session.turns.iter().enumerate() {
             let id = turn.prompt_id.as_deref().ok_or_else(|| {
-                format!("session `{}`, turn {t}: found no `prompt_id`, folds need one", session.session)
+                Invalid(format!(
+                    "session `{}`, turn {t}: found no `prompt_id`, folds need one",
+                    session.session
+                ))
             })?;
             before.entry(id).and_modify(|known| *known = known.filter(|_| *known == last)).or_insert(last);
             last = Some(id);
@@ -120,9 +124,9 @@ mod tests {
     fn a_turn_without_a_prompt_and_an_empty_fold_are_errors() {
         let mut unnamed = sessions();
         unnamed[2].turns[1].prompt_id = None;
-        assert!(fold(&unnamed, 0, 3).unwrap_err().contains("session `c`, turn 1: found no `prompt_id`"));
+        assert!(fold(&unnamed, 0, 3).unwrap_err().0.contains("session `c`, turn 1: found no `prompt_id`"));
         assert!(
-            fold(&sessions(), 3, 4).unwrap_err().contains("fold 4 of 4: found 6 sessions to train and 0")
+            fold(&sessions(), 3, 4).unwrap_err().0.contains("fold 4 of 4: found 6 sessions to train and 0")
         );
     }
 }
