@@ -1,9 +1,9 @@
 //! `seqroute-harness bench`: how many turns a plugin serves per second on one core.
 //!
-//! A turn is a chat request with a small body, an answer with usage, and the end of the stream. Two plugins stand
-//! beside the one that is measured: one that does nothing, whose turns cost what the host costs, and one that makes
-//! the host calls of a header-routed turn of SeqRoute and nothing else. The rows are measured in turn, round after
-//! round, so that a noisy machine is noisy for all; the median round is shown, and how far the rounds lie apart.
+//! A turn is a chat request with a small body, an answer with usage, and the end of the stream. Two reference plugins are
+//! measured as well: one that does nothing, which shows the cost of the host, and one that makes only
+//! the host calls of a header-routed turn of SeqRoute. The plugins are measured alternately, round after
+//! round, so that noise of the machine affects all; the median round and the range of the rounds are shown.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,16 +21,16 @@ use crate::chat;
 use crate::measure::{Stopwatch, has_processor_time, resident_bytes};
 use crate::target::{self, ModuleArgument, Worker};
 
-/// Turns of one session; then comes the next.
+/// Turns per session.
 const TURNS_PER_SESSION: u64 = 8;
-/// Turns of the plugins that do next to nothing for each of the others, so that their rounds are no blink either.
+/// Turns of a reference plugin per turn of the others, so that its rounds are long enough to time.
 const QUICK_TURNS: u64 = 10;
-/// Turns before the first round, in which pages are touched and sessions are made.
+/// Turns before the first round, in which memory is paged in and sessions are created.
 const WARM_UP: u64 = 500;
-/// How often a plugin is started at least to find how long that takes, and for how long at least.
+/// Least number of starts to measure the start of a plugin, and least duration.
 const STARTS: usize = 5;
 const STARTING: Duration = Duration::from_millis(300);
-/// How many VMs are kept to find how much memory they take.
+/// VMs kept alive to measure their memory.
 const KEPT_VMS: usize = 16;
 const BODY: &str = r#"{"model":"auto","max_tokens":100,"messages":[{"role":"user","content":"What is the capital of France?"}]}"#;
 
@@ -38,20 +38,20 @@ const BODY: &str = r#"{"model":"auto","max_tokens":100,"messages":[{"role":"user
 pub struct Arguments {
     #[command(flatten)]
     module: ModuleArgument,
-    /// Plugin configuration, any text; may be given several times, for a row each. Without it the filter is measured
+    /// Plugin configuration, any text. Can be repeated, for a row each. Without it the filter is measured
     /// in the modes `headers` and `peek`, with a fixed model and with the shipped policy.
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// Request body; without it a short chat request.
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// Turns in a round.
+    /// Turns per round.
     #[arg(long, default_value_t = 20_000)]
     turns: u64,
     /// Rounds.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Keep a trace of host calls, as tests do.
+    /// Record a trace of host calls, as in tests.
     #[arg(long)]
     trace: bool,
     /// Print JSON instead of a table.
@@ -59,7 +59,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What was measured of one plugin.
+/// Measurements of one plugin.
 #[derive(Debug, Serialize)]
 struct Row {
     plugin: String,
@@ -70,30 +70,30 @@ struct Row {
     /// Of the fastest and the slowest round.
     turn_ns_range: (f64, f64),
     host_calls_per_turn: f64,
-    /// Turns that the plugin answered itself.
+    /// Turns answered by the plugin.
     refused: u64,
     /// Starting a VM and configuring the plugin.
     start: Start,
-    /// The same with a pool.
+    /// Starting it in a pooling allocator.
     start_in_pool: Start,
 }
 
-/// What it costs to start a VM and to configure the plugin, in a throw-away VM first.
+/// Cost of starting a VM and configuring the plugin, in a throw-away VM first.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Start {
-    /// The quickest of some.
+    /// Fastest start.
     ns: u64,
-    /// The median.
+    /// Median start.
     median_ns: u64,
-    /// Memory of the process for each VM that is kept.
+    /// Process memory per VM kept alive.
     vm_bytes: u64,
 }
 
 /// One plugin under measurement.
-struct Contestant {
+struct Candidate {
     name: String,
     worker: Worker,
-    /// Turns of a round.
+    /// Turns per round.
     turns: u64,
     rounds_ns: Vec<u64>,
     sent: u64,
@@ -111,20 +111,20 @@ impl Arguments {
                 .with_context(|| format!("{}: cannot be read", path.display()))?,
             None => BODY.to_owned(),
         };
-        let mut contestants = self.contestants()?;
-        let bar = bar(self.rounds as u64 * contestants.len() as u64, "measuring");
-        for contestant in &mut contestants {
-            contestant.play(WARM_UP, &body)?;
-            contestant.refused = 0;
+        let mut candidates = self.candidates()?;
+        let bar = bar(self.rounds as u64 * candidates.len() as u64, "measuring");
+        for candidate in &mut candidates {
+            candidate.play(WARM_UP, &body)?;
+            candidate.refused = 0;
         }
         for _ in 0..self.rounds {
-            for contestant in &mut contestants {
-                contestant.round(&body)?;
+            for candidate in &mut candidates {
+                candidate.round(&body)?;
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
-        let rows: Vec<Row> = contestants.into_iter().map(Contestant::row).collect();
+        let rows: Vec<Row> = candidates.into_iter().map(Candidate::row).collect();
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
         } else {
@@ -135,7 +135,7 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn contestants(&self) -> Result<Vec<Contestant>> {
+    fn candidates(&self) -> Result<Vec<Candidate>> {
         let text = |bytes: &[u8]| Module::from_bytes(bytes, ModuleCache::none());
         let (nothing, calls) = (text(include_bytes!("noop.wat"))?, text(include_bytes!("calls.wat"))?);
         let module = self.module.load()?;
@@ -144,7 +144,7 @@ impl Arguments {
             ("host calls alone".to_owned(), &calls, Vec::new(), QUICK_TURNS * self.turns),
         ];
         for path in &self.config {
-            let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+            let bytes = seqroute_sessions::files::read_file(path)?;
             rows.push((path.display().to_string(), &module, bytes, self.turns));
         }
         if self.config.is_empty() {
@@ -160,7 +160,7 @@ impl Arguments {
             let in_pool = || Worker::start(&pooled, &configuration, trace_calls);
             let (start, start_in_pool) = (Start::measure(begin)?, Start::measure(in_pool)?);
             let (worker, rounds_ns) = (begin()?, Vec::new());
-            Ok(Contestant {
+            Ok(Candidate {
                 name,
                 worker,
                 turns,
@@ -208,7 +208,7 @@ impl Start {
     }
 }
 
-impl Contestant {
+impl Candidate {
     fn play(&mut self, turns: u64, body: &str) -> Result<()> {
         let answer = chat::completion(20, 10);
         for _ in 0..turns {

@@ -1,5 +1,5 @@
 ;; A plugin that makes the host calls of a header-routed turn of SeqRoute and does nothing else: what a turn costs in it
-;; beside the one that does nothing is what the host's functions cost.
+;; compared with the plugin that does nothing is the cost of the host's functions.
 (module
   (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
   (import "env" "proxy_replace_header_map_value" (func $set_header (param i32 i32 i32 i32 i32) (result i32)))
@@ -29,14 +29,14 @@
   (func $set (param $map i32)
     (drop (call $set_header (local.get $map) (i32.const 18) (i32.const 18) (i32.const 37) (i32.const 9))))
   ;; Reads the time and a value of 2 KiB, and writes it back.
-  (func $book
+  (func $update_ledger
     (drop (call $now (i32.const 4016)))
     (drop (call $get_shared (i32.const 37) (i32.const 9) (i32.const 4000) (i32.const 4004) (i32.const 4008)))
     (drop (call $set_shared
       (i32.const 37) (i32.const 9) (i32.const 16384) (i32.const 2048) (i32.load (i32.const 4008)))))
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (drop (call $pairs (i32.const 0) (i32.const 4000) (i32.const 4004)))
-    (call $book)
+    (call $update_ledger)
     (call $count (i32.const 2))
     (call $set (i32.const 0))
     (drop (call $foreign (i32.const 0) (i32.const 17) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
@@ -52,7 +52,7 @@
     i32.const 0)
   (func (export "proxy_on_done") (param i32) (result i32) i32.const 1)
   (func (export "proxy_on_log") (param i32)
-    (call $book)
+    (call $update_ledger)
     (call $count (i32.const 2))
     (drop (call $set_property (i32.const 47) (i32.const 8) (i32.const 16384) (i32.const 1024))))
   (func (export "proxy_on_delete") (param i32)))

@@ -1,17 +1,17 @@
-//! One chat turn through a plugin, as it comes behind the edge of the shipped Envoy configuration.
+//! One chat turn through a plugin, with the headers that the shipped Envoy configuration adds.
 
 use anyhow::Result;
 use seqroute_harness::{LocalResponse, Plugin, Stream};
 
-/// A turn whose request was taken in.
+/// A turn after its request.
 pub struct Turn {
     /// The stream.
     pub stream: Stream,
-    /// The plugin's own answer, if it gave one.
+    /// The plugin's local reply, if any.
     pub refused: Option<LocalResponse>,
 }
 
-/// Sends a whole request of a session.
+/// Sends a complete request of a session.
 pub fn request(plugin: &Plugin, session: &str, body: &str) -> Result<Turn> {
     let mut stream = plugin.stream();
     let length = body.len().to_string();
@@ -32,7 +32,7 @@ pub fn request(plugin: &Plugin, session: &str, body: &str) -> Result<Turn> {
 }
 
 impl Turn {
-    /// The model server's whole answer.
+    /// Sends the model server's complete answer.
     pub fn answer(&mut self, body: &str) -> Result<()> {
         self.stream.response_headers(&[(":status", "200"), ("content-type", "application/json")], false)?;
         self.stream.response_body(body, true)?;

@@ -1,8 +1,8 @@
-//! `seqroute-harness conformance`: what a proxy would do to a module, done to it one after the other.
+//! `seqroute-harness conformance`: exercises a module in every way that a proxy does.
 //!
-//! Each check has a host of its own, so that one failure does not spoil the next. A check fails when the plugin does
-//! what no proxy forgives (it does not load, refuses its configuration, traps, leaks a little on every request); it
-//! warns where a plugin works here and may not elsewhere. Whether the plugin does its *work* is for its own tests.
+//! Each check has its own host, so that a failure does not affect the next check. A check fails if the plugin would fail
+//! in any proxy (it does not load, refuses its configuration, traps, leaks memory on every request), and
+//! warns if it may fail in some. Whether the plugin does its *job* is up to its own tests.
 
 mod checks;
 
@@ -22,13 +22,13 @@ pub struct Arguments {
     /// The module.
     #[arg(value_name = "WASM")]
     module: PathBuf,
-    /// Plugin configuration, any bytes; without it none.
+    /// Plugin configuration, any bytes; by default empty.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Policy archive, for SeqRoute's filter: it goes into the configuration, or into the shipped one if none is named.
+    /// Policy archive for SeqRoute's filter, added to --config or to the shipped configuration.
     #[arg(long, value_name = "TAR")]
     policy: Option<PathBuf>,
-    /// VM configuration, any bytes; without it none.
+    /// VM configuration, any bytes; by default empty.
     #[arg(long, value_name = "FILE")]
     vm_config: Option<PathBuf>,
     /// Request body; without it a short chat request.
@@ -42,7 +42,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What is checked, and with what.
+/// The module under test and its inputs.
 struct Subject {
     module: Module,
     configuration: Vec<u8>,
@@ -51,7 +51,7 @@ struct Subject {
     path: String,
 }
 
-/// How a check went.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -135,19 +135,19 @@ fn report(module: String, subject: &Subject) -> Report {
         .map(|import| ReportedImport { module: import.module.clone(), name: import.name.clone() })
         .collect();
     let loads = Line { check: "loads and links", verdict: Verdict::Passed, detail: format!("ABI {abi}") };
-    // A module with an import that Envoy does not have does not come so far.
-    let detail = format!("all {} imported functions are there", imports.len());
+    // A module with an import that Envoy does not have fails to link above.
+    let detail = format!("all {} imported functions exist", imports.len());
     let mut checks = vec![loads, Line { check: "imports are known", verdict: Verdict::Passed, detail }];
     for (check, run) in checks::ALL {
         let (verdict, detail) = match run(subject) {
-            Ok(checks::Passed::Well(detail)) => (Verdict::Passed, detail),
-            Ok(checks::Passed::But(detail)) => (Verdict::Warning, detail),
+            Ok(checks::Passed::Ok(detail)) => (Verdict::Passed, detail),
+            Ok(checks::Passed::Warning(detail)) => (Verdict::Warning, detail),
             Err(error) => (Verdict::Failed, format!("{error:#}")),
         };
         let stop = check == checks::CONFIGURES && verdict == Verdict::Failed;
         checks.push(Line { check, verdict, detail });
         if stop {
-            // Without a configured plugin every other check says the same.
+            // Without a configured plugin every other check would fail in the same way.
             break;
         }
     }
@@ -164,7 +164,7 @@ fn print(report: &Report) {
             Verdict::Warning => "warning",
             Verdict::Failed => "FAILED",
         };
-        // One line per check; traps bring their backtrace, which JSON shows whole.
+        // One line per check; JSON has the whole backtrace of a trap.
         let detail = line.detail.lines().next().unwrap_or_default();
         table.add_row([line.check, verdict, detail]);
     }

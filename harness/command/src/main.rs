@@ -1,7 +1,7 @@
-//! The `seqroute-harness` command: what one wants to know of a proxy-wasm module without starting a proxy.
+//! The `seqroute-harness` command: inspect any proxy-wasm module without a proxy.
 //!
-//! It lives beside the library and not in it, because it knows SeqRoute: `replay` reads the trainer's sessions and
-//! `soak` drives the core. `bench` and `conformance` take any module.
+//! It is a crate of its own because it depends on SeqRoute: `replay` reads session files and `soak` drives the core.
+//! `bench` and `conformance` take any module.
 //!
 //! Results go to stdout, progress to stderr (and only to a terminal), an error is one line on stderr and status 1.
 #![forbid(unsafe_code)]
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Play requests through a proxy-wasm module, without a proxy.
+/// Send requests through a proxy-wasm module, without a proxy.
 #[derive(Debug, Parser)]
 #[command(name = "seqroute-harness", version, max_term_width = 110)]
 struct Cli {
@@ -29,13 +29,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Play recorded sessions through the filter under given budgets: cost, quality, who served, who went bankrupt.
+    /// Replay recorded sessions through the filter under given budgets: cost, quality, models, bankrupt sessions.
     Replay(replay::Arguments),
-    /// Measure turns per second, beside a plugin that does nothing.
+    /// Measure turns per second, compared with a plugin that does nothing.
     Bench(bench::Arguments),
     /// Send millions of new session ids and check that memory stays bounded.
     Soak(soak::Arguments),
-    /// Check a module of anyone: does it load, link, configure, and survive what a proxy does to it?
+    /// Check any module: does it load, link, configure, and survive what a proxy does to it?
     Conformance(conformance::Arguments),
 }
 

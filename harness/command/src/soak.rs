@@ -1,9 +1,8 @@
-//! `seqroute-harness soak`: millions of sessions, one turn each, and what they leave in memory.
+//! `seqroute-harness soak`: memory after millions of sessions of one turn each.
 //!
-//! A client that invents a new session id for every request must not make the gateway grow. The run goes through the
-//! core alone on a store in memory, or through the compiled filter, and fails when the table's bytes exceed the bound
-//! that the configuration sets, or when memory has grown in the second half. An interrupt ends it with the figures so
-//! far.
+//! A client that sends a new session id with every request must not make the gateway grow. The sessions run through the
+//! core alone on an in-memory store, or through the compiled filter. The run fails if the table exceeds the size bound of
+//! the configuration, or if memory has grown in the second half. An interrupt ends it with the figures so far.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +23,11 @@ use crate::chat;
 use crate::measure::resident_bytes;
 use crate::target::{self, ModuleArgument, SettingsArguments, Worker};
 
-/// Time between two requests: all sessions are live, none is over.
+/// Time between two requests, so short that no session expires.
 const BETWEEN_MS: u64 = 1;
-/// How much the process may grow in the second half: what its allocator moves.
+/// Growth of the process allowed in the second half, for its allocator.
 const SLACK_BYTES: u64 = 8 << 20;
-/// Bytes that a bucket's key takes at most.
+/// Largest size of a bucket's key in bytes.
 const KEY_BYTES: u64 = 64;
 const BODY: &str = r#"{"model":"auto","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}"#;
 const PROMPT_TOKENS: u64 = 20;
@@ -36,10 +35,10 @@ const OUTPUT_TOKENS: u64 = 10;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// What is soaked.
+    /// What to test.
     #[arg(long, value_enum, default_value_t = Layer::Both)]
     layer: Layer,
-    /// Sessions, each with an id of its own.
+    /// Number of sessions, each with its own id.
     #[arg(long, default_value_t = 5_000_000)]
     sessions: u64,
     #[command(flatten)]
@@ -53,26 +52,26 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Layer {
-    /// The decision core on a store in memory.
+    /// The decision core on an in-memory store.
     Core,
     /// The compiled filter.
     Filter,
-    /// One after the other.
+    /// First the core, then the filter.
     Both,
 }
 
-/// What a run left behind.
+/// Result of a run.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     layer: &'static str,
     /// Sessions played.
     sessions: u64,
-    /// Whether that is all that were asked for.
+    /// Whether all requested sessions were played.
     complete: bool,
-    /// Bytes of the table in shared data, keys included, and the bound that the configuration sets.
+    /// Bytes of the table in shared data, including keys, and the bound set by the configuration.
     table_bytes: u64,
     table_bound_bytes: u64,
-    /// By how much the table, the process and the VM's memory grew in the second half.
+    /// Growth of the table, the process and the VM's memory in the second half.
     table_growth_bytes: u64,
     process_growth_bytes: u64,
     vm_growth_bytes: u64,
@@ -81,23 +80,23 @@ struct Report {
     created: u64,
     evicted: u64,
     forgotten: u64,
-    /// Sessions that were evicted in the second half.
+    /// Sessions evicted in the second half.
     evicted_late: u64,
 }
 
-/// Something that takes one turn of a new session.
+/// Something that can serve one turn of a new session.
 trait Soaked {
     fn turn(&mut self, number: u64) -> Result<()>;
-    /// Bytes of the table, and of the VM.
+    /// Bytes of the table and of the VM.
     fn bytes(&self) -> (u64, u64);
-    /// How often this counter went up.
+    /// Value of a counter.
     fn counter(&self, counter: Counter) -> u64;
 }
 
 impl Arguments {
     pub fn run(self) -> Result<ExitCode> {
         ensure!(self.sessions > 1, "--sessions: found {}, expected at least 2", self.sessions);
-        // A table that refuses new sessions would not be soaked, and a policy's inference is not what is tried here.
+        // The table must accept new sessions when it is full, and a policy's inference is not under test.
         let settings = self.settings.read(|settings| {
             settings["ledger"]["on_full"] = json!("evict_idle");
             let first = settings["models"][0]["name"].clone();
@@ -107,7 +106,7 @@ impl Arguments {
         let config = Config::from_json(settings.to_string().as_bytes()).map_err(anyhow::Error::msg)?;
         let bound = config.max_table_bytes() + u64::from(config.ledger.buckets) * KEY_BYTES;
         let stop = interrupted()?;
-        eprintln!("{} sessions; an interrupt ends it with the figures so far", self.sessions);
+        eprintln!("{} sessions; interrupt to stop with the figures so far", self.sessions);
         let mut reports = Vec::new();
         if self.layer != Layer::Filter {
             let engine = Engine::configure(settings.to_string().as_bytes())?;
@@ -152,7 +151,7 @@ fn soak(
     }
     bar.finish_and_clear();
     let ((table_bytes, vm_bytes), process_bytes) = (soaked.bytes(), resident_bytes());
-    // Interrupted in the first half, nothing can be said of growth.
+    // If interrupted in the first half, growth is unknown and counts as 0.
     let evicted = soaked.counter(Counter::SessionsEvicted);
     let ((half_table, half_vm), half_process, half_evicted) =
         half.unwrap_or(((table_bytes, vm_bytes), process_bytes, evicted));
@@ -188,15 +187,16 @@ impl Report {
         println!("  created {}, evicted {}, forgotten {}", self.created, self.evicted, self.forgotten);
     }
 
-    /// Nothing grew in the second half: table and VM to the byte or nearly, the process within its allocator's play.
+    /// Checks that nothing grew in the second half: the VM not at all, the table by at most 1 %, the process by
+    /// [`SLACK_BYTES`].
     fn check(&self) -> Result<()> {
         let Report { layer, table_bytes, table_bound_bytes, .. } = self;
         ensure!(
             table_bytes <= table_bound_bytes,
             "{layer}: the table has {table_bytes} bytes, expected at most {table_bound_bytes}"
         );
-        // A table that is not full yet grows, and may. It was full at half time if since then nearly every new
-        // session has taken the place of another.
+        // A table that is not full yet may grow. It was full at half time if since then nearly every new session has
+        // evicted another.
         let full = 10 * self.evicted_late >= 9 * (self.sessions / 2);
         let limits = [
             ("the table", self.table_growth_bytes, table_bound_bytes / 100),
@@ -228,7 +228,7 @@ impl Soaked for Core {
         let headers: Vec<_> =
             headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
         let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), &headers, counts) else {
-            bail!("request {number} was not taken for an LLM call");
+            bail!("request {number} was not recognised as an LLM call");
         };
         let length = Some(BODY.len() as u64);
         let Admission::Route(turn) = engine.admit(store, &head, None, length, now_ms, counts) else {

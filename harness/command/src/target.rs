@@ -1,15 +1,16 @@
-//! Which module is played, and under which configuration.
+//! The module and configuration under test.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, Vm, VmOptions};
+use seqroute_sessions::{deploy, files};
 use serde_json::Value;
 
-/// Where `make wasm` puts the filter, seen from the repository.
+/// Output of `make wasm`, relative to the repository.
 const BUILT: &str = "target/wasm32-wasip1/wasm/seqroute_filter.wasm";
-/// The configuration that ships, and the policy that ships with it.
+/// The shipped configuration and policy.
 const SHIPPED_CONFIG: &str = include_str!("../../../envoy/plugin.json");
 const SHIPPED_POLICY: &[u8] = include_bytes!("../../../envoy/policy/default.nnef.tar");
 /// Names the shared data and the root context.
@@ -20,27 +21,31 @@ pub const START_MS: u64 = 1_800_000_000_000;
 /// The module.
 #[derive(Debug, Args)]
 pub struct ModuleArgument {
-    /// The module; without it $SEQROUTE_WASM, else where `make wasm` puts the filter.
+    /// The module; by default $SEQROUTE_WASM, or else the filter built by `make wasm`.
     #[arg(long, value_name = "WASM")]
     module: Option<PathBuf>,
 }
 
 impl ModuleArgument {
-    /// Where the module is.
+    /// Path of the module.
     pub fn path(&self) -> PathBuf {
         let named = self.module.clone().or_else(|| std::env::var_os("SEQROUTE_WASM").map(PathBuf::from));
         named.unwrap_or_else(|| PathBuf::from(BUILT))
     }
 
-    /// Compiles the module, or takes what an earlier run compiled.
+    /// Compiles the module, or loads it from the cache.
     pub fn load(&self) -> Result<Module> {
         let path = self.path();
-        ensure!(path.is_file(), "{}: no such module; name one with --module, or `make wasm`", path.display());
+        ensure!(
+            path.is_file(),
+            "{}: no such module; name one with --module, or run `make wasm`",
+            path.display()
+        );
         load(&path)
     }
 }
 
-/// Compiles a module, or takes what an earlier run compiled.
+/// Compiles a module, or loads it from the cache.
 pub fn load(path: &Path) -> Result<Module> {
     Module::from_file(path, ModuleCache::in_target_dir()).with_context(|| path.display().to_string())
 }
@@ -48,21 +53,21 @@ pub fn load(path: &Path) -> Result<Module> {
 /// The configuration of the filter.
 #[derive(Debug, Args)]
 pub struct SettingsArguments {
-    /// Plugin configuration, JSON; without it the shipped one.
+    /// Plugin configuration, JSON; by default the shipped one.
     #[arg(long, value_name = "JSON")]
     config: Option<PathBuf>,
-    /// Policy archive; without it, and without --config, the shipped one.
+    /// Policy archive; by default the shipped one if --config is absent too.
     #[arg(long, value_name = "TAR")]
     policy: Option<PathBuf>,
 }
 
 impl SettingsArguments {
-    /// A policy in this configuration, or in the shipped one.
+    /// This configuration, or the shipped one, with a policy.
     pub fn of(config: Option<PathBuf>, policy: PathBuf) -> Self {
         SettingsArguments { config, policy: Some(policy) }
     }
 
-    /// The configuration with the policy in it, changed by `change` and checked as the filter checks it.
+    /// The configuration with its policy, changed by `change` and validated as by the filter.
     pub fn read(&self, change: impl FnOnce(&mut Value)) -> Result<Value> {
         let mut settings = match &self.config {
             Some(path) => read_json(path)?,
@@ -73,7 +78,7 @@ impl SettingsArguments {
         let policy = match &self.policy {
             Some(path) => {
                 settings["strategy"] = "policy".into();
-                Some(std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?)
+                Some(files::read_file(path)?)
             }
             None => {
                 (self.config.is_none() && settings["strategy"] == "policy").then(|| SHIPPED_POLICY.to_vec())
@@ -93,17 +98,14 @@ pub fn shipped_policy() -> &'static [u8] {
     SHIPPED_POLICY
 }
 
-/// A configuration with its policy, checked as the filter checks it.
+/// A configuration with its policy, validated as by the filter.
 pub fn with_policy(settings: &Value, policy: Option<&[u8]>) -> Result<Value> {
-    let text = seqroute_sessions::deploy::plugin_config(&settings.to_string(), policy)
-        .map_err(anyhow::Error::msg)?;
+    let text = deploy::plugin_config(&settings.to_string(), policy)?;
     Ok(serde_json::from_str(&text)?)
 }
 
 fn read_json(path: &Path) -> Result<Value> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{}: no JSON", path.display()))
+    serde_json::from_slice(&files::read_file(path)?).with_context(|| format!("{}: not JSON", path.display()))
 }
 
 /// A host with one configured plugin in one VM.
@@ -117,8 +119,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a VM as Envoy runs the filter, and configures the plugin. `trace_calls`: how many of the last host
-    /// calls are kept.
+    /// Starts a VM as Envoy does for the filter, and configures the plugin. `trace_calls`: number of most recent host calls
+    /// to keep.
     pub fn start(module: &Module, configuration: impl AsRef<[u8]>, trace_calls: usize) -> Result<Worker> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
         let vm = host.vm(module, VmOptions { trace_calls, ..options() })?;
@@ -127,7 +129,7 @@ impl Worker {
     }
 }
 
-/// How Envoy runs the filter.
+/// VM options as in the shipped Envoy configuration.
 pub fn options() -> VmOptions {
     VmOptions { vm_id: ID.to_owned(), allow_on_headers_stop_iteration: true, ..VmOptions::default() }
 }

@@ -1,4 +1,4 @@
-//! `conformance`: what it finds in modules that are right, wrong and odd.
+//! `conformance` on modules that are correct, wrong and unusual.
 
 mod common;
 
@@ -62,7 +62,7 @@ fn a_refused_configuration_ends_the_checks() {
 }
 
 #[test]
-fn imports_are_listed_with_where_they_come_from() {
+fn imports_are_listed_with_their_modules() {
     let import = r#"(import "env" "envoy_resolve_dns" (func (param i32 i32 i32) (result i32)))"#;
     let text = format!("(module {import} {FRAME})");
     let (code, report) = check("importing", &text);
@@ -104,7 +104,7 @@ fn a_plugin_that_waits_for_the_body_is_warned_of_plain_istio() {
 }
 
 #[test]
-fn what_is_no_plugin_is_told_so() {
+fn a_module_that_is_not_a_plugin_is_reported() {
     let (code, report) = check("empty", "(module)");
     assert_eq!(code, Some(1));
     let (verdict, detail) = verdict(&report, "loads and links");

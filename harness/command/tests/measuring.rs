@@ -1,4 +1,4 @@
-//! `bench` and `soak`: what they measure, and that they end well when they are interrupted.
+//! `bench` and `soak`: their measurements, and their end after an interrupt.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{command, error, json, stdout};
 use serde_json::Value;
 
 #[test]
-fn bench_measures_the_filter_beside_a_plugin_that_does_nothing() {
+fn bench_measures_the_filter_and_a_plugin_that_does_nothing() {
     let rows = json(&["bench", "--turns", "200", "--rounds", "2", "--json"]);
     let rows = rows.as_array().unwrap();
     let names: Vec<&str> = rows.iter().map(|row| row["plugin"].as_str().unwrap()).collect();
@@ -31,7 +31,7 @@ fn bench_measures_the_filter_beside_a_plugin_that_does_nothing() {
 }
 
 #[test]
-fn bench_takes_configurations_of_its_own() {
+fn bench_accepts_given_configurations() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings: Value = serde_json::from_str(include_str!("../../../envoy/plugin.json")).unwrap();
     settings["strategy"] = "best_affordable".into();
@@ -66,10 +66,10 @@ fn soak_shows_a_table_that_stays_within_its_bound() {
 }
 
 #[test]
-fn an_interrupted_soak_tells_what_it_has_seen() {
+fn an_interrupted_soak_reports_the_figures_so_far() {
     let arguments = ["soak", "--layer", "core", "--sessions", "4000000000", "--json"];
     let mut child = command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The first line is written once interrupts are listened for.
+    // The first line is written once the interrupt handler is installed.
     let mut line = String::new();
     BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

@@ -1,4 +1,4 @@
-//! `replay`: the filter's money and quality are those of the trainer's own arithmetic.
+//! `replay`: cost and quality through the filter equal those of the trainer's replay.
 
 mod common;
 
@@ -36,7 +36,7 @@ fn settings(strategy: Value) -> Value {
     settings
 }
 
-/// What the trainer's environment makes of the same sessions.
+/// The same sessions in the trainer's environment.
 fn expected(engine: &Engine, sessions: &[Session], budget: NanoUsd) -> Vec<environment::EpisodeResult> {
     let run = |session| {
         environment::run(engine, session, budget, 0.0, |_, decision| decision.chosen).expect("every outcome")
@@ -71,7 +71,7 @@ fn a_replay_costs_and_serves_what_the_trainer_computes() {
         let engine = Engine::configure(settings.to_string().as_bytes()).unwrap();
         let expected = expected(&engine, &sessions, budget);
         compare(report, &expected);
-        assert!(report["dearest_nano_usd"].as_u64().unwrap() <= budget.0);
+        assert!(report["highest_cost_nano_usd"].as_u64().unwrap() <= budget.0);
     }
     assert!(reports[0]["bankrupt"].as_u64() > reports[1]["bankrupt"].as_u64(), "money matters: {reports}");
 }
@@ -140,7 +140,7 @@ fn a_table_and_a_line_per_session_are_printed() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line() {
+fn errors_are_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let (data, _) = sessions(&directory);
     let bad = write(&directory, "bad.jsonl", "{\"session\": \"s\", \"turns\": []}\n");

@@ -1,4 +1,4 @@
-//! The checks, in the order in which they are shown.
+//! The checks, in the order of the report.
 
 use anyhow::{Context, Result, bail, ensure};
 use seqroute_harness::{FailurePolicy, Host, HostOptions, Plugin, StepState, Stream, Vm, VmOptions, cuts};
@@ -6,13 +6,13 @@ use seqroute_harness::{FailurePolicy, Host, HostOptions, Plugin, StepState, Stre
 use super::Subject;
 use crate::target::START_MS;
 
-/// The check without which no other is run.
+/// The check that all others depend on.
 pub const CONFIGURES: &str = "is configured, first in a throw-away VM";
 
-/// A check that found nothing wrong, or nothing that is wrong everywhere.
+/// A check without a failure, or with something that fails in some proxies.
 pub enum Passed {
-    Well(String),
-    But(String),
+    Ok(String),
+    Warning(String),
 }
 
 type Check = fn(&Subject) -> Result<Passed>;
@@ -23,29 +23,29 @@ pub const ALL: [(&str, Check); 13] = [
     ("serves a request with body and trailers", whole_exchange),
     ("serves a request without a body", without_body),
     ("serves bodies cut at every byte", every_byte),
-    ("survives a body that is no text", binary_body),
+    ("survives a body that is not text", binary_body),
     ("survives headers that are not UTF-8", binary_headers),
-    ("survives a client that leaves at any point", client_leaves),
-    ("survives a local answer of the proxy", local_answer),
+    ("survives a client that disconnects at any point", client_leaves),
+    ("survives a local reply of the proxy", local_answer),
     ("ticks", ticks),
-    ("takes a new configuration while a stream is open", reconfigures),
-    ("answers a configuration that is no text", refuses_configuration),
+    ("accepts a new configuration while a stream is open", reconfigures),
+    ("answers a configuration that is not text", refuses_configuration),
     ("does not grow with the number of requests", does_not_grow),
-    ("does not wait for bodies where the proxy holds them back", plain_istio),
+    ("does not wait for bodies that the proxy does not deliver", plain_istio),
 ];
 
-struct Subjected {
+struct Started {
     host: Host,
     vm: Vm,
     plugin: Plugin,
 }
 
 impl Subject {
-    fn start(&self) -> Result<Subjected> {
+    fn start(&self) -> Result<Started> {
         self.start_with(|_| {})
     }
 
-    fn start_with(&self, change: impl FnOnce(&mut VmOptions)) -> Result<Subjected> {
+    fn start_with(&self, change: impl FnOnce(&mut VmOptions)) -> Result<Started> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
         let mut options = VmOptions {
             vm_configuration: self.vm_configuration.clone(),
@@ -56,7 +56,7 @@ impl Subject {
         change(&mut options);
         let vm = host.vm(&self.module, options)?;
         let plugin = vm.plugin("conformance", &self.configuration)?;
-        Ok(Subjected { host, vm, plugin })
+        Ok(Started { host, vm, plugin })
     }
 
     fn headers(&self, body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -77,7 +77,7 @@ impl Subject {
 const ANSWER: &str = r#"{"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":10}}"#;
 const ANSWER_HEADERS: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/json")];
 
-/// Answers the request, unless the plugin has done so or keeps it back.
+/// Answers the request, unless the plugin has replied or holds it.
 fn answer(stream: &mut Stream) -> Result<&'static str> {
     if let Some(reply) = stream.local_response() {
         stream.finish()?;
@@ -93,11 +93,11 @@ fn answer(stream: &mut Stream) -> Result<&'static str> {
         stream.response_body(ANSWER, true)?;
     }
     stream.finish()?;
-    Ok(if reached { "passed" } else { "kept back by the plugin" })
+    Ok(if reached { "passed" } else { "held by the plugin" })
 }
 
-fn send(subjected: &Subjected, subject: &Subject, pieces: &[Vec<u8>]) -> Result<&'static str> {
-    let mut stream = subjected.plugin.stream();
+fn send(started: &Started, subject: &Subject, pieces: &[Vec<u8>]) -> Result<&'static str> {
+    let mut stream = started.plugin.stream();
     let body = pieces.concat();
     stream.request_headers(&subject.headers(&body), pieces.is_empty())?;
     for (index, piece) in pieces.iter().enumerate() {
@@ -107,15 +107,15 @@ fn send(subjected: &Subjected, subject: &Subject, pieces: &[Vec<u8>]) -> Result<
 }
 
 fn configures(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
-    let lines = subjected.vm.logs();
+    let started = subject.start()?;
+    let lines = started.vm.logs();
     let last = lines.last().map(|line| format!("; logged: {}", line.text)).unwrap_or_default();
-    Ok(Passed::Well(format!("memory {} KiB{last}", subjected.vm.memory_bytes() / 1024)))
+    Ok(Passed::Ok(format!("memory {} KiB{last}", started.vm.memory_bytes() / 1024)))
 }
 
 fn whole_exchange(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
-    let mut stream = subjected.plugin.stream();
+    let started = subject.start()?;
+    let mut stream = started.plugin.stream();
     stream.request_headers(&subject.headers(&subject.body), false)?;
     stream.request_body(&subject.body, false)?;
     stream.request_trailers(&[("x-request-trailer", "1")])?;
@@ -125,39 +125,39 @@ fn whole_exchange(subject: &Subject) -> Result<Passed> {
         stream.response_trailers(&[("x-response-trailer", "1")])?;
         ensure!(
             stream.client_response_complete(),
-            "the answer is kept back, expected it to go on at its end"
+            "the answer is held, expected it to be complete at its end"
         );
     }
     let (status, callbacks) = (stream.local_response().map(|reply| reply.status), stream.callbacks().len());
     stream.finish()?;
-    let calls: u64 = subjected.vm.hostcalls().values().sum();
+    let calls: u64 = started.vm.hostcalls().values().sum();
     let end = status.map_or_else(|| "passed".to_owned(), |status| format!("answered {status}"));
-    Ok(Passed::Well(format!("{end}; {callbacks} callbacks, {calls} host calls so far")))
+    Ok(Passed::Ok(format!("{end}; {callbacks} callbacks, {calls} host calls so far")))
 }
 
 fn without_body(subject: &Subject) -> Result<Passed> {
-    Ok(Passed::Well(send(&subject.start()?, subject, &[])?.to_owned()))
+    Ok(Passed::Ok(send(&subject.start()?, subject, &[])?.to_owned()))
 }
 
 fn every_byte(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
-    let whole = send(&subjected, subject, std::slice::from_ref(&subject.body))?;
+    let started = subject.start()?;
+    let whole = send(&started, subject, std::slice::from_ref(&subject.body))?;
     let pieces: Vec<Vec<u8>> = cuts::every_byte(&subject.body).into_iter().map(<[u8]>::to_vec).collect();
-    let cut = send(&subjected, subject, &pieces)?;
+    let cut = send(&started, subject, &pieces)?;
     if whole == cut {
-        return Ok(Passed::Well(format!("{cut}, as in one piece")));
+        return Ok(Passed::Ok(format!("{cut}, as in one piece")));
     }
-    Ok(Passed::But(format!("{cut} in single bytes, {whole} in one piece")))
+    Ok(Passed::Warning(format!("{cut} in single bytes, {whole} in one piece")))
 }
 
 fn binary_body(subject: &Subject) -> Result<Passed> {
     let body: Vec<u8> = (0..=255).cycle().take(4096).collect();
-    Ok(Passed::Well(send(&subject.start()?, subject, &[body])?.to_owned()))
+    Ok(Passed::Ok(send(&subject.start()?, subject, &[body])?.to_owned()))
 }
 
 fn binary_headers(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
-    let mut stream = subjected.plugin.stream();
+    let started = subject.start()?;
+    let mut stream = started.plugin.stream();
     let mut headers = subject.headers(&subject.body);
     for (name, value) in &mut headers {
         if name == b"x-session-id" {
@@ -167,14 +167,14 @@ fn binary_headers(subject: &Subject) -> Result<Passed> {
     headers.push((b"x-binary".to_vec(), (1..=255).filter(|byte| ![10, 13].contains(byte)).collect()));
     stream.request_headers(&headers, false).context("a client can send such a header and kill the VM")?;
     stream.request_body(&subject.body, true)?;
-    Ok(Passed::Well(answer(&mut stream)?.to_owned()))
+    Ok(Passed::Ok(answer(&mut stream)?.to_owned()))
 }
 
 fn client_leaves(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
+    let started = subject.start()?;
     let moments = 6;
     for moment in 0..moments {
-        let mut stream = subjected.plugin.stream();
+        let mut stream = started.plugin.stream();
         let mut go = |step: usize, act: &mut dyn FnMut(&mut Stream) -> Result<()>| {
             let goes_on = stream.local_response().is_none() && !stream.is_reset();
             if step < moment && goes_on { act(&mut stream) } else { Ok(()) }
@@ -189,12 +189,12 @@ fn client_leaves(subject: &Subject) -> Result<Passed> {
         go(4, &mut |stream| stream.response_body("{", false).map(drop).map_err(Into::into))?;
         stream.finish().with_context(|| format!("after {moment} events"))?;
     }
-    Ok(Passed::Well(format!("{moments} moments")))
+    Ok(Passed::Ok(format!("{moments} moments")))
 }
 
 fn local_answer(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
-    let mut stream = subjected.plugin.stream();
+    let started = subject.start()?;
+    let mut stream = started.plugin.stream();
     stream.request_headers(&subject.headers(&subject.body), false)?;
     if stream.local_response().is_none() {
         stream.request_body(&subject.body, true)?;
@@ -204,21 +204,21 @@ fn local_answer(subject: &Subject) -> Result<Passed> {
         stream.response_body("no healthy upstream", true)?;
     }
     stream.finish()?;
-    Ok(Passed::Well("503".to_owned()))
+    Ok(Passed::Ok("503".to_owned()))
 }
 
 fn ticks(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
+    let started = subject.start()?;
     let mut due = 0;
     for _ in 0..10 {
-        subjected.host.clock().advance_ms(1_000);
-        due += subjected.vm.tick()?;
+        started.host.clock().advance_ms(1_000);
+        due += started.vm.tick()?;
     }
-    Ok(Passed::Well(if due == 0 { "asks for none".to_owned() } else { format!("{due} in 10 s") }))
+    Ok(Passed::Ok(if due == 0 { "no ticks requested".to_owned() } else { format!("{due} in 10 s") }))
 }
 
 fn reconfigures(subject: &Subject) -> Result<Passed> {
-    let Subjected { host: _host, vm, plugin } = subject.start()?;
+    let Started { host: _host, vm, plugin } = subject.start()?;
     let mut old = plugin.stream();
     old.request_headers(&subject.headers(&subject.body), false)?;
     let plugin_2 = vm.plugin("conformance", &subject.configuration)?;
@@ -230,50 +230,50 @@ fn reconfigures(subject: &Subject) -> Result<Passed> {
         }
         answer(stream)?;
     }
-    plugin.shutdown().context("the old plugin's end")?;
+    plugin.shutdown().context("shutting down the old plugin")?;
     let mut after = plugin_2.stream();
     after.request_headers(&subject.headers(&[]), true)?;
-    Ok(Passed::Well(format!("the next request {}", answer(&mut after)?)))
+    Ok(Passed::Ok(format!("the next request {}", answer(&mut after)?)))
 }
 
 fn refuses_configuration(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start()?;
-    match subjected.vm.plugin("conformance", b"\xff{\0") {
-        Ok(_) => Ok(Passed::Well("accepted".to_owned())),
+    let started = subject.start()?;
+    match started.vm.plugin("conformance", b"\xff{\0") {
+        Ok(_) => Ok(Passed::Ok("accepted".to_owned())),
         Err(error) if matches!(error.failure, seqroute_harness::ConfigureFailure::Failed(_)) => {
-            Ok(Passed::But(format!("trapped: {error}")))
+            Ok(Passed::Warning(format!("trapped: {error}")))
         }
         Err(_) => {
-            let still = send(&subjected, subject, std::slice::from_ref(&subject.body))?;
-            Ok(Passed::Well(format!("refused; by the old one the next request {still}")))
+            let still = send(&started, subject, std::slice::from_ref(&subject.body))?;
+            Ok(Passed::Ok(format!("refused; with the old one the next request {still}")))
         }
     }
 }
 
 fn does_not_grow(subject: &Subject) -> Result<Passed> {
     const REQUESTS: usize = 2_000;
-    let subjected = subject.start()?;
+    let started = subject.start()?;
     let play = || -> Result<usize> {
         for _ in 0..REQUESTS {
-            send(&subjected, subject, std::slice::from_ref(&subject.body))?;
-            subjected.host.clock().advance_ms(1_000);
+            send(&started, subject, std::slice::from_ref(&subject.body))?;
+            started.host.clock().advance_ms(1_000);
         }
-        subjected.vm.clear_logs();
-        Ok(subjected.vm.memory_bytes())
+        started.vm.clear_logs();
+        Ok(started.vm.memory_bytes())
     };
     let sizes = [play()?, play()?, play()?];
     let [first, second, third] = sizes;
     if first < second && second < third {
         bail!("memory after each {REQUESTS} requests: {first}, {second}, {third} bytes");
     }
-    Ok(Passed::Well(format!("{} KiB after {} requests", third / 1024, 3 * REQUESTS)))
+    Ok(Passed::Ok(format!("{} KiB after {} requests", third / 1024, 3 * REQUESTS)))
 }
 
 /// Without `allow_on_headers_stop_iteration`, as Istio's WasmPlugin runs it, a plugin that pauses in the headers
 /// callback gets no body, and a request whose body it waits for hangs.
 fn plain_istio(subject: &Subject) -> Result<Passed> {
-    let subjected = subject.start_with(|options| options.allow_on_headers_stop_iteration = false)?;
-    let mut stream = subjected.plugin.stream();
+    let started = subject.start_with(|options| options.allow_on_headers_stop_iteration = false)?;
+    let mut stream = started.plugin.stream();
     let step = stream.request_headers(&subject.headers(&subject.body), false)?;
     let mut state = step.state;
     if state != StepState::Replied {
@@ -282,7 +282,7 @@ fn plain_istio(subject: &Subject) -> Result<Passed> {
     stream.finish()?;
     if state == StepState::Held {
         let detail = "the request hangs without `allow_on_headers_stop_iteration` (Istio WasmPlugin)";
-        return Ok(Passed::But(detail.to_owned()));
+        return Ok(Passed::Warning(detail.to_owned()));
     }
-    Ok(Passed::Well("serves with and without `allow_on_headers_stop_iteration`".to_owned()))
+    Ok(Passed::Ok("serves with and without `allow_on_headers_stop_iteration`".to_owned()))
 }

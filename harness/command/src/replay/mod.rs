@@ -1,8 +1,8 @@
 //! `seqroute-harness replay`: recorded sessions through the compiled filter, under given budgets.
 //!
-//! The shortest way to try a policy: no proxy, no model servers. The prompt of a turn is the history of the answers
-//! that were really chosen, and the answer is what the data says the chosen model gave, so what is printed is what a
-//! gateway would have charged and delivered. Time is virtual: a second passes between two turns.
+//! The fastest way to try a policy: no proxy, no model servers. The prompt of a turn is the history of the answers
+//! actually chosen, and the answer is the observed one of the chosen model, so the figures are what a gateway would have
+//! charged and delivered. Time is virtual: a second passes between two turns.
 
 mod play;
 mod report;
@@ -28,26 +28,26 @@ use texts::Texts;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Session file of the trainer, JSON lines, plain, `.gz` or `.zst`; every model's outcome must be known.
+    /// Session file, JSON lines, plain, `.gz` or `.zst`, with outcomes of every model.
     #[arg(long)]
     data: PathBuf,
-    /// Files with the texts of prompts that sessions name by `prompt_id`.
+    /// Files with the texts of prompts that sessions refer to by `prompt_id`.
     #[arg(long)]
     prompts: Vec<PathBuf>,
     #[command(flatten)]
     module: ModuleArgument,
     #[command(flatten)]
     settings: SettingsArguments,
-    /// Budgets of a session in USD, for a line each; without them the configuration's `default_usd`.
+    /// Budgets of a session in USD, for a row each; by default the configuration's `default_usd`.
     #[arg(long, value_delimiter = ',')]
     budget_usd: Vec<String>,
-    /// λ instead of the configuration's.
+    /// Overrides the configuration's λ.
     #[arg(long)]
     lambda: Option<f32>,
-    /// Play only the first so many sessions.
+    /// Replay only this many sessions.
     #[arg(long)]
     first: Option<usize>,
-    /// Also print a line per session.
+    /// Also print a row per session.
     #[arg(long)]
     per_session: bool,
     /// Write the decision records of all turns, JSON lines; `seqroute ingest` reads them.
@@ -84,13 +84,13 @@ impl Arguments {
             );
         }
         if stop.load(Ordering::Relaxed) {
-            eprintln!("interrupted: the figures are of the sessions played so far");
+            eprintln!("interrupted: the figures cover the sessions played so far");
             return Ok(ExitCode::from(INTERRUPTED));
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Plays all sessions under all budgets; the file of records appears whole, or not at all.
+    /// Plays all sessions under all budgets; the file of records is written atomically.
     fn play_into(&self, path: &Path, stop: &AtomicBool) -> Result<Vec<Report>> {
         let mut outcome = None;
         let written = seqroute_sessions::files::write_atomically_with(path, |records| {
@@ -151,7 +151,7 @@ impl Arguments {
     fn change(&self, settings: &mut serde_json::Value, budget: Option<NanoUsd>) {
         if let Some(budget) = budget {
             settings["budget"]["default_usd"] = json!(budget.to_string());
-            // The largest budget bounds headers, of which a replay sends none.
+            // `max_usd` limits budgets from headers, which a replay does not send.
             if let Some(fields) = settings["budget"].as_object_mut() {
                 fields.remove("max_usd");
             }

@@ -12,33 +12,33 @@ use serde_json::{Value, json};
 use crate::chat::{self, Turn};
 use crate::target::Worker;
 
-/// Time between two turns. Old sessions end by their time to live, so the table never fills.
+/// Time between two turns. Old sessions expire, so the table never fills.
 const BETWEEN_TURNS_MS: u64 = 1_000;
 
-/// How one session went.
+/// Result of one session.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Played {
-    /// Its id.
+    /// Session id.
     pub session: String,
-    /// Turns it has.
+    /// Turns, answered or not.
     pub turns: usize,
     /// Turns that were answered.
     pub served: usize,
-    /// Of these, turns whose answer was cut at what its reservation paid; they count as quality 0.
+    /// Of these, turns whose answer was cut where its reservation ran out; they count as quality 0.
     pub cut: usize,
-    /// Turns sent with a text of the user.
+    /// Turns sent with a user message.
     pub with_text: usize,
-    /// Turns sent without any text of the user.
+    /// Turns sent without a user message.
     pub without_text: usize,
     /// Sum of the qualities of the answered turns.
     pub quality: f64,
-    /// What they were charged.
+    /// Charge for them.
     pub cost_nano_usd: u64,
     /// A turn was refused for lack of money.
     pub bankrupt: bool,
-    /// Why the session ended early, if not for lack of money.
+    /// Reason of a refusal for another cause.
     pub refused: Option<String>,
-    /// Which model answered each turn, by its number.
+    /// By answered turn: index of the model.
     pub models: Vec<usize>,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Player<'a> {
         Ok(played)
     }
 
-    /// Ends a turn and gives its decision record.
+    /// Ends a turn and returns its decision record.
     fn end(&mut self, mut turn: Turn) -> Result<Option<DecisionRecord>> {
         turn.stream.finish()?;
         self.worker.host.clock().advance_ms(BETWEEN_TURNS_MS);
@@ -110,20 +110,20 @@ impl<'a> Player<'a> {
 
     /// The model whose cluster the request went to.
     fn chosen(&self, turn: &Turn) -> Result<usize> {
-        let headers = turn.stream.upstream_request_headers().context("the request is held for ever")?;
+        let headers = turn.stream.upstream_request_headers().context("the request was never sent on")?;
         let cluster = headers.get_str(seqroute_core::config::CLUSTER_HEADER).unwrap_or_default();
         let found = self.config.models.iter().position(|model| model.cluster == cluster);
         found.with_context(|| format!("the request went to `{cluster}`, expected the cluster of a model"))
     }
 }
 
-/// The limit on the answer's length with which the request went to its model.
+/// The limit on the answer's length in the request sent upstream.
 fn output_limit(turn: &Turn) -> Option<u64> {
     let body: Value = serde_json::from_slice(&turn.stream.upstream_request_body()).ok()?;
     ["max_completion_tokens", "max_tokens"].iter().find_map(|field| body.get(*field)?.as_u64())
 }
 
-/// A chat request of as many bytes as the filter takes for so many tokens: the history, and the user's message.
+/// A chat request, history and user message, of the size that the filter estimates as this many tokens.
 fn chat_of(prompt_tokens: u64, bytes_per_token: u64, text: &str) -> String {
     let request = |history: &str| {
         json!({"model": "auto", "messages": [

@@ -1,4 +1,4 @@
-//! What the sessions of one budget came to.
+//! Summary of the sessions under one budget.
 
 use comfy_table::Table;
 use seqroute_core::config::Config;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::play::Played;
 
-/// The sessions of one budget.
+/// The sessions under one budget.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The budget of each session.
@@ -20,9 +20,9 @@ pub struct Report {
     pub served: usize,
     /// Of these, turns whose answer was cut.
     pub cut: usize,
-    /// Turns that were sent with a text of the user.
+    /// Turns sent with a user message.
     pub turns_with_text: usize,
-    /// Turns that were sent without any.
+    /// Turns sent without one.
     pub turns_without_text: usize,
     /// Sessions that were refused a turn for lack of money.
     pub bankrupt: usize,
@@ -30,19 +30,19 @@ pub struct Report {
     pub refused: usize,
     /// Sum of the qualities; unserved and cut turns count 0.
     pub quality: f64,
-    /// Sum of what was charged.
+    /// Sum of the charges.
     pub cost_nano_usd: u64,
-    /// What the dearest session was charged.
-    pub dearest_nano_usd: u64,
+    /// Charge for the most expensive session.
+    pub highest_cost_nano_usd: u64,
     /// Answered turns by model.
     pub served_by: Vec<(String, usize)>,
-    /// The sessions one by one, where that was asked for.
+    /// Results by session, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub played: Vec<Played>,
 }
 
 impl Report {
-    /// Nothing played yet under this configuration.
+    /// An empty report for this configuration.
     pub fn new(config: &Config) -> Self {
         Report {
             budget_nano_usd: config.default_budget().0,
@@ -56,13 +56,13 @@ impl Report {
             refused: 0,
             quality: 0.0,
             cost_nano_usd: 0,
-            dearest_nano_usd: 0,
+            highest_cost_nano_usd: 0,
             served_by: config.models.iter().map(|model| (model.name.clone(), 0)).collect(),
             played: Vec::new(),
         }
     }
 
-    /// Takes a session in, and keeps it where it shall be shown by itself.
+    /// Adds a session; `keep` to also list it.
     pub fn add(&mut self, played: Played, keep: bool) {
         self.sessions += 1;
         self.turns += played.turns;
@@ -74,7 +74,7 @@ impl Report {
         self.refused += usize::from(played.refused.is_some());
         self.quality += played.quality;
         self.cost_nano_usd += played.cost_nano_usd;
-        self.dearest_nano_usd = self.dearest_nano_usd.max(played.cost_nano_usd);
+        self.highest_cost_nano_usd = self.highest_cost_nano_usd.max(played.cost_nano_usd);
         for model in &played.models {
             if let Some((_, turns)) = self.served_by.get_mut(*model) {
                 *turns += 1;
@@ -90,12 +90,19 @@ fn share(part: usize, whole: usize) -> String {
     format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
-/// A line per budget.
+/// A row per budget.
 pub fn table(reports: &[Report]) -> Table {
     let mut table = terminal::table();
     let models = reports.first().map(|report| report.served_by.as_slice()).unwrap_or_default();
-    let fixed =
-        ["budget USD", "sessions", "turns", "quality/turn", "cost/session USD", "dearest USD", "bankrupt"];
+    let fixed = [
+        "budget USD",
+        "sessions",
+        "turns",
+        "quality/turn",
+        "cost/session USD",
+        "highest cost USD",
+        "bankrupt",
+    ];
     let headers = fixed.into_iter().map(str::to_owned).chain(["refused".to_owned(), "cut".to_owned()]);
     let width = headers.clone().count() + models.len();
     table.set_header(headers.chain(models.iter().map(|(name, _)| name.clone())));
@@ -106,7 +113,7 @@ pub fn table(reports: &[Report]) -> Table {
             report.turns.to_string(),
             format!("{:.4}", report.quality / report.turns.max(1) as f64),
             usd(report.cost_nano_usd as f64 / report.sessions.max(1) as f64),
-            usd(report.dearest_nano_usd as f64),
+            usd(report.highest_cost_nano_usd as f64),
             share(report.bankrupt, report.sessions),
             share(report.refused, report.sessions),
             share(report.cut, report.served),
@@ -118,7 +125,7 @@ pub fn table(reports: &[Report]) -> Table {
     table
 }
 
-/// A line per session.
+/// A row per session.
 pub fn per_session(reports: &[Report]) -> Table {
     let mut table = terminal::table();
     table.set_header(["budget USD", "session", "served", "quality", "cost USD", "end", "models"]);
@@ -127,7 +134,7 @@ pub fn per_session(reports: &[Report]) -> Table {
             let end = match (&played.refused, played.bankrupt) {
                 (Some(reason), _) => reason.as_str(),
                 (None, true) => "bankrupt",
-                (None, false) => "whole",
+                (None, false) => "complete",
             };
             let name = |model: &usize| report.served_by.get(*model).map_or("?", |(name, _)| name.as_str());
             table.add_row([
@@ -145,7 +152,7 @@ pub fn per_session(reports: &[Report]) -> Table {
     table
 }
 
-/// An amount as it is printed.
+/// Formats an amount.
 fn usd(nano_usd: f64) -> String {
     format!("{:.6}", nano_usd / 1e9)
 }

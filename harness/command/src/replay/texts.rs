@@ -1,4 +1,5 @@
-//! The users' messages of a session file, which the trainer's reader counts and does not keep.
+//! The user messages of a session file, of which [`SessionReader`](seqroute_sessions::session::SessionReader) keeps only
+//! the text features.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -50,8 +51,8 @@ impl<'a> Texts<'a> {
         Ok(Texts { lines: BufReader::new(source).lines(), prompts })
     }
 
-    /// The messages of the next session, one per turn, `None` where the text is not known. Called after the
-    /// trainer's reader has found that session to be one.
+    /// The messages of the next session, one per turn; `None` if unknown. Call it only for sessions that the session reader
+    /// has accepted.
     pub fn next_session(&mut self) -> Result<Vec<Option<String>>> {
         let Some(line) = self.lines.next() else { return Ok(Vec::new()) };
         let session: Session = serde_json::from_str(&line?)?;

@@ -12,7 +12,7 @@ pub fn command() -> Command {
     command
 }
 
-/// The filter as `make wasm` builds it, or as the environment names it.
+/// The filter built by `make wasm`, or the one named by the environment.
 pub fn wasm() -> PathBuf {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm32-wasip1/wasm/seqroute_filter.wasm");
     let path = std::env::var_os("SEQROUTE_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from);
@@ -25,7 +25,7 @@ pub fn run(arguments: &[&str]) -> Output {
     command().args(arguments).output().expect("the command starts")
 }
 
-/// What a run that must go well prints.
+/// Standard output of a run that must succeed.
 pub fn stdout(arguments: &[&str]) -> String {
     let output = run(arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -33,7 +33,7 @@ pub fn stdout(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// The same as JSON.
+/// Standard output of a run that must succeed, as JSON.
 pub fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&stdout(arguments)).expect("JSON")
 }
