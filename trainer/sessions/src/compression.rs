@@ -1,4 +1,4 @@
-//! Compressed files by their names: gzip (`.gz`) and zstd (`.zst`), read and written as streams.
+//! Compression by file name: gzip (`.gz`) and zstd (`.zst`), read and written as streams.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     None,
     /// gzip, RFC 1952.
     Gzip,
@@ -21,7 +21,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What a file's name says.
+    /// By the extension of a file name.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         match path.extension().and_then(|extension| extension.to_str()) {
@@ -31,10 +31,10 @@ impl Compression {
         }
     }
 
-    /// Reads what a compressed source holds.
+    /// Decompresses a source.
     ///
     /// # Errors
-    /// The decoder cannot be made.
+    /// The decoder cannot be created.
     pub fn reader(self, source: impl Read + 'static) -> io::Result<Box<dyn Read>> {
         Ok(match self {
             Compression::None => Box::new(source),
@@ -43,10 +43,10 @@ impl Compression {
         })
     }
 
-    /// Compresses what `write` writes. The bytes depend on nothing else.
+    /// Compresses what `write` writes; the output depends on that alone.
     ///
     /// # Errors
-    /// Whatever `write` or the target says.
+    /// An error of `write` or of the target.
     pub fn write(
         self,
         mut target: &mut dyn Write,

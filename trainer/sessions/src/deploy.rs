@@ -1,8 +1,8 @@
 //! From a plugin configuration to the file that Envoy watches.
 //!
-//! The filter's configuration, policy included, is one ECDS resource: Envoy reloads it when the file is replaced. So
-//! whatever is deployed here has been accepted by the code that will serve it ([`Engine::configure`]), and the file
-//! changes by a rename, never in place.
+//! The filter's configuration, including the policy, is one ECDS resource: Envoy reloads it when the file is replaced.
+//! It is validated by the code that will serve it ([`Engine::configure`]), and the file is replaced by a rename, never
+//! changed in place.
 
 use std::io;
 use std::path::Path;
@@ -22,10 +22,10 @@ use crate::session::hex;
 /// Digits of the hash in `version_info`.
 const VERSION_DIGITS: usize = 16;
 
-/// The plugin configuration with the policy in it, checked as the filter checks it.
+/// The plugin configuration with the policy embedded, validated as the filter does.
 ///
-/// `config` is the configuration's JSON text; `policy` the archive's bytes, for the strategy `policy`. The guard that the
-/// policy was trained with is put in where the configuration names none.
+/// `config` is the configuration's JSON text, `policy` the archive for the strategy `policy`. If the configuration has no
+/// guard, the one that the policy was trained with is added.
 ///
 /// # Errors
 /// The filter's own error.
@@ -40,7 +40,7 @@ pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, Inva
             return Err(refuse(", field `policy_b64`: found a policy, expected none next to a policy file"));
         }
         fields.insert("policy_b64".to_owned(), BASE64_STANDARD.encode(policy).into());
-        // A policy that was trained behind a guard chooses badly without it. What is no policy is refused below.
+        // A policy that was trained with a guard chooses badly without it. An invalid archive is refused below.
         let trained = Policy::open(policy).and_then(|policy| guard::of(&policy)).unwrap_or_default();
         if trained != GuardConfig::default() && !fields.contains_key("guard") {
             fields.insert("guard".to_owned(), serde_json::to_value(trained)?);
@@ -51,13 +51,13 @@ pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, Inva
     Ok(text)
 }
 
-/// The version of a plugin configuration: the beginning of its SHA-256, policy included.
+/// The version of a plugin configuration, policy included: the first digits of its SHA-256.
 #[must_use]
 pub fn version(plugin_config_json: &str) -> String {
     hex(&Sha256::digest(plugin_config_json.as_bytes())).chars().take(VERSION_DIGITS).collect()
 }
 
-/// The ECDS resource of the filter: Envoy's `Wasm` filter with this module and configuration.
+/// The ECDS resource of the filter: Envoy's Wasm filter with this module and configuration.
 #[must_use]
 pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &str, version: &str) -> Value {
     json!({
@@ -88,10 +88,10 @@ pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &s
     })
 }
 
-/// Replaces the file at `path` by a resource, by a rename in its directory.
+/// Replaces the file at `path` with a resource, by a rename in its directory.
 ///
 /// # Errors
-/// The directory is not writable; the old file is then untouched.
+/// The directory is not writable; the old file is then unchanged.
 pub fn write_atomically(path: &Path, value: &Value) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');

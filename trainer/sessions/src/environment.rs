@@ -1,11 +1,11 @@
 //! A session replayed under a budget, with the ledger's own arithmetic.
 //!
-//! Budgets are bookkeeping: the same answers under another budget cost the same, so a replay is exact, not a model.
+//! Budgets are accounting: the same answers under another budget cost the same, so a replay is exact, not a model.
 //! The prompt of turn t is the sum of the earlier messages and of the answers *actually chosen*, plus its own
-//! message. A turn is decided by [`Engine::decide`], costs [`Prices::cost`] of its true usage, and is booked by
-//! [`SessionView::settle`]: whoever trains, evaluates or tests goes through [`Episode`].
+//! message. A turn is decided by [`Engine::decide`], costs [`Prices::cost`] of its true usage, and is settled by
+//! [`SessionView::settle`]. Training, evaluation and tests all replay through [`Episode`].
 //!
-//! A session is **bankrupt** when a turn comes that its policy does not serve: for a policy that may take any allowed
+//! A session goes **bankrupt** at the first turn that its policy does not serve: for a policy that may choose any allowed
 //! model, when the mask allows none. It ends there, and its remaining turns count as quality 0.
 //!
 //! [`Prices::cost`]: seqroute_core::money::Prices::cost
@@ -26,10 +26,10 @@ use seqroute_core::usage::Usage;
 use crate::error::Invalid;
 use crate::session::{Outcome, Session, Turn};
 
-/// A replay that cannot go on.
+/// Why a replay stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    /// The data does not know what this model would have answered.
+    /// The data lack this model's outcome.
     #[error("session `{session}`, turn {turn}: no outcome of `{model}` was observed")]
     NoOutcome {
         /// The session.
@@ -50,7 +50,7 @@ pub enum ReplayError {
 /// An engine for offline decisions among these models.
 ///
 /// # Errors
-/// The core refuses the models, or the policy is for others.
+/// The core refuses the models, or the policy is for other models.
 pub fn engine(
     models: &[ModelConfig],
     strategy: Strategy,
@@ -59,10 +59,10 @@ pub fn engine(
     guarded(models, strategy, policy, &GuardConfig::default())
 }
 
-/// The same behind a guard: every model but the cheapest must leave money for the turns to come.
+/// An engine with a guard: every model but the cheapest must leave money for later turns.
 ///
 /// # Errors
-/// The core refuses the models, or the policy is for others.
+/// The core refuses the models, or the policy is for other models.
 pub fn guarded(
     models: &[ModelConfig],
     strategy: Strategy,
@@ -75,7 +75,7 @@ pub fn guarded(
     Ok(Engine::new(config, policy)?)
 }
 
-/// A session being replayed: copy it to branch.
+/// A session during replay; copy it to branch.
 #[derive(Clone, Copy, Debug)]
 pub struct Episode<'a> {
     engine: &'a Engine,
@@ -85,14 +85,14 @@ pub struct Episode<'a> {
     history_tokens: u64,
 }
 
-/// What one turn brought.
+/// One replayed turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// Quality of the answer.
     pub quality: f64,
-    /// What it cost.
+    /// Cost of the turn.
     pub cost: NanoUsd,
-    /// The answer was cut at what its reservation paid. A cut answer counts as quality 0.
+    /// The answer was cut where its reservation ran out. A cut answer counts as quality 0.
     pub cut: bool,
 }
 
@@ -103,25 +103,25 @@ impl<'a> Episode<'a> {
         Episode { engine, session, view: SessionView::new(budget), turn: 0, history_tokens: 0 }
     }
 
-    /// The ledger's view of the session now.
+    /// The ledger's view of the session before the next turn.
     #[must_use]
     pub fn view(&self) -> &SessionView {
         &self.view
     }
 
-    /// The turn that comes next; `None` after the last.
+    /// The next turn; `None` after the last.
     #[must_use]
     pub fn turn(&self) -> Option<&'a Turn> {
         self.session.turns.get(self.turn)
     }
 
-    /// Input tokens of the next turn: the history with the answers chosen so far, and its own message.
+    /// Input tokens of the next turn: the history with the answers chosen so far, plus its own message.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {
         self.history_tokens.saturating_add(self.turn().map_or(0, |turn| turn.input_tokens))
     }
 
-    /// The size of the next turn's request. What the gateway would have seen is bytes; its estimates come from them.
+    /// The size of the next turn's request. A gateway sees bytes and estimates tokens from them.
     fn size(&self) -> RequestSize {
         let bytes_per_token = self.engine.config().estimate.bytes_per_token;
         let body_bytes = self.prompt_tokens().saturating_mul(bytes_per_token);
@@ -135,24 +135,24 @@ impl<'a> Episode<'a> {
         self.engine.decide(&self.view, &self.size(), &text, lambda)
     }
 
-    /// As [`Episode::decide`], for an engine without a policy, of which only state and mask are wanted: the text
-    /// block says that none was seen. Relabelling asks millions of times, and the text is the same every time.
+    /// [`Episode::decide`] with text features that say "no text seen", where only state and mask matter. Relabelling
+    /// decides millions of times, and the text features of a turn are the same every time.
     #[must_use]
     pub fn decide_without_text(&self, lambda: f32) -> Decision {
         self.engine.decide(&self.view, &self.size(), &TextFeatures::default(), lambda)
     }
 
-    /// What was observed of `model` in the next turn.
+    /// The observed outcome of `model` in the next turn.
     #[must_use]
     pub fn outcome(&self, model: usize) -> Option<&'a Outcome> {
         self.turn()?.outcome(&self.engine.model(model)?.name)
     }
 
-    /// Plays the next turn with `model` and books it. An answer longer than its reservation pays is cut there, as
-    /// the gateway would have it, and counts as quality 0.
+    /// Plays the next turn with `model` and settles it. An answer longer than its reservation pays for is cut there, as
+    /// by the gateway, and counts as quality 0.
     ///
     /// # Errors
-    /// [`ReplayError::NoOutcome`]; nothing is booked then.
+    /// [`ReplayError::NoOutcome`]; nothing is settled then.
     pub fn take(&mut self, model: usize) -> Result<Step, ReplayError> {
         let no_outcome = || ReplayError::NoOutcome {
             session: self.session.session.clone(),
@@ -178,7 +178,7 @@ impl<'a> Episode<'a> {
     }
 }
 
-/// How a session went.
+/// The result of replaying a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EpisodeResult {
     /// Sum of the qualities of the served turns.
@@ -189,18 +189,18 @@ pub struct EpisodeResult {
     pub served: usize,
     /// Served turns whose answer was cut.
     pub cut: usize,
-    /// What they cost.
+    /// Cost of the served turns.
     pub cost: NanoUsd,
-    /// The session ended before its last turn.
+    /// A turn was not served; the session ended there.
     pub bankrupt: bool,
     /// Served turns by model.
     pub served_by: [u32; MAX_MODELS],
 }
 
-/// Plays a whole session; `choose` sees the episode and the engine's decision and names a model, or none to end it.
+/// Replays a whole session; `choose` sees the episode and the engine's decision and returns a model, or `None` to end it.
 ///
 /// # Errors
-/// [`ReplayError::NoOutcome`] when the data lacks the chosen model's answer.
+/// [`ReplayError::NoOutcome`] if the data lack the chosen model's answer.
 pub fn run(
     engine: &Engine,
     session: &Session,
@@ -229,7 +229,7 @@ pub fn run(
     Ok(result)
 }
 
-/// One turn of a forced replay.
+/// One turn of a replay with given models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnTrace {
     /// The state before the turn.
@@ -242,10 +242,10 @@ pub struct TurnTrace {
     pub cost: NanoUsd,
 }
 
-/// Replays a session with given models, allowed or not, and returns what a policy would have seen at every turn.
+/// Replays a session with given models, allowed or not, and returns what a policy would have seen in each turn.
 ///
 /// # Errors
-/// [`ReplayError::NoOutcome`] when the data lacks an answer.
+/// [`ReplayError::NoOutcome`] if the data lack an answer.
 pub fn replay(
     engine: &Engine,
     session: &Session,
@@ -263,10 +263,10 @@ pub fn replay(
         .collect()
 }
 
-/// Mean cost of a session, in nano-USD, when always `model` answers and money is no limit.
+/// Mean cost of a session in nano-USD if `model` answers every turn and the budget is unlimited.
 ///
 /// # Errors
-/// [`ReplayError::NoOutcome`] when the data lacks an answer of this model.
+/// [`ReplayError::NoOutcome`] if the data lack an answer of this model.
 pub fn mean_cost_nano_usd(engine: &Engine, sessions: &[Session], model: usize) -> Result<f64, ReplayError> {
     let mut sum = 0.0;
     for session in sessions {

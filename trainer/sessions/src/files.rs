@@ -1,7 +1,7 @@
 //! Reading input files, and writing output files that appear whole or not at all.
 //!
-//! An output file is written under a temporary name in its own directory, flushed to the disk and renamed. Envoy watches for
-//! the rename, so it never reads half a resource, and an interrupted command leaves the old file as it was.
+//! An output file is written under a temporary name in its own directory, synced and renamed. Envoy watches for the
+//! rename, so it never reads half a resource, and an interrupted command leaves the old file as it was.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -47,7 +47,7 @@ pub fn for_each_line(
 /// Replaces the file at `path` with `bytes`, readable by everyone.
 ///
 /// # Errors
-/// The directory does not exist or is not writable; the file at `path` is then untouched.
+/// The directory does not exist or is not writable; the file at `path` is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically_with(path, |file| file.write_all(bytes))
 }
@@ -55,7 +55,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Replaces the file at `path` with what `write` writes, piece by piece, readable by everyone.
 ///
 /// # Errors
-/// The directory does not exist or is not writable, or `write` fails; the file at `path` is then untouched.
+/// The directory does not exist or is not writable, or `write` fails; the file at `path` is then unchanged.
 pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

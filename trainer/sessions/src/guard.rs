@@ -1,7 +1,7 @@
-//! The reserve for the turns to come, measured from sessions: `guard.remaining_turns` of the plugin configuration.
+//! The guard, money kept for later turns, measured on sessions: `guard.remaining_turns` of the plugin configuration.
 //!
 //! Entry t is a quantile of the number of turns that follow turn t, among the sessions that have a turn t. With the
-//! quantile 0.9 nine of ten sessions bring no more turns than the reserve pays at the cheapest model.
+//! quantile 0.9, nine of ten sessions have no more turns than the guard pays for at the cheapest model.
 
 use seqroute_core::config::GuardConfig;
 use seqroute_core::policy::{Policy, PolicyError};
@@ -9,30 +9,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::Session;
 
-/// Longest table that the core takes.
+/// Longest table that the core accepts.
 const MAX_ENTRIES: usize = 256;
-/// Sessions that must have a turn t for an entry of its own; later turns share the last entry.
+/// Least number of sessions with a turn t for an entry of its own; later turns share the last entry.
 const MIN_SESSIONS: usize = 20;
 
 /// Settings of the guard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardSettings {
-    /// Share of the sessions whose turns to come the reserve pays; 0 for no guard, the default here as in the plugin
-    /// configuration.
+    /// Share of the sessions whose remaining turns the guard pays for; 0, the default here and in the plugin
+    /// configuration, for no guard.
     pub quantile: f64,
 }
 
-/// The guard that a policy was trained with, from its manifest; none where it names none.
+/// The guard that a policy was trained with, from its manifest; the default without one.
 ///
 /// # Errors
-/// The manifest has something else there.
+/// The manifest's entry is not a guard.
 pub fn of(policy: &Policy) -> Result<GuardConfig, PolicyError> {
     let Some(value) = policy.manifest().learner.get("guard") else { return Ok(GuardConfig::default()) };
     GuardConfig::deserialize(value).map_err(|error| PolicyError(format!("manifest `learner.guard`: {error}")))
 }
 
-/// The table for these sessions; empty where `quantile` is 0 or there are too few sessions.
+/// The table for these sessions; empty if `quantile` is 0 or there are too few sessions.
 #[must_use]
 pub fn measure(sessions: &[Session], settings: &GuardSettings) -> GuardConfig {
     let mut lengths: Vec<usize> = sessions.iter().map(|session| session.turns.len()).collect();

@@ -1,12 +1,12 @@
 //! Sessions: how they are stored, simulated, replayed under a budget and served.
 //!
-//! This is what the trainer, the Envoy set-up, the harness's command and the tests have in common. It knows no
-//! training engine, so that only the trainer is built with one.
+//! The trainer, the Envoy set-up, the harness command and the tests share this crate. It does not depend on a tensor
+//! library, so that only the trainer is built with one.
 //!
-//! What must always hold:
+//! Invariants:
 //!
 //! * Features, estimates, masks, prices and the decision rule are those of [`seqroute_core`]; this crate has none of
-//!   its own. Whatever replays a session goes through [`environment::Episode`].
+//!   its own. Every replay of a session goes through [`environment::Episode`].
 //! * An output file appears whole or not at all ([`files`]).
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! The models file, and what their outputs measure in data.
+//! The models file, and output lengths measured on sessions.
 //!
-//! A JSON array of the same objects as `models` in the plugin configuration, checked by the same code.
+//! A models file is a JSON array of the same objects as `models` in the plugin configuration, validated by the same code.
 
 use std::path::Path;
 
@@ -39,12 +39,12 @@ pub fn config(models: &[ModelConfig]) -> Result<Config, Invalid> {
     config.map_err(|error| Invalid(error.to_string().replace("plugin configuration, ", "")))
 }
 
-/// Output lengths of one model in data.
+/// Observed answers of one model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MeasuredModel {
     /// The model.
     pub name: String,
-    /// Observed answers.
+    /// Number of answers.
     pub answers: usize,
     /// Mean quality of the answers.
     pub mean_quality: f64,

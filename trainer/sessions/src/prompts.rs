@@ -1,10 +1,10 @@
-//! Texts of prompts, kept apart from the sessions that name them.
+//! Texts of prompts, in files apart from the sessions that refer to them.
 //!
 //! ```json
 //! {"prompt_id": "gsm8k/1", "prompt": "A robe takes 2 bolts of blue fiber …"}
 //! ```
 //!
-//! A prompt that many sessions share is stored once. Of a text only what [`TextFeatures`] counts is kept.
+//! A prompt that many sessions share is stored once. Only a text's [`TextFeatures`] are kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::error::{DataError, Invalid};
 use crate::files;
 use crate::session::Session;
 
-/// What is counted in each prompt, by its id.
+/// Text features by prompt id.
 pub type Prompts = HashMap<String, TextFeatures>;
 
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ struct Line {
 /// Reads prompt files.
 ///
 /// # Errors
-/// [`DataError`] for a file that cannot be read or a line that is no prompt; a later text for the same id is an error.
+/// [`DataError`] for a file that cannot be read, a line that is not a prompt, or a second text for the same id.
 pub fn read_all(paths: &[PathBuf]) -> Result<Prompts, DataError> {
     let mut prompts = Prompts::new();
     paths.iter().try_for_each(|path| read(path, &mut prompts))?;
@@ -47,21 +47,21 @@ fn read(path: &Path, prompts: &mut Prompts) -> Result<(), DataError> {
     })
 }
 
-/// Calls `take` with the id and the text of every prompt of a file, plain, `.gz` or `.zst`.
+/// Calls `each` with the id and the text of every prompt of a file, plain, `.gz` or `.zst`.
 ///
 /// # Errors
-/// [`DataError`] for a file that cannot be read, a line that is no prompt, or one that `take` refuses.
+/// [`DataError`] for a file that cannot be read, a line that is not a prompt, or one that `each` refuses.
 pub fn for_each(
     path: &Path,
-    mut take: impl FnMut(String, String) -> Result<(), Invalid>,
+    mut each: impl FnMut(String, String) -> Result<(), Invalid>,
 ) -> Result<(), DataError> {
     files::for_each_line(path, |line| {
         let Line { prompt_id, prompt } = serde_json::from_str(line)?;
-        take(prompt_id, prompt)
+        each(prompt_id, prompt)
     })
 }
 
-/// Gives every turn without a text the text of its prompt. Returns how many turns are left without one.
+/// Adds the text of its prompt to every turn without a text. Returns how many turns remain without one.
 #[must_use]
 pub fn attach(prompts: &Prompts, sessions: &mut [Session]) -> usize {
     let turns = sessions.iter_mut().flat_map(|session| &mut session.turns);

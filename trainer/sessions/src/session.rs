@@ -4,10 +4,10 @@
 //! {"session": "s-1", "turns": [{"input_tokens": 120, "options": [{"model": "small", "quality": 0.8, "output_tokens": 90}]}]}
 //! ```
 //!
-//! `input_tokens` counts the turn's own message. An *option* is an outcome that was really observed: logs of a
-//! gateway have one per turn, counterfactual data one per model. The reader is strict, because a typing error in a
-//! field name or a quality in percent would otherwise train a policy on nonsense: unknown fields, unknown models,
-//! duplicates and values out of range are refused, each with `file:line`.
+//! `input_tokens` counts the turn's own message. An *option* is an observed outcome: gateway logs have one per turn,
+//! counterfactual data one per model. The reader is strict, because a typo in a field name or a quality in percent would
+//! otherwise train a policy on nonsense: unknown fields, unknown models, duplicates and values out of range are refused,
+//! each with `file:line`.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -25,13 +25,13 @@ use sha2::{Digest, Sha256};
 use crate::compression::Compression;
 use crate::error::{DataError, Invalid};
 
-/// A conversation.
+/// One conversation with its observed outcomes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// Its id, unique in a file.
+    /// Id, unique within a file.
     pub session: String,
-    /// Its turns, at least one.
+    /// At least one.
     pub turns: Vec<Turn>,
 }
 
@@ -39,39 +39,39 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
-    /// Where the prompt came from.
+    /// Id of the prompt, shared by all turns that send the same one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_id: Option<String>,
-    /// The prompt's subject.
+    /// The prompt's subject, where the data name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// Tokens of this turn's own message.
     pub input_tokens: u64,
-    /// What the filter counts in this turn's own message. A file has the message itself (`"text": "…"`), which is
-    /// counted while it is read, or the counters of a decision record (`"text": {"counts": "…"}`), which is also
-    /// what is written.
+    /// Text features of this turn's own message. A file has either the message (`"text": "…"`), whose features are
+    /// computed on reading, or the counters of a decision record (`"text": {"counts": "…"}`), which is also the form
+    /// written.
     #[serde(default, skip_serializing_if = "TextFeatures::is_empty", with = "text")]
     pub text: TextFeatures,
-    /// In single-path logs, the chance with which the gateway took the action that it took; above 0, at most 1.
+    /// In single-path logs, the probability with which the gateway chose the model that it chose; above 0, at most 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propensity: Option<f64>,
     /// The observed outcomes, at most one per model.
     pub options: Vec<Outcome>,
 }
 
-/// What one model did with one request.
+/// One model's answer to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// The model's name.
     pub model: String,
-    /// Quality of its answer, 0 to 1.
+    /// Quality of the answer, 0 to 1.
     pub quality: f64,
-    /// Tokens of its answer.
+    /// Length of the answer in tokens.
     pub output_tokens: u64,
 }
 
-/// [`Turn::text`] in files.
+/// Serialised form of [`Turn::text`].
 mod text {
     use seqroute_core::text::TextFeatures;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -99,7 +99,7 @@ mod text {
 }
 
 impl Turn {
-    /// What was observed of `model`.
+    /// The observed outcome of `model`.
     #[must_use]
     pub fn outcome(&self, model: &str) -> Option<&Outcome> {
         self.options.iter().find(|option| option.model == model)
@@ -111,14 +111,14 @@ impl Turn {
 pub struct Dataset {
     /// The sessions in the order of the file.
     pub sessions: Vec<Session>,
-    /// SHA-256 (hexadecimal) of the file's bytes as they lie on the disk.
+    /// SHA-256 (hexadecimal) of the file's bytes, compressed as stored.
     pub sha256: String,
 }
 
 /// Reads a file, checking every line.
 ///
 /// # Errors
-/// [`DataError`] for the first line that is no valid session of these models, or when there is none at all.
+/// [`DataError`] for the first line that is not a valid session of these models, or when there are no sessions.
 pub fn read(path: &Path, models: &[ModelConfig]) -> Result<Dataset, DataError> {
     let mut reader = SessionReader::open(path, models)?;
     let sessions = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
@@ -129,25 +129,25 @@ pub fn read(path: &Path, models: &[ModelConfig]) -> Result<Dataset, DataError> {
     Ok(Dataset { sessions, sha256: reader.sha256() })
 }
 
-/// What a set of sessions cannot teach.
+/// A set of valid sessions that cannot teach something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DataWarning {
-    /// There is no later turn to save money for.
+    /// No later turn to save money for.
     #[error(
-        "all-sessions-have-one-turn: found no session of two turns, so nothing can be learnt about saving money"
+        "all-sessions-have-one-turn: found no session of two turns, so nothing can be learned about saving money"
     )]
     AllSessionsHaveOneTurn,
 }
 
-/// What is wrong with these sessions as a whole, though each is valid.
+/// A problem of these sessions as a whole, although each is valid.
 #[must_use]
 pub fn warning(sessions: &[Session]) -> Option<DataWarning> {
     let one_turn = !sessions.is_empty() && sessions.iter().all(|session| session.turns.len() == 1);
     one_turn.then_some(DataWarning::AllSessionsHaveOneTurn)
 }
 
-/// Reads sessions one by one; memory holds one line, and 64 bits of every id seen: among a million ids two different
-/// ones are taken for the same with a chance of 3 in 10⁸.
+/// Reads sessions one by one. Memory holds one line, and 64 bits of every id seen: the probability that a million ids
+/// contain a false duplicate is 3 in 10⁸.
 pub struct SessionReader<'a> {
     path: PathBuf,
     lines: io::Lines<BufReader<Box<dyn Read>>>,
@@ -157,7 +157,7 @@ pub struct SessionReader<'a> {
     hash: Arc<Mutex<Sha256>>,
 }
 
-/// Hashes what passes, so a file is read once.
+/// Hashes the bytes read, so that a file is read once.
 struct Hashing<R> {
     inner: R,
     hash: Arc<Mutex<Sha256>>,
@@ -174,7 +174,7 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 impl<'a> SessionReader<'a> {
-    /// Opens a file; a name that ends in `.gz` or `.zst` is decompressed.
+    /// Opens a file, decompressed by its name.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -187,7 +187,7 @@ impl<'a> SessionReader<'a> {
         Ok(SessionReader { path: path.to_owned(), lines, line: 0, models, seen: HashSet::new(), hash })
     }
 
-    /// SHA-256 (hexadecimal) of what was read so far: after the last session, of the whole file.
+    /// SHA-256 (hexadecimal) of the bytes read so far: of the whole file after the last session.
     #[must_use]
     pub fn sha256(&self) -> String {
         self.hash.lock().map(|hash| hex(&hash.clone().finalize())).unwrap_or_default()
@@ -224,7 +224,7 @@ impl Iterator for SessionReader<'_> {
     }
 }
 
-/// Checks one session against the models it may name.
+/// Checks one session against the models that it may name.
 ///
 /// # Errors
 /// Field, found, expected.
@@ -264,7 +264,7 @@ pub fn check(session: &Session, models: &[ModelConfig]) -> Result<(), Invalid> {
 
 /// The first session and turn without an outcome of every model, as `session, turn, model`.
 ///
-/// Comparing policies needs them all; logs with one option per turn can be trained on but not compared on.
+/// Evaluation needs them all; logs with one option per turn are enough for training.
 #[must_use]
 pub fn first_gap(sessions: &[Session], models: &[ModelConfig]) -> Option<(String, usize, String)> {
     sessions.iter().find_map(|session| {
@@ -290,10 +290,10 @@ pub fn write_lines(
     Ok(())
 }
 
-/// The bytes of a session file, which depend on nothing but the sessions.
+/// The bytes of a session file; they depend on the sessions alone.
 ///
 /// # Errors
-/// Only when memory runs out.
+/// Out of memory only.
 pub fn to_bytes(sessions: &[Session], gzip: bool) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let compression = if gzip { Compression::Gzip } else { Compression::None };
@@ -301,7 +301,7 @@ pub fn to_bytes(sessions: &[Session], gzip: bool) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a session file at once, one session after the other; a name that ends in `.gz` or `.zst` is compressed.
+/// Writes a session file atomically, session by session; a name that ends in `.gz` or `.zst` is compressed.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -311,7 +311,7 @@ pub fn write(path: &Path, sessions: impl IntoIterator<Item = impl Borrow<Session
     })
 }
 
-/// Hexadecimal digits of a hash.
+/// Lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,7 +1,7 @@
-//! What a command that takes long shows, and how it is ended early: shared by `seqroute` and `seqroute-harness`.
+//! Progress, tables and interrupts of commands, shared by `seqroute`, `seqroute-harness` and the demo.
 //!
-//! Progress goes to stderr, and only to a terminal, so that what a command prints can be piped. An interrupt is a wish
-//! that the work looks at when it can stop without loss; the second one ends the program at once.
+//! Progress goes to stderr, and only to a terminal, so that a command's output can be piped. The first interrupt sets a
+//! flag that is polled where work can stop without loss; the second one ends the program at once.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Status of a program that an interrupt has ended: 128 + SIGINT, as shells have it.
+/// Exit status after an interrupt: 128 + SIGINT, as in shells.
 pub const INTERRUPTED: u8 = 130;
 
 /// A progress bar of `length` steps.
@@ -21,7 +21,7 @@ pub fn bar(length: u64, what: &'static str) -> ProgressBar {
     styled(ProgressBar::new(length), "{prefix:>12} {bar:30} {human_pos}/{human_len} {eta} {msg}", what)
 }
 
-/// The same where nobody knows how many steps there are.
+/// A progress counter for an unknown number of steps.
 #[must_use]
 pub fn counter(what: &'static str) -> ProgressBar {
     styled(ProgressBar::no_length(), "{prefix:>12} {spinner} {human_pos} {elapsed} {msg}", what)
@@ -36,10 +36,10 @@ fn styled(bar: ProgressBar, template: &str, what: &'static str) -> ProgressBar {
     bar
 }
 
-/// Becomes true when the user interrupts; a second interrupt ends the program at once.
+/// A flag that the first interrupt sets; a second interrupt ends the program at once.
 ///
 /// # Errors
-/// The signal cannot be listened to.
+/// The signal handler cannot be installed.
 pub fn interrupted() -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
@@ -61,7 +61,7 @@ pub fn interrupted() -> io::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// An empty table as it is printed and pasted: Markdown.
+/// An empty Markdown table.
 #[must_use]
 pub fn table() -> Table {
     let mut table = Table::new();
@@ -69,7 +69,7 @@ pub fn table() -> Table {
     table
 }
 
-/// Puts the numbers of these columns under each other.
+/// Right-aligns columns.
 pub fn align_right(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
     for index in columns {
         if let Some(column) = table.column_mut(index) {

@@ -1,21 +1,21 @@
 //! The built-in simulator: sessions of three tiers, `small`, `medium` and `large`.
 //!
-//! It is a model, not the truth. It exists so that a policy can be trained, tested and demonstrated without anybody's
-//! traffic; train on your own logs before you trust a number. Its shape follows published data (`README.md`): the gap
+//! It is a model, not real traffic. With it a policy can be trained, tested and demonstrated without logs; train on your
+//! own logs before you trust a number. Its shape follows published data (`README.md`): the gap
 //! between a strong and a weak model grows with the turn (.079 → .118, Mixtral against GPT-4 on MT-bench), quality is
-//! sticky (a good turn follows a good one in 81 % of the cases, a bad one in 33 %), chats have a few turns and a long
-//! tail, and lengths are close to lognormal.
+//! autocorrelated (81 % of good turns are followed by a good one, 33 % of bad turns), the number of turns is small with a
+//! long tail, and lengths are close to lognormal.
 //!
-//! How a session comes about:
+//! How a session is generated:
 //!
 //! 1. A [`Kind`] fixes typical lengths and the base difficulty; a session has its own offset from it.
-//! 2. Turns follow until a coin ([`STOP_PROBABILITY`]) ends the session, 16 at most.
-//! 3. Difficulty of turn t = base + offset + [`GROWTH_PER_TURN`] · t + an AR(1) process + now and then, later in the
-//!    session more often, a *spike* ([`SPIKE_DIFFICULTY`]).
+//! 2. After each turn the session ends with [`STOP_PROBABILITY`], and after 16 turns at the latest.
+//! 3. Difficulty of turn t = base + offset + [`GROWTH_PER_TURN`] · t + an AR(1) process + occasionally, and
+//!    more often later in the session, a *spike* ([`SPIKE_DIFFICULTY`]).
 //! 4. Model k answers with quality σ([`SLOPE`] · (ability_k − difficulty)) plus noise, rounded to tenths as judges do.
 //!
-//! A gateway sees part of it: spikes come with longer messages, difficulty with longer answers, and kinds differ in
-//! both. Every session has its own random stream, so session i is the same however many are drawn.
+//! A gateway observes part of it: spikes have longer messages, difficult turns longer answers, and kinds differ in
+//! both. Every session has its own random stream, so session i does not depend on how many are drawn.
 
 mod scenario;
 
@@ -29,7 +29,7 @@ use crate::session::{Outcome, Session, Turn};
 use scenario::Tier;
 pub use scenario::{KINDS, Kind, Scenario, tiers};
 
-/// Longest session.
+/// Turns of the longest session.
 pub const MAX_TURNS: usize = 16;
 /// Probability that a turn is the last; with at most 16 turns the mean is 6.0.
 pub const STOP_PROBABILITY: f64 = 0.155;
@@ -60,7 +60,7 @@ pub const ANSWER_SPREAD: f64 = 0.45;
 /// Growth of the logarithm of an answer's length with difficulty.
 pub const ANSWER_GROWTH: f64 = 0.15;
 
-/// Draws sessions.
+/// Generates sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulator {
     scenario: Scenario,
@@ -68,7 +68,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A simulator of the default scenario whose sessions follow from `seed` alone.
+    /// A simulator of the default scenario; its sessions are determined by `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Simulator::of(Scenario::DEFAULT, seed)
@@ -86,7 +86,7 @@ impl Simulator {
         self.iter().take(count).collect()
     }
 
-    /// All sessions, without end.
+    /// An endless sequence of sessions.
     pub fn iter(&self) -> impl Iterator<Item = Session> + use<> {
         let Simulator { scenario, seed } = *self;
         (0u64..).map(move |index| {

@@ -1,14 +1,14 @@
-//! What the simulator can simulate: kinds of sessions, tiers of models, and scenarios made of both.
+//! Scenarios of the simulator: kinds of sessions, tiers of models, and how difficulty develops.
 
 use seqroute_core::config::{Accepts, ModelConfig};
 use seqroute_core::money::Prices;
 
 use super::{GROWTH_PER_TURN, MESSAGE_SPREAD, SPIKE_PROBABILITY_PER_TURN, STOP_PROBABILITY};
 
-/// What a session is about.
+/// A kind of session.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kind {
-    /// Its name: the `category` of the turns.
+    /// Name, and `category` of the turns.
     pub name: &'static str,
     /// Share of the sessions.
     pub share: f64,
@@ -85,13 +85,13 @@ const TIERS: [Tier; 3] = [
     },
 ];
 
-/// The two models of the paper's check: 1 and 10 nano-USD per token, input and output alike.
+/// The two models of the paper's experiment: 1 and 10 nano-USD per token, input and output alike.
 const PAPER_TIERS: [Tier; 2] = [
     Tier { name: "8b", ability: 0.7, verbosity: 1.0, prices: [1_000, 1_000], output_tokens: [61, 163] },
     Tier { name: "70b", ability: 1.9, verbosity: 1.0, prices: [10_000, 10_000], output_tokens: [61, 163] },
 ];
 
-/// Sessions of the paper's check: short messages, so that 5,000 token units do not pay four strong turns.
+/// Sessions of the paper's experiment: short messages, so that 5,000 token units do not pay for four strong turns.
 const PAPER_KINDS: [Kind; 1] = [Kind {
     name: "chat",
     share: 1.0,
@@ -101,12 +101,12 @@ const PAPER_KINDS: [Kind; 1] = [Kind {
     difficulty: 0.0,
 }];
 
-/// What simulated sessions are like.
+/// Parameters of simulated sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub(super) kinds: &'static [Kind],
     pub(super) tiers: &'static [Tier],
-    /// Exactly so many turns; otherwise a coin ends the session.
+    /// A fixed number of turns; `None` to end sessions at random.
     pub(super) turns: Option<usize>,
     pub(super) stop_probability: f64,
     pub(super) growth_per_turn: f64,
@@ -126,14 +126,14 @@ impl Scenario {
         message_spread: MESSAGE_SPREAD,
     };
 
-    /// Difficulty rises three times as fast: money spent early is missed most.
+    /// Difficulty rises three times as fast: money spent early is worth most later.
     pub const RISING: Scenario = Scenario {
         growth_per_turn: 3.0 * GROWTH_PER_TURN,
         spike_probability_per_turn: 0.08,
         ..Scenario::DEFAULT
     };
 
-    /// Messages with a heavy tail (a few hold a whole document) and sessions that are longer and end less predictably.
+    /// Heavy-tailed message lengths (a few hold a whole document), and longer sessions that end less predictably.
     pub const HEAVY_TAIL: Scenario =
         Scenario { message_spread: 1.5, stop_probability: 0.09, ..Scenario::DEFAULT };
 
@@ -160,14 +160,14 @@ impl Scenario {
         Scenario::ALL.iter().find(|(known, _)| *known == name).map(|(_, scenario)| *scenario)
     }
 
-    /// The scenario's models as those of a configuration; clusters are named like the models.
+    /// The scenario's models as in a plugin configuration; clusters are named like the models.
     #[must_use]
     pub fn models(&self) -> Vec<ModelConfig> {
         configured(self.tiers)
     }
 }
 
-/// The three tiers as models of a configuration; clusters are named like the tiers.
+/// The three tiers as models of a plugin configuration; clusters are named like the tiers.
 #[must_use]
 pub fn tiers() -> Vec<ModelConfig> {
     configured(&TIERS)
