@@ -22,6 +22,9 @@ pub enum TrainError {
     /// Relabelling gave no rows.
     #[error("found no transition to train on: no budget of the range pays for a turn")]
     NoTransitions,
+    /// An epoch ended before the last step, and no other was prepared.
+    #[error("the training ran out of rows")]
+    OutOfRows,
     /// Training diverged.
     #[error("step {step}: found weights that are not finite; lower `learning_rate`")]
     Diverged {

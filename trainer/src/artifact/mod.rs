@@ -1,4 +1,4 @@
-//! The policy archive: manifest, bytes, and the check that the filter's engine computes what was trained.
+//! The policy archive: manifest, bytes, and the check that the filter's engine agrees with the training engine.
 
 mod export;
 
@@ -15,13 +15,13 @@ use crate::error::TrainError;
 use crate::network::{Normalisation, Parameters, QNetwork, numbers};
 use crate::text_head::TextHead;
 
-/// Largest difference of a value between the training engine and the filter's.
+/// Largest difference allowed between a value of the training engine and of the filter's.
 pub const MAX_DIFFERENCE: f32 = 1e-4;
 
-/// What a policy was made from.
+/// Provenance of a policy, for its manifest.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Its short name.
+    /// Short name of the policy.
     pub name: String,
     /// Learner, settings and seed.
     pub learner: Value,

@@ -1,4 +1,4 @@
-//! Batches of states on the device, each with all that was observed there.
+//! Batches of states on the device, each with its observed answers.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
@@ -15,7 +15,7 @@ pub struct Batch {
     pub states: Tensor<2>,
     /// Models that the mask forbids, `[G, K]`.
     pub forbidden: Tensor<2, Bool>,
-    /// 1 where an answer was observed, `[G, K]`; the numbers below say nothing elsewhere.
+    /// 1 where an answer was observed, `[G, K]`; the tensors below are meaningless elsewhere.
     pub plain_observed: Tensor<2>,
     /// Quality of the answers, `[G, K]`.
     pub plain_qualities: Tensor<2>,
@@ -23,7 +23,7 @@ pub struct Batch {
     pub plain_bankrupt: Tensor<2>,
     /// Cost of the answers as a share of the budget, `[G, K]`.
     pub plain_costs: Tensor<2>,
-    /// 0 where the session ends, `[G, K]`.
+    /// 0 where the session ends, else 1, `[G, K]`.
     pub plain_continues: Tensor<2>,
     /// The states after the observed answers, `[R, features]`.
     pub plain_next_states: Tensor<2>,
@@ -31,7 +31,7 @@ pub struct Batch {
     pub plain_next_forbidden: Tensor<2, Bool>,
     /// λ of their replays, `[R, 1]`.
     pub plain_next_lambdas: Tensor<2>,
-    /// Which of the R a place of `[G, K]` is, `[G · K]`; 0 where none was observed.
+    /// For each entry of `[G, K]`, the index among the R answers, `[G · K]`; 0 where none was observed.
     pub plain_places: Tensor<1, Int>,
     /// By state: number of its logged turn ([`Transitions::logged_turns`]) within the batch, rising from 0.
     pub logged_turns: Vec<usize>,
@@ -51,8 +51,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Shuffles the states that the learner wants; one that pairs gets two of a logged turn, one after the other. Two
-    /// and not all of them: a batch of few logged turns would know too little of how sessions differ.
+    /// Shuffles the states that the learner uses. If it pairs, two states of a logged turn follow each other; only two,
+    /// because a batch needs many logged turns.
     #[must_use]
     pub fn shuffled(data: Transitions, learner: &dyn Learner, seed: u64, epoch: u64) -> Rows {
         let mut states: Vec<Vec<u32>> = Vec::new();
@@ -93,7 +93,7 @@ impl Rows {
         self.order.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
@@ -105,14 +105,14 @@ impl Rows {
         &self.data
     }
 
-    /// The last place at or before `at` where a state ends, in rows of the order; 0 before the first.
+    /// The last position at or before `at` where a state ends, in rows of the order; 0 before the first.
     #[must_use]
     pub fn boundary(&self, at: usize) -> usize {
         let before = self.ends.partition_point(|end| *end as usize <= at);
         before.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| *end as usize)
     }
 
-    /// The last place at or before `at` where a logged turn ends, in rows of the order; 0 before the first.
+    /// The last position at or before `at` where a logged turn ends, in rows of the order; 0 before the first.
     #[must_use]
     pub fn logged_turn_boundary(&self, at: usize) -> usize {
         let logged_turn =
@@ -124,7 +124,7 @@ impl Rows {
         place
     }
 
-    /// The batch of the rows `from..to` of the order, both at the ends of states.
+    /// The batch of the rows `from..to` of the order; both are ends of states.
     #[must_use]
     pub fn batch(&self, from: usize, to: usize, plain: &Device, device: &Device) -> Batch {
         let (data, order) = (&self.data, self.order.get(from..to).unwrap_or_default());
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_taken_is_one_row_per_state() {
+    fn the_behaviours_actions_are_one_row_per_state() {
         let rows = rows(&Bc(BcConfig::default()));
         assert_eq!(rows.ends.len(), rows.len());
         assert_eq!(rows.len(), rows.transitions().taken.iter().filter(|taken| **taken).count());

@@ -1,10 +1,10 @@
-//! Behaviour cloning: the policy that the data show, and nothing better.
+//! Behaviour cloning: imitates the behaviour policy of the data.
 //!
 //! Pomerleau: *ALVINN: An Autonomous Land Vehicle in a Neural Network*, NeurIPS 1988. The baseline of SeqRoute
 //! (arXiv 2605.25424).
 //!
-//! The quality head's outputs are logits; per batch of rows that the behaviour took, loss = cross entropy of the
-//! action taken among the allowed ones. The spend head is not trained.
+//! The quality head's outputs are logits; on the rows of the behaviour's actions, loss = cross entropy of the
+//! action among the allowed ones. The spend head is not trained.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::network::QNetwork;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BcConfig {
-    /// Weight of the mean square of the logits, which keeps them small where the behaviour is certain.
+    /// Weight of the mean square of the logits, which bounds them where the behaviour is deterministic.
     pub logit_penalty: f32,
 }
 

@@ -4,9 +4,9 @@
 //! (arXiv 2006.04779), in the form CQL(H), on double-Q targets. SeqRoute (arXiv 2605.25424) uses it to route under a
 //! budget; `examples/paper.toml` has its settings.
 //!
-//! To the loss of [`crate::learner::td`] comes α·(log Σ_allowed exp Q_r(s,·) − Q_r(s,a)): what the data did not show
-//! must not look better than what it did. The sum goes over the allowed actions: a forbidden one can never be chosen
-//! and must not be pushed down.
+//! To the loss of [`crate::learner::td`] comes α·(log Σ_allowed exp Q_r(s,·) − Q_r(s,a)): actions without data
+//! must not look better than those with data. The sum is over the allowed actions: a forbidden one is never chosen, so
+//! its value need not be pushed down.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct CqlConfig {
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
-    /// p, weight of the paired loss: what differs between the budgets and the models of one turn.
+    /// p, weight of the paired loss.
     pub paired_weight: f32,
 }
 

@@ -3,10 +3,9 @@
 //! Ernst, Geurts, Wehenkel: *Tree-Based Batch Mode Reinforcement Learning*, JMLR 2005; with a neural network
 //! Riedmiller: *Neural Fitted Q Iteration*, ECML 2005.
 //!
-//! The learner for relabelled data: where every allowed model has an outcome, or where logs cover the actions well,
-//! nothing needs a conservative term, and budgets drawn afresh in every pass leave no gap between them. Per step the
-//! loss of [`crate::learner::td`]; the target network is a copy of the online one every so many steps, so one such
-//! period is one iteration of the method.
+//! The default for relabelled data: if every allowed model has an outcome, or if logs cover the actions well, no
+//! conservative term is needed. Every step minimises the loss of [`crate::learner::td`]; the target network is copied from
+//! the online one every `target_period_steps`, so one such period is one iteration of the method.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +18,15 @@ use crate::network::QNetwork;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FqiConfig {
-    /// γ, discount per turn. 1 is right here: sessions are finite and a late turn counts as much as an early one.
+    /// γ, discount per turn; 1 by default: sessions are finite, and a late turn counts as much as an early one.
     pub gamma: f32,
-    /// η, penalty of a turn that leads to bankruptcy. Turns that are not served already count 0.
+    /// η, penalty of a turn that leads to bankruptcy. Unserved turns already count 0.
     pub eta: f32,
-    /// Errors above this count linearly instead of squared. Small values make Q_r a median rather than a mean.
+    /// Errors above this count linearly instead of squared. Small values estimate a median rather than a mean.
     pub huber_delta: f32,
     /// w, weight of the spend head's loss.
     pub cost_weight: f32,
-    /// p, weight of the paired loss: what differs between the budgets and the models of one turn.
+    /// p, weight of the paired loss.
     pub paired_weight: f32,
 }
 

@@ -1,14 +1,15 @@
-//! Offline learners: one file each, all from the same transitions to the same network.
+//! Offline learners, one file each; all train the same network on the same transitions.
 //!
 //! A learner is a loss on one batch ([`Learner`]). What they share (batches, averages, checkpoints) is in
-//! [`training_loop`], the temporal-difference part of `cql` and `fqi` in [`td`]. To add one: a file with the paper on its first
-//! lines and its settings, and a line in [`Algorithm`] and where it is turned into a learner.
+//! [`training_loop`], the temporal-difference part of `cql` and `fqi` in [`td`]. To add one, write a file that
+//! names the paper and has its settings, and add it to [`Algorithm`] and to `TrainConfig::learner`.
 
 pub mod batch;
 pub mod bc;
 pub mod cql;
 pub mod fqi;
 pub mod progress;
+pub mod state;
 pub mod td;
 pub mod training_loop;
 
@@ -32,7 +33,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Its name in files and tables.
+    /// Name in files and tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,31 +44,32 @@ impl Algorithm {
     }
 }
 
-/// A loss, and what is measured with it.
+/// The loss of a batch, with measures.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// What is minimised: the mean over the batch.
+    /// The objective, a mean over the batch.
     pub total: Tensor<1>,
-    /// Its parts and other means over the batch, in the order of [`Learner::measures`].
+    /// Terms of the loss and other means over the batch, in the order of [`Learner::measures`].
     pub measures: Vec<Tensor<1>>,
 }
 
-/// One way to learn from transitions.
+/// A loss function on batches of transitions.
 pub trait Learner: Sync {
     /// Names of the measures.
     fn measures(&self) -> &'static [&'static str];
 
-    /// Whether only rows that the behaviour took count.
+    /// Whether only rows of the behaviour's actions are used.
     fn only_taken(&self) -> bool {
         false
     }
 
-    /// Whether states of the same turn under different budgets belong side by side.
+    /// Whether a batch needs states of the same logged turn under several budgets.
     fn pairs(&self) -> bool {
         false
     }
 
-    /// The loss of `online` (with a graph for gradients) on a batch. `plain` is the same network without one, and
-    /// `target` an older copy of it: only these may be asked without a backward pass, other graphs are never freed.
+    /// The loss of `online` (with a graph for gradients) on a batch. `plain` is the same network without a graph, and
+    /// `target` an older copy: values that need no gradient must come from these two, because a graph is freed only by a
+    /// backward pass.
     fn loss(&self, online: &QNetwork, plain: &QNetwork, target: &QNetwork, batch: Batch) -> Loss;
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::training_loop::State;
+use super::state::State;
 
 /// One line of `.metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,12 +19,12 @@ pub struct CheckpointMetrics {
     /// The learner's measures, means over the steps measured since the last checkpoint.
     #[serde(flatten)]
     pub measures: BTreeMap<&'static str, f32>,
-    /// How the averaged weights did on the validation sessions.
+    /// Performance of the averaged weights on the validation sessions.
     #[serde(flatten)]
     pub validation: Validation,
 }
 
-/// What validation sessions say of a checkpoint; empty without any.
+/// Performance of a checkpoint on the validation sessions; empty without any.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Validation {
     /// Quality per turn, mean over the budgets. Unserved turns count 0.
@@ -38,7 +38,7 @@ pub struct Validation {
     pub bankrupt_share: Option<f64>,
 }
 
-/// What happens in the loop, for whoever watches it.
+/// An event in the training loop.
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// This many steps are done. A break here saves the state and stops, except after the last step.
@@ -49,5 +49,5 @@ pub enum Progress<'a> {
     Save(&'a State),
 }
 
-/// A callback that sees the progress. [`ControlFlow::Break`] stops the training and is passed through to its caller.
+/// Receives progress. [`ControlFlow::Break`] stops the training, which returns the break value.
 pub type Observer<'a, B> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<B>;

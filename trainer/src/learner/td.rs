@@ -1,23 +1,22 @@
 //! The temporal-difference loss that `cql` and `fqi` share: double-Q targets (van Hasselt, Guez, Silver: *Deep
-//! Reinforcement Learning with Double Q-learning*, AAAI 2016) for two heads, with the mask as part of the problem.
+//! Reinforcement Learning with Double Q-learning*, AAAI 2016) for two heads, with masked actions.
 //!
-//! For a batch of transitions (s, a, r, c, s', ends) of replays under a price of money λ:
+//! For a batch of transitions (s, a, r, c, s', terminal) of replays with a price of money λ:
 //!
 //! 1. a' = argmax of Q_r(s', ·) − λ · Q_c(s', ·) of the online network over the models allowed in s'.
 //! 2. Targets from the target network: y_r = r − η·bankrupt + γ·Q_r(s', a'), y_c = c + γ·Q_c(s', a'); no second term
 //!    where the session ends.
 //! 3. With e = Q − y of a head, the head's loss is Huber(e) + p·Huber(e − ē), mean over the observed answers. ē is the mean
-//!    of e over the answers of the same logged turn that stand together in the batch: those of two replays, as a
-//!    rule under two budgets. Loss = that of Q_r + w times that of Q_c.
+//!    of e over the answers of the same logged turn that are adjacent in the batch: those of two replays, usually
+//!    under two budgets. Loss = that of Q_r + w times that of Q_c.
 //!
-//! The second part of the loss is there because most of what a target says has nothing to do with the choice: whether the
-//! session goes on, and with what, is the client's doing and the same under every budget. What a choice is worth
-//! is some hundredths beside it. Hindsight relabelling plays one logged turn under many budgets, so the client's part
-//! can be taken out by comparing the turn with itself (common random numbers, as simulation calls it). The first part
-//! alone fixes the level.
+//! The paired part is there because most of a target's variance has nothing to do with the choice: whether the session
+//! continues, and how, is up to the client and the same under every budget, while choices differ by some hundredths.
+//! Hindsight relabelling replays one logged turn under many budgets, so the client's part cancels when a turn is compared
+//! with itself (common random numbers in simulation). The first part alone determines the level.
 //!
-//! λ is part of the state and the rewards are not mixed, so both heads stay in their own units (quality to go, spend
-//! to go) and one network knows the policies of all λ: a* = argmax Q_r − λ·Q_c is each one's own decision rule.
+//! λ is part of the state and the rewards are not mixed, so both heads keep their units (quality to go, spend to go) and
+//! one network represents the policies of all λ, with the decision rule a* = argmax Q_r − λ·Q_c.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -43,7 +42,7 @@ pub struct TdSettings {
     pub paired_weight: f32,
 }
 
-/// The loss and what it was made from.
+/// The loss and its parts.
 #[derive(Clone, Debug)]
 pub struct Td {
     /// The loss.
@@ -145,7 +144,7 @@ impl LoggedTurns {
     }
 }
 
-/// Huber's loss of every error: ½e² up to δ, δ·(|e| − ½δ) beyond.
+/// Huber loss of every error: ½e² up to δ, δ·(|e| − ½δ) beyond.
 fn huber(errors: Tensor<2>, delta: f32) -> Tensor<2> {
     let size = errors.abs();
     let near = size.clone().clamp_max(delta);

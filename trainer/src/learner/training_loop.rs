@@ -1,13 +1,12 @@
 //! The training loop that all learners share.
 //!
-//! Epoch e trains on the rows of relabelling e, in a random order; the next relabelling runs beside it, so that
-//! budgets, prices and walks are fresh in every pass and no row is stored. What is exported is an exponential average
-//! of the weights: single iterates of Q-learning jitter, and so do the choices they make.
+//! Epoch e trains on the rows of relabelling e in random order, while the next relabelling runs in another thread: budgets,
+//! prices and rollouts are fresh in every epoch, and rows are never stored. An exponential moving average of the weights
+//! is exported, because single iterates of Q-learning fluctuate, and so do their choices.
 //!
-//! What must always hold: everything random follows from seed and epoch, and [`State`] is all that a training knows,
-//! bit by bit. So a training that is interrupted and goes on from its state ends in the same weights as one that is
-//! not. A batch is cut into `shards` whose gradients are added in order: the result depends on the setting, never on
-//! the number of cores.
+//! Invariants: all randomness follows from seed and epoch, and [`State`] is the complete state of a training, bit by
+//! bit. A training that is interrupted and resumed therefore ends in the same weights. A batch is split into `shards`
+//! whose gradients are added in order: the result depends on that setting, never on the number of cores.
 
 use std::ops::ControlFlow;
 
@@ -19,10 +18,10 @@ use crate::hbr::Transitions;
 use crate::learner::Learner;
 use crate::learner::batch::Rows;
 use crate::learner::progress::{CheckpointMetrics, Observer, Progress, Validation};
-use crate::network::adam::Adam;
-use crate::network::{Normalisation, Parameters, QNetwork, exact, numbers};
+use crate::learner::state::{Best, State};
+use crate::network::{Normalisation, Parameters, QNetwork, numbers};
 
-/// Steps between two entries into the average of the weights.
+/// Steps between two updates of the weight average.
 const AVERAGE_EVERY_STEPS: usize = 10;
 
 /// Settings of the loop.
@@ -45,11 +44,11 @@ pub struct FitConfig {
     pub target_period_steps: usize,
     /// Horizon of the weight average in steps.
     pub average_steps: usize,
-    /// How often the training is measured, and the best policy on validation data is kept.
+    /// Number of evenly spaced checkpoints; the one with the best validation quality is exported.
     pub checkpoints: usize,
-    /// Checkpoints without a better one after which the training ends early; 0: never.
+    /// Early stopping: checkpoints without improvement after which training ends; 0 to train to the last step.
     pub patience: usize,
-    /// Parts of a batch that are computed side by side. 2 pays from batches of 1024 on, with two free cores.
+    /// Parts of a batch that are computed in parallel. 2 pays off from batches of 1024 on, with two free cores.
     pub shards: usize,
 }
 
@@ -71,53 +70,15 @@ impl Default for FitConfig {
     }
 }
 
-/// All that a training knows between two steps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    /// Steps done.
-    pub step: usize,
-    /// Number of the relabelling in use, and the place in its order.
-    epoch: u64,
-    at: usize,
-    /// Rows seen.
-    pub rows_seen: u64,
-    /// Normalisation of the states.
-    pub normalisation: Normalisation,
-    online: Parameters,
-    target: Parameters,
-    average: Parameters,
-    adam: Adam,
-    #[serde(with = "exact")]
-    sums: Vec<f32>,
-    summed: usize,
-    /// The best checkpoint.
-    pub best: Option<Best>,
-    /// Checkpoints since then.
-    stale: usize,
-    /// The metrics so far, one JSON object per line.
-    pub metrics_jsonl: String,
-}
-
-/// A checkpoint that was kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// Its score, as the bits of an `f64`.
-    score_bits: u64,
-    /// Its step.
-    pub step: usize,
-    /// Its averaged weights.
-    pub parameters: Parameters,
-}
-
 /// Makes the transitions of an epoch, the same every time.
 pub type RowsOfEpoch<'a> = &'a (dyn Fn(u64) -> Result<Transitions, TrainError> + Sync);
 
 /// Plays the validation sessions with averaged weights.
 pub type Validate<'a> = &'a dyn Fn(&Normalisation, &Parameters) -> Result<Validation, TrainError>;
 
-/// What is trained, and how.
+/// A training: data, learner and settings.
 pub struct TrainingLoop<'a> {
-    /// Relabels.
+    /// Relabels the sessions.
     pub rows: RowsOfEpoch<'a>,
     /// The loss.
     pub learner: &'a dyn Learner,
@@ -134,7 +95,7 @@ impl TrainingLoop<'_> {
     /// training stopped.
     ///
     /// # Errors
-    /// No rows, weights that are not finite any more, or an error of `rows` or `validate`.
+    /// No rows, diverging weights, or an error of `rows` or `validate`.
     pub fn run<B>(
         &self,
         first: Transitions,
@@ -149,7 +110,8 @@ impl TrainingLoop<'_> {
         if first.is_empty() {
             return Err(TrainError::NoTransitions);
         }
-        let mut state = state.unwrap_or_else(|| State::new(&first, self.config, learner, seed));
+        let mut state =
+            state.unwrap_or_else(|| State::new(&first, &self.config.hidden, learner.measures().len(), seed));
         let normalisation = state.normalisation.clone();
         let prepare = |rows: &mut Transitions| {
             normalisation.apply(&mut rows.states);
@@ -169,12 +131,13 @@ impl TrainingLoop<'_> {
                 let left = (self.config.steps - state.step) * self.config.batch;
                 let needed = left > rows_of_epoch.len().saturating_sub(state.at);
                 let next = needed.then(|| scope.spawn(relabel));
-                let ended = self.epoch(&mut state, &rows_of_epoch, observer);
+                let ended = self.epoch(&mut state, &rows_of_epoch, &mut *observer);
                 (ended, next.map(|next| next.join()))
             });
             match (ended?, next) {
                 (Ended::Stopped(value), _) => return Ok(ControlFlow::Break(value)),
-                (Ended::Finished, _) | (Ended::OutOfRows, None) => return Ok(ControlFlow::Continue(state)),
+                (Ended::Finished, _) => return Ok(ControlFlow::Continue(state)),
+                (Ended::OutOfRows, None) => return Err(TrainError::OutOfRows),
                 (Ended::OutOfRows, Some(next)) => rows_of_epoch = next.map_err(|_| TrainError::Thread)??,
             }
             (state.epoch, state.at) = (next_epoch, 0);
@@ -212,7 +175,8 @@ impl TrainingLoop<'_> {
                 target = QNetwork::load(&state.target, &Device::flex());
             }
             if is_average || step == config.steps {
-                // The average is young at first: it must forget the random start, as Adam's corrected moments do.
+                // A shorter horizon at first, so that the average forgets the initial weights (compare Adam's bias
+                // correction).
                 let horizon = (config.average_steps.min(step) as f32) / AVERAGE_EVERY_STEPS as f32;
                 state.average.approach(&state.online, 1.0 / horizon.max(1.0));
             }
@@ -278,8 +242,8 @@ impl TrainingLoop<'_> {
         Ok(metrics)
     }
 
-    /// Gradients of the mean loss over a range of rows, and the learner's measures where they are wanted (reading
-    /// them costs a copy).
+    /// Gradients of the mean loss over a range of rows, and the learner's measures if `measured` (reading them costs a
+    /// copy).
     fn gradients(
         &self,
         online: &Parameters,
@@ -336,29 +300,7 @@ enum Ended<B> {
     Stopped(B),
 }
 
-impl State {
-    fn new(first: &Transitions, config: &FitConfig, learner: &dyn Learner, seed: u64) -> Self {
-        let parameters = Parameters::draw(first.features, &config.hidden, 2 * first.models, seed);
-        State {
-            step: 0,
-            epoch: 0,
-            at: 0,
-            rows_seen: 0,
-            normalisation: Normalisation::of(&first.states, first.features),
-            target: parameters.clone(),
-            average: parameters.clone(),
-            adam: Adam::new(&parameters),
-            online: parameters,
-            sums: vec![0.0; learner.measures().len()],
-            summed: 0,
-            best: None,
-            stale: 0,
-            metrics_jsonl: String::new(),
-        }
-    }
-}
-
-/// Half a cosine from the first rate to the last.
+/// Learning rate: half a cosine from the first to the last.
 fn rate(config: &FitConfig, step: usize) -> f64 {
     let progress = step as f64 / config.steps.max(1) as f64;
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());

@@ -1,8 +1,9 @@
 //! Adam (Kingma, Ba: *Adam: A Method for Stochastic Optimization*, ICLR 2015, arXiv 1412.6980) with decoupled weight
 //! decay (Loshchilov, Hutter: *Decoupled Weight Decay Regularization*, ICLR 2019, arXiv 1711.05101).
 //!
-//! On the host: the networks are small, and moments that are plain numbers can be written into a checkpoint and read
-//! back bit by bit, so a training that was interrupted ends in the same artifact.
+//! It replaces burn's optimizer because an interrupted training must end in the same artifact, byte for byte. burn keys
+//! the moments by parameter ids, which [`QNetwork::load`](super::QNetwork::load) creates anew in every step; these moments
+//! are plain numbers, written into a checkpoint bit by bit. The networks are small, so it runs on the host.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// The moments of every parameter.
+/// First and second moments of every parameter, and the number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
     first: Parameters,
@@ -21,13 +22,13 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// For parameters of this shape.
+    /// Zero moments for parameters of this shape.
     #[must_use]
     pub fn new(shape: &Parameters) -> Self {
         Adam { first: shape.zeros(), second: shape.zeros(), steps: 0 }
     }
 
-    /// One step against the gradients.
+    /// Applies one update.
     pub fn step(
         &mut self,
         parameters: &mut Parameters,

@@ -1,8 +1,8 @@
 //! The network that all learners train: an MLP with a head for quality to go and one for spend to go.
 //!
-//! On the host it is [`Parameters`], flat numbers that can be drawn, averaged and exported; on the device it is
-//! [`QNetwork`], which exists only to be differentiated. Both heads share one output layer, quality first.
-//! The network works on normalised states; [`Normalisation`] becomes part of the exported graph.
+//! [`Parameters`] holds the weights on the host, where they are initialised, averaged and exported; [`QNetwork`] is a copy
+//! on the device, used to compute values and gradients. Both heads share one output layer, quality first.
+//! Inputs are normalised states; [`Normalisation`] becomes part of the exported graph.
 
 pub mod adam;
 mod normalisation;
@@ -35,7 +35,7 @@ impl Dense {
     }
 }
 
-/// Floats in a checkpoint, bit by bit: a text that is read back may differ in the last digit.
+/// Serialises floats as their bits: a decimal text that is read back may differ in the last digit.
 pub(crate) mod exact {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -48,14 +48,14 @@ pub(crate) mod exact {
     }
 }
 
-/// The network's numbers on the host.
+/// The network's weights and biases on the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     layers: Vec<Dense>,
 }
 
 impl Parameters {
-    /// Draws a network: He-uniform weights, zero biases, small output weights.
+    /// Random initialisation: He-uniform weights, zero biases, small output weights.
     #[must_use]
     pub fn draw(inputs: usize, hidden: &[usize], outputs: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -86,17 +86,17 @@ impl Parameters {
         self.layers.iter().flat_map(|layer| layer.weights.iter().chain(&layer.biases))
     }
 
-    /// As [`Parameters::values`], to change them.
+    /// [`Parameters::values`], mutable.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut f32> {
         self.layers.iter_mut().flat_map(|layer| layer.weights.iter_mut().chain(&mut layer.biases))
     }
 
-    /// Moves a share `step` of the way to `other`: an exponential average when repeated.
+    /// Moves by `step` (0 to 1) of the distance to `other`: an exponential moving average if repeated.
     pub fn approach(&mut self, other: &Parameters, step: f32) {
         self.values_mut().zip(other.values()).for_each(|(value, other)| *value += step * (other - *value));
     }
 
-    /// A layer as the artifact stores it, weights `[out, in]`.
+    /// A layer with weights `[out, in]`, as in the archive.
     #[must_use]
     pub fn layer(&self, number: usize) -> Layer {
         let empty = Layer { weights: Vec::new(), biases: Vec::new() };

@@ -4,24 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use super::exact;
 
-/// Divisor of a feature that never varied: whatever it says later, it is not heard.
+/// Standard deviation given to a feature that never varied: its normalised value is effectively zero.
 pub const SILENT_STD: f32 = 1e9;
-/// A feature varies when its standard deviation is at least this.
+/// Smallest standard deviation of a feature that counts as varying.
 const MIN_STD: f64 = 1e-6;
 
 /// Mean and standard deviation of every feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalisation {
-    /// Means.
+    /// By feature.
     #[serde(with = "exact")]
     pub mean: Vec<f32>,
-    /// Standard deviations; [`SILENT_STD`] for a feature that never varied.
+    /// By feature; [`SILENT_STD`] if it never varied.
     #[serde(with = "exact")]
     pub std: Vec<f32>,
 }
 
 impl Normalisation {
-    /// Measures rows of `width` features.
+    /// Statistics of rows of `width` features.
     #[must_use]
     pub fn of(rows: &[f32], width: usize) -> Self {
         let count = (rows.len() / width.max(1)).max(1) as f64;

@@ -1,4 +1,4 @@
-//! The network on a device: loaded from [`Parameters`] for every step, and differentiated.
+//! The network on a device, loaded from [`Parameters`] in every step.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -15,7 +15,7 @@ pub struct QNetwork {
 }
 
 impl QNetwork {
-    /// Puts the numbers on a device.
+    /// Copies the parameters to a device.
     #[must_use]
     pub fn load(parameters: &Parameters, device: &Device) -> Self {
         let linear = |dense: &Dense| {
@@ -29,7 +29,7 @@ impl QNetwork {
         QNetwork { hidden: layers, heads }
     }
 
-    /// The gradients of a loss, in the shape of the parameters; zeros where the loss does not reach.
+    /// The gradients of a loss, in the shape of the parameters; zero for parameters that it does not depend on.
     ///
     /// # Errors
     /// The device fails.
@@ -54,14 +54,14 @@ impl QNetwork {
         self.heads.forward(hidden)
     }
 
-    /// As [`QNetwork::forward`], without a graph for gradients.
+    /// [`QNetwork::forward`] without a graph for gradients.
     #[must_use]
     pub fn valid_forward(&self, states: Tensor<2>) -> Tensor<2> {
         self.valid().forward(states)
     }
 }
 
-/// A tensor's numbers on the host.
+/// Copies a tensor to the host.
 ///
 /// # Errors
 /// The device fails.

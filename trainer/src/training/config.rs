@@ -1,4 +1,4 @@
-//! The settings of a training run, and what they must be.
+//! The settings of a training run, and their ranges.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,18 +16,17 @@ use seqroute_sessions::guard::GuardSettings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Everything random follows from this number.
+    /// Determines everything random.
     pub seed: u64,
     /// The learner.
     pub algorithm: Algorithm,
-    /// Budgets at which checkpoints are validated, as shares of the mean cost of always taking the most expensive
-    /// model.
+    /// Budgets of the validation, as shares of the mean cost of a session that the most expensive model answers alone.
     pub validation_budget_shares: Vec<f64>,
-    /// How sessions are relabelled.
+    /// Relabelling.
     pub hbr: HbrConfig,
-    /// Money that is kept for the turns to come, in training as in service.
+    /// Money kept for later turns, in training as in service.
     pub guard: GuardSettings,
-    /// What the text of a message tells.
+    /// The text head.
     pub text: TextConfig,
     /// The training loop.
     pub fit: FitConfig,
@@ -57,7 +56,7 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Reads TOML; what it does not name keeps its default.
+    /// Reads TOML; absent settings keep their defaults.
     ///
     /// # Errors
     /// Line, field, found, expected.
