@@ -1,14 +1,14 @@
-//! From the gateway's decision records to sessions to learn from.
+//! Turns the gateway's decision records into sessions to learn from.
 //!
 //! The access log has one [`DecisionRecord`] per request. The turns of a session become one single-path [`Session`]: each
 //! has the one outcome that was observed. The prompt of a turn holds the history, so the turn's own message is its
 //! input tokens less those of the previous turn and of its answer; where a client shortened its history that would
 //! be negative and counts as 0.
 //!
-//! Quality is not in the records: nobody has judged the answers when they are written. It comes from a feedback file,
+//! Records contain no quality: answers are judged later. It comes from a feedback file,
 //! JSON lines of `{"session": …, "turn": …, "quality": …}`; `session` and `turn` are those of the record.
 //!
-//! Nothing is left out silently: [`Summary`] counts every record and session that did not make it, by reason.
+//! Nothing is dropped silently: [`Summary`] counts dropped records and sessions by reason.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -61,7 +61,7 @@ impl FeedbackTable {
     }
 }
 
-/// What became of the records.
+/// Counts of records and sessions, kept and dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Lines read.
@@ -86,7 +86,7 @@ pub struct Summary {
     pub turns: usize,
 }
 
-/// One answered turn, small enough to hold millions.
+/// One answered turn, compact because millions are held in memory.
 struct Answered {
     time_ms: u64,
     turn: u32,
@@ -97,7 +97,7 @@ struct Answered {
     text: TextFeatures,
 }
 
-/// Puts records together into sessions.
+/// Assembles records into sessions.
 pub struct Ingest<'a> {
     models: &'a [ModelConfig],
     sessions: BTreeMap<String, Vec<Answered>>,
@@ -174,8 +174,8 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// The sessions that are whole and judged, and what became of the others. An id that starts again from turn 0, as
-    /// after its entry expired, is a session of its own.
+    /// The complete and judged sessions, and counts of the others. An id that starts again from turn 0, as after its
+    /// ledger entry expired, is a separate session.
     #[must_use]
     pub fn finish(self, feedback: &FeedbackTable) -> (Vec<Session>, Summary) {
         let Ingest { models, sessions, mut summary } = self;
@@ -187,7 +187,7 @@ impl<'a> Ingest<'a> {
                     summary.broken_sessions += 1;
                     continue;
                 }
-                // Judgements cannot tell the parts of an id apart: they belong to the first.
+                // Feedback cannot distinguish the parts of an id, so it applies to the first.
                 let judged = feedback.qualities.get(&id).filter(|_| part == 0);
                 let qualities: Option<Vec<f64>> =
                     turns.iter().map(|turn| judged?.get(&turn.turn).copied()).collect();

@@ -1,10 +1,9 @@
-//! A linear program over contexts, solved again in every turn with the money and the turns that are left
-//! (the adaptive scheme of WISERouter).
+//! A linear program over contexts, solved anew in every turn with the remaining money and turns (the adaptive scheme of
+//! WISERouter).
 //!
 //! Contexts are the classes of a [`Population`]: K-means groups of the observations, with the mean quality of every
-//! model. The rate is the remaining money per turn that is expected to come, times a factor that is tuned. A context
-//! costs what it would with the present history. Where the solution splits the turn's context between two models,
-//! one is drawn.
+//! model. The rate is the remaining money per expected remaining turn, times a tuned factor. A context's cost is that
+//! with the present history. If the solution splits the turn's context between two models, one is drawn.
 
 use std::sync::Arc;
 
@@ -30,13 +29,13 @@ pub struct AdaptiveLpRouter {
 }
 
 impl AdaptiveLpRouter {
-    /// Factors to tune among.
+    /// Factors to choose from in tuning.
     #[must_use]
     pub fn settings() -> Vec<f64> {
         vec![0.4, 0.5, 0.63, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5]
     }
 
-    /// A router that lets a turn cost `factor` times the remaining money per remaining turn on average.
+    /// A router that allows a turn to cost `factor` times the remaining money per remaining turn on average.
     ///
     /// # Errors
     /// The core refuses the models.
@@ -50,7 +49,7 @@ impl AdaptiveLpRouter {
         Ok(AdaptiveLpRouter { engine, population, factor, seed })
     }
 
-    /// The contexts of the turns to come as they would cost with this history.
+    /// The contexts of later turns, with their costs given this history.
     fn contexts(&self, turn: usize, history_tokens: u64) -> Vec<Context> {
         let population = &self.population;
         let mean = |points: &[f64]| points.iter().sum::<f64>() / points.len().max(1) as f64;
@@ -104,7 +103,7 @@ mod tests {
     use seqroute_sessions::simulator::{Simulator, tiers};
 
     #[test]
-    fn it_spends_what_it_has_and_not_more() {
+    fn it_spends_most_of_the_budget_and_not_more() {
         let (train, models) = (Simulator::new(1).sessions(500), tiers());
         let population = Arc::new(Population::fit(&train, &models, 8, 1).unwrap());
         let router = AdaptiveLpRouter::new(&models, population, 1.0, 1).unwrap();

@@ -1,4 +1,4 @@
-//! Routers that the core itself can be: a trained policy, always one model, and best affordable.
+//! Strategies of the core as routers: a trained policy, always one model, and best affordable.
 
 use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
@@ -8,7 +8,7 @@ use super::Router;
 use crate::error::TrainError;
 use seqroute_sessions::environment::{self, Episode};
 
-/// A strategy of the core, exactly as the filter runs it.
+/// A strategy of the core, as the filter runs it.
 #[derive(Debug)]
 pub struct CoreRouter {
     engine: Engine,
@@ -16,7 +16,7 @@ pub struct CoreRouter {
 }
 
 impl CoreRouter {
-    /// A trained policy that money costs nothing, without a guard.
+    /// A trained policy with λ = 0 and no guard.
     ///
     /// # Errors
     /// The policy is for other models.
@@ -24,7 +24,7 @@ impl CoreRouter {
         CoreRouter::priced(models, policy, GuardConfig::default(), 0.0, LambdaRule::default())
     }
 
-    /// A trained policy behind a guard, with a price of money and a rule to charge it by.
+    /// A trained policy with a guard, λ, and the rule that λ applies to.
     ///
     /// # Errors
     /// The policy is for other models.
@@ -42,7 +42,7 @@ impl CoreRouter {
         Ok(CoreRouter { engine: Engine::new(config, Some(policy))?, lambda })
     }
 
-    /// Always the same model; the session ends where the budget does not cover it.
+    /// Always the same model; the session ends when the budget does not cover it.
     ///
     /// # Errors
     /// The core refuses the models.
@@ -51,7 +51,7 @@ impl CoreRouter {
         Ok(CoreRouter { engine, lambda: 0.0 })
     }
 
-    /// The most expensive model that the budget covers now: what a router does that sees one turn only.
+    /// The most expensive model that the budget covers now: a router that considers one turn only.
     ///
     /// # Errors
     /// The core refuses the models.

@@ -1,6 +1,6 @@
-//! The most expensive model that costs no more than a fair share: remaining money per turn that is expected to come.
+//! The most expensive model that costs no more than a fair share: remaining money per expected remaining turn.
 //!
-//! The even spending of pacing controllers, with a factor that is tuned: above 1 it spends early, below 1 it saves.
+//! Even spending as in pacing controllers, with a tuned factor: above 1 it spends early, below 1 it saves.
 
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::decide;
@@ -10,7 +10,7 @@ use super::Router;
 use crate::error::TrainError;
 use seqroute_sessions::environment::{self, Episode};
 
-/// Spends evenly over the turns that are expected to come.
+/// Spends evenly over the expected remaining turns.
 #[derive(Debug)]
 pub struct FairShareRouter {
     engine: Engine,
@@ -20,13 +20,14 @@ pub struct FairShareRouter {
 }
 
 impl FairShareRouter {
-    /// Factors to tune among.
+    /// Factors to choose from in tuning.
     #[must_use]
     pub fn settings() -> Vec<f64> {
         (-8..=8).map(|step| 2f64.powf(f64::from(step) / 3.0)).collect()
     }
 
-    /// A router that lets a turn cost `factor` times the fair share; `remaining_turns` are those after turn t, by t.
+    /// A router that allows a turn to cost `factor` times the fair share; `remaining_turns`: expected turns after turn t,
+    /// by t.
     ///
     /// # Errors
     /// The core refuses the models.

@@ -10,7 +10,7 @@
 //! per context only the upper hull of (cost, quality) matters, and its edges are bought in the order of quality per
 //! cost until the rate is used up. So at most one context is split between two models.
 
-/// What one context offers.
+/// The options in one context.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context {
     /// Its share of the turns.
@@ -19,7 +19,7 @@ pub struct Context {
     pub options: Vec<(f64, f64)>,
 }
 
-/// An edge of a hull: from one model to a dearer and better one.
+/// An edge of a hull: from one model to a more expensive and better one.
 struct Edge {
     context: usize,
     to: usize,
@@ -27,7 +27,7 @@ struct Edge {
     quality: f64,
 }
 
-/// By context, the probability of each model. When even the cheapest models cost more than `rate`, they are taken.
+/// By context, the probability of each model. If even the cheapest models cost more than `rate`, they are chosen.
 #[must_use]
 pub fn solve(contexts: &[Context], rate: f64) -> Vec<Vec<f64>> {
     let hulls: Vec<Vec<usize>> = contexts.iter().map(|context| hull(&context.options)).collect();
@@ -42,7 +42,7 @@ pub fn solve(contexts: &[Context], rate: f64) -> Vec<Vec<f64>> {
     for edge in edges(contexts, &hulls) {
         let cost = contexts[edge.context].weight * edge.cost;
         if cost > left {
-            // What is left buys a part of this edge; every other edge is less worth buying.
+            // The remainder buys a part of this edge; every later edge gives less quality per cost.
             split = (left > 0.0).then_some((edge.context, edge.to, left / cost));
             break;
         }
@@ -61,7 +61,7 @@ pub fn solve(contexts: &[Context], rate: f64) -> Vec<Vec<f64>> {
     shares
 }
 
-/// All hulls' edges, best quality per cost first; within a context that is their order on the hull.
+/// The edges of all hulls by falling quality per cost, which within a context is their order on the hull.
 fn edges(contexts: &[Context], hulls: &[Vec<usize>]) -> Vec<Edge> {
     let of_context = |(context, hull): (usize, &Vec<usize>)| {
         let options = &contexts[context].options;

@@ -1,9 +1,9 @@
-//! Whoever chooses models: the trained policy and what it has to beat, one file each.
+//! Routers: the trained policy and its baselines, one file each.
 //!
-//! A [`Router`] sees what the filter would see, through an engine of the core. Routers that the core knows as
-//! strategies run as such; the others choose from the same [`Decision`]. A router with a setting is tuned for each
-//! budget on other sessions than those it is compared on ([`tuned`]). To add one: a file, and a line in
-//! [`crate::evaluation::contestants`].
+//! A [`Router`] sees what the filter would see, through an engine of the core. Routers that are strategies of the core
+//! run as such; the others choose from the same [`Decision`]. A router with a setting is tuned for each
+//! budget on other sessions than those it is compared on ([`tuned`]). To add one, write a file and add a line in
+//! `evaluation/standard.rs`.
 
 mod adaptive_lp;
 mod core_router;
@@ -30,7 +30,7 @@ use seqroute_sessions::session::Session;
 
 /// Chooses a model for every turn.
 pub trait Router {
-    /// The engine that it decides by.
+    /// The engine that makes its decisions.
     fn engine(&self) -> &Engine;
 
     /// λ of its decisions.
@@ -38,7 +38,7 @@ pub trait Router {
         0.0
     }
 
-    /// The model for the next turn; `None` ends the session. A model that the mask forbids counts as none.
+    /// The model for the next turn; `None`, or a model that the mask forbids, ends the session.
     ///
     /// `session` is the session's number in its file: randomness must follow from it.
     fn choose(&self, session: usize, episode: &Episode<'_>, decision: &Decision) -> Option<usize>;
@@ -46,17 +46,17 @@ pub trait Router {
     /// Plays one session.
     ///
     /// # Errors
-    /// The data lacks the chosen model's answer.
+    /// The data lack the chosen model's answer.
     fn run(&self, index: usize, session: &Session, budget: NanoUsd) -> Result<EpisodeResult, TrainError> {
         let choose = |episode: &Episode<'_>, decision: &Decision| self.choose(index, episode, decision);
         Ok(environment::run(self.engine(), session, budget, self.lambda(), choose)?)
     }
 }
 
-/// The setting whose router has the highest quality on `sessions` under `budget`; the first of equals.
+/// The setting whose router has the highest quality on `sessions` under `budget`; the first one among equals.
 ///
 /// # Errors
-/// The core refuses the models, the data lacks an answer, or there is no setting.
+/// The core refuses the models, the data lack an answer, or there is no setting.
 pub fn tuned<R: Router>(
     settings: &[f64],
     sessions: &[Session],

@@ -9,7 +9,7 @@ use super::Router;
 use crate::error::TrainError;
 use seqroute_sessions::environment::{self, Episode};
 
-/// Uniform random choice; the same seed, session and turn give the same one.
+/// Uniform random choice; determined by seed, session and turn.
 #[derive(Debug)]
 pub struct RandomRouter {
     engine: Engine,

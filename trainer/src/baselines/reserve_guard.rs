@@ -1,7 +1,7 @@
-//! The most expensive model that leaves enough for the turns to come at the cheapest one.
+//! The most expensive model that leaves enough money for the remaining turns at the cheapest model.
 //!
 //! The core's own guard (`guard.remaining_turns`) with the strategy `best_affordable`. Its table is the expected number
-//! of turns to come times a factor that is tuned: 0 is the myopic router.
+//! of remaining turns times a tuned factor; with 0 it is the myopic router.
 
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::engine::{Decision, Engine};
@@ -13,22 +13,22 @@ use seqroute_sessions::environment::Episode;
 /// Largest entry of the guard's table.
 const MAX_TURNS: f64 = 1000.0;
 
-/// Best affordable behind a reserve.
+/// Best affordable with a guard.
 #[derive(Debug)]
 pub struct ReserveGuardRouter {
     engine: Engine,
 }
 
 impl ReserveGuardRouter {
-    /// Factors to tune among.
+    /// Factors to choose from in tuning.
     #[must_use]
     pub fn settings() -> Vec<f64> {
         let spread = (-4..=14).map(|step| 2f64.powf(f64::from(step) / 3.0));
         [0.0].into_iter().chain(spread).chain([50.0, 200.0]).collect()
     }
 
-    /// A router that keeps `factor` times the cheapest model's cost of the turns to come; `remaining_turns` are those
-    /// after turn t, by t.
+    /// A router that keeps `factor` times the cheapest model's cost of the remaining turns; `remaining_turns`: expected
+    /// turns after turn t, by t.
     ///
     /// # Errors
     /// The core refuses the models.

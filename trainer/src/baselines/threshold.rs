@@ -1,6 +1,6 @@
-//! Strong while there is money, cheap once the remaining share of the budget falls under a threshold.
+//! The strongest model until the remaining share of the budget falls below a threshold, then the cheapest.
 //!
-//! The one-line heuristic of many gateways, and a strong one when tuned: every budget has its own best threshold.
+//! A heuristic of many gateways, and a strong baseline when tuned: every budget has its own best threshold.
 
 use seqroute_core::config::{ModelConfig, Strategy};
 use seqroute_core::decide;
@@ -10,7 +10,7 @@ use super::Router;
 use crate::error::TrainError;
 use seqroute_sessions::environment::{self, Episode};
 
-/// The most expensive allowed model while the free share of the budget is above a threshold, then the cheapest.
+/// The most expensive allowed model while the unspent share of the budget is above a threshold, then the cheapest.
 #[derive(Debug)]
 pub struct ThresholdRouter {
     engine: Engine,
@@ -18,7 +18,7 @@ pub struct ThresholdRouter {
 }
 
 impl ThresholdRouter {
-    /// Thresholds to tune among.
+    /// Thresholds to choose from in tuning.
     #[must_use]
     pub fn settings() -> Vec<f64> {
         (0..=20).map(|step| f64::from(step) * 0.05).collect()
@@ -83,7 +83,7 @@ mod tests {
         for other in ThresholdRouter::settings() {
             assert!(quality(&make(other).unwrap(), budget) <= quality(&best, budget));
         }
-        // Tuned for much money it stays strong, for little it is cheap.
+        // With a large budget the tuned router stays with the strongest model, with a small one it is cheap.
         let of =
             |budget| super::super::tuned(&ThresholdRouter::settings(), &sessions, budget, make).unwrap().1;
         assert!(of(NanoUsd(1_000_000_000_000)) < of(NanoUsd(3_000_000)));

@@ -1,17 +1,17 @@
 //! The optimum of a [`Population`] by dynamic programming over turn, class, prompt length and money.
 //!
-//! Exact for the population model up to the grids: whoever sees a turn's class, number and prompt length and the
-//! money left, and knows the training sessions' statistics, can do no better there. What it knows is in the
-//! population: the category of every turn (exactly, where the data has one) and the length of its message; it knows
-//! no text, and of the answers so far only the tokens in the prompt. Played on other sessions ([`DynamicProgramRouter`]) it
-//! decides through the same masks, reservations and cuts as everybody else.
+//! Exact for the population model up to the resolution of the grids: no router that sees a turn's class, number and
+//! prompt length and the money left, and knows the training sessions' statistics, can do better there. It knows what the
+//! population knows: the category of every turn (exactly, where the data have one) or its text, and the length of its
+//! message; of the answers so far only the tokens in the prompt. Played on other sessions ([`DynamicProgramRouter`]) it
+//! decides with the same masks, reservations and cuts as all routers.
 //!
 //! ```text
 //! worth(t, z, p, b, k) = E over answer lengths o [ quality(t, z, k) unless cut + later(t+1, z, p + o, b − cost) ]
 //! later(t, z, h, b)    = go_on(t−1) · Σ over z' follows(t−1, z, z') · E over messages m [ max over allowed k worth(t, z', h + m, b, k) ]
 //! ```
 //!
-//! Money is what is left, whatever the budget was, so one table serves all budgets.
+//! b is the money left, whatever the budget was, so one table serves all budgets.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl Default for Resolution {
     }
 }
 
-/// The solved program.
+/// A solved program.
 #[derive(Debug)]
 pub struct DynamicProgram {
     population: Population,
@@ -84,9 +84,9 @@ impl DynamicProgram {
             longest_prompt as f64,
             resolution.prompts,
         );
-        let dearest = sessions.iter().map(|session| dearest_cost(session, models)).max().unwrap_or_default();
+        let highest = sessions.iter().map(|session| highest_cost(session, models)).max().unwrap_or_default();
         let least = models.iter().map(|model| cost(model, 1, 1)).min().unwrap_or_default();
-        let money = Grid::new(least.0.max(1) as f64, 1.1 * dearest.0.max(10) as f64, resolution.money);
+        let money = Grid::new(least.0.max(1) as f64, 1.1 * highest.0.max(10) as f64, resolution.money);
         let mut program = DynamicProgram {
             later: vec![Vec::new(); population.turns() + 1],
             models: models.to_vec(),
@@ -168,7 +168,7 @@ impl DynamicProgram {
         (0..self.money.points()).map(worth).collect()
     }
 
-    /// What the ledger would know of a session of this class: answers so far as long as the class's.
+    /// The ledger's view of a typical session of this class: answers so far have the class's mean length.
     fn typical_session(&self, t: usize, class: usize, prompt_tokens: u64) -> SessionView {
         let answers = self.population.output_tokens[class].iter().flatten();
         let answers: Vec<f64> = answers.copied().collect();
@@ -223,7 +223,7 @@ fn cost(model: &ModelConfig, input_tokens: u64, output_tokens: u64) -> NanoUsd {
     model.prices.cost(&Usage { input_tokens, output_tokens, ..Usage::default() })
 }
 
-/// Tokens of all messages and, each time, the longest answer.
+/// Tokens of all messages and of the longest answer in each turn.
 fn longest_history(session: &Session) -> u64 {
     let longest = |turn: &seqroute_sessions::session::Turn| {
         turn.options.iter().map(|o| o.output_tokens).max().unwrap_or(0)
@@ -231,8 +231,8 @@ fn longest_history(session: &Session) -> u64 {
     session.turns.iter().map(|turn| turn.input_tokens + longest(turn)).sum()
 }
 
-/// Cost of a session that takes the dearest answer each time, with the longest history.
-fn dearest_cost(session: &Session, models: &[ModelConfig]) -> NanoUsd {
+/// Cost of a session with the most expensive answer in each turn and the longest history.
+fn highest_cost(session: &Session, models: &[ModelConfig]) -> NanoUsd {
     let mut history = 0u64;
     let mut sum = NanoUsd::ZERO;
     for turn in &session.turns {
@@ -254,7 +254,7 @@ pub struct DynamicProgramRouter {
 }
 
 impl DynamicProgramRouter {
-    /// A router that takes the allowed model of the highest worth.
+    /// A router that chooses the allowed model of the highest worth.
     ///
     /// # Errors
     /// The core refuses the models.

@@ -29,7 +29,7 @@ impl Grid {
         (self.low_ln + self.step * at as f64).exp()
     }
 
-    /// Where a value lies; beyond the ends it counts as the end.
+    /// Position of a value, clamped to the ends.
     #[must_use]
     pub fn place(&self, value: f64) -> Place {
         let position = (value.ln() - self.low_ln) / self.step;
@@ -44,7 +44,7 @@ impl Grid {
     }
 }
 
-/// Between point `at` and the next, with the weight `above` for the next.
+/// A position between point `at` and the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
     /// The point below.

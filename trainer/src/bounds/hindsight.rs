@@ -1,16 +1,16 @@
-//! What a session could have brought with everything known beforehand: a knapsack whose items change each other's
-//! price, because a long answer makes every later prompt longer.
+//! The best quality of a session with perfect foresight: a knapsack in which every item changes the price of the others,
+//! because a long answer makes every later prompt longer.
 //!
-//! A partial path is money spent, tokens of history and quality so far; one that is no better than another in any of
-//! the three is dropped, which loses nothing. All budgets are answered at once by the frontier of money and quality.
+//! A partial path has money spent, tokens of history and quality so far; one that another path equals or beats in all
+//! three is dropped, which loses nothing. The frontier of money and quality answers all budgets at once.
 //!
-//! Two variants bracket the truth ([`Hindsight`]):
+//! Two variants bracket the optimum ([`Hindsight`]):
 //!
 //! * **at most**: paths may also skip a turn (quality 0, nothing spent, no answer in the history), which is better than
-//!   any cut answer, and where paths are too many ([`MAX_PATHS`]) near ones are merged into one with the best of each.
+//!   any cut answer, and beyond [`MAX_PATHS`] similar paths are merged into one with the best of each.
 //!   No router can do better on the session, whatever it knows, as no session can spend more than its budget.
-//! * **at least**: paths give whole answers until they end, and where they are too many some are dropped. Somebody who
-//!   knew everything would reach this with money that pays exact costs.
+//! * **at least**: paths give whole answers until they end, and beyond [`MAX_PATHS`] some are dropped. An oracle that
+//!   knows all answers, and reserves exact costs, reaches this.
 
 use seqroute_core::config::ModelConfig;
 use seqroute_core::money::NanoUsd;
@@ -20,15 +20,15 @@ use seqroute_sessions::session::{Session, Turn};
 
 /// Partial paths that are kept after a turn.
 pub const MAX_PATHS: usize = 4000;
-/// Qualities that differ by less are sums of the same numbers in another order.
+/// Smaller differences of quality are rounding: the same numbers summed in another order.
 const NEGLIGIBLE: f64 = 1e-9;
 
-/// Which side of the truth to be on.
+/// Which bound to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hindsight {
-    /// Never below what is possible.
+    /// An upper bound of the optimum.
     AtMost,
-    /// Never above what is possible.
+    /// A lower bound of the optimum.
     AtLeast,
 }
 
@@ -100,13 +100,13 @@ fn steps(path: &Path, turn: &Turn, models: &[ModelConfig], side: Hindsight) -> i
     skipped.into_iter().chain(answered)
 }
 
-/// Drops every path that another is as good as in money, history and quality.
+/// Drops every path that another one equals or beats in money, history and quality.
 fn undominated(mut paths: Vec<Path>) -> Vec<Path> {
     paths.sort_by(|a, b| {
         let by_money = a.spent.cmp(&b.spent);
         by_money.then(a.history_tokens.cmp(&b.history_tokens)).then(b.quality.total_cmp(&a.quality))
     });
-    // Of the paths that spent no more: histories, rising, with their highest qualities, rising too.
+    // Pareto front of the cheaper paths: highest quality by history length, both rising.
     let mut stairs: std::collections::BTreeMap<u64, f64> = std::collections::BTreeMap::new();
     paths.retain(|path| {
         let shorter = stairs.range(..=path.history_tokens).next_back();
@@ -124,7 +124,7 @@ fn undominated(mut paths: Vec<Path>) -> Vec<Path> {
     paths
 }
 
-/// At most `max_paths` of them: neighbours in quality and money become one.
+/// Reduces to `max_paths` by merging neighbours in quality and money.
 fn thinned(mut paths: Vec<Path>, side: Hindsight, max_paths: usize) -> Vec<Path> {
     let per_group = paths.len().div_ceil(max_paths.max(1));
     if per_group <= 1 {

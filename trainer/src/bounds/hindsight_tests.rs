@@ -5,7 +5,7 @@ use crate::baselines::{CoreRouter, Router};
 use proptest::prelude::*;
 use seqroute_sessions::simulator::{Simulator, tiers};
 
-/// Money and quality of every path of the first `turns` turns, ends and, if asked, skips included.
+/// Money and quality of every path of the first `turns` turns, including ends and, optionally, skips.
 fn all_paths(session: &Session, models: &[ModelConfig], side: Hindsight) -> Vec<(NanoUsd, f64)> {
     let mut paths = vec![Path { spent: NanoUsd::ZERO, history_tokens: 0, quality: 0.0 }];
     let mut found = vec![(NanoUsd::ZERO, 0.0)];

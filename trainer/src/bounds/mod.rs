@@ -1,4 +1,4 @@
-//! What no router can beat ([`hindsight`]), and what the best one with given knowledge reaches ([`dynamic_program`]).
+//! Bounds: what no router can beat ([`hindsight`]), and the optimum with given knowledge ([`dynamic_program`]).
 
 pub mod dynamic_program;
 mod grid;

@@ -16,7 +16,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Resampled session numbers, drawn once, so that everything measured with them is paired.
+/// Resampled session indices, drawn once, so that all comparisons are paired.
 #[derive(Clone, Debug)]
 pub struct Resamples {
     draws: Vec<Vec<u32>>,

@@ -4,7 +4,7 @@ use super::*;
 use seqroute_sessions::simulator::{Simulator, tiers};
 
 #[test]
-fn unbounded_budgets_bankrupt_nobody_and_tiny_ones_everybody() {
+fn huge_budgets_bankrupt_no_session_and_tiny_ones_every_session() {
     let (models, sessions) = (tiers(), Simulator::new(2).sessions(60));
     for (budget, bankrupt, served) in [(1_000_000_000_000, 0.0, 1.0), (10, 1.0, 0.0)] {
         for method in standard::fixed(&models, 1) {
@@ -34,7 +34,7 @@ fn spec<'a>(train: &'a [Session], test: &'a [Session], models: &'a [ModelConfig]
 }
 
 #[test]
-fn the_bounds_are_above_and_nobody_spends_more_than_the_budget() {
+fn bounds_are_upper_bounds_and_no_method_exceeds_the_budget() {
     let (train, test, models) = (Simulator::new(1).sessions(400), Simulator::new(2).sessions(80), tiers());
     let report = evaluate(&spec(&train, &test, &models), |_, _| {}).unwrap();
     assert_eq!(report.measurements.len(), 2 * report.methods.len());

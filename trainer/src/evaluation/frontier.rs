@@ -1,4 +1,4 @@
-//! One policy under many prices of money: the λ-sweep, and what equal quality costs with it.
+//! One policy under many values of λ: the sweep, and its cost at the quality of other methods.
 
 use rayon::prelude::*;
 use seqroute_core::config::LambdaRule;
@@ -32,27 +32,27 @@ pub struct SweepPoint {
     pub bankrupt_share: f64,
 }
 
-/// What the policy spends where its quality is at least another's.
+/// The policy's cost where its quality is at least that of another method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Saving {
-    /// The other.
+    /// The other method.
     pub other: String,
     /// The other's budget as a share of the reference.
     pub budget_share: f64,
     /// The other's mean cost of a session as such a share.
     pub other_cost_share: f64,
-    /// The policy's, interpolated between the points of its frontier; `None` where it never reaches the quality.
+    /// The policy's, interpolated between points of its frontier; `None` if it never reaches the quality.
     pub our_cost_share: Option<f64>,
     /// 1 − ours / other's.
     pub reduction: Option<f64>,
-    /// The policy's quality per turn at the other's cost, minus the other's; `None` where it never costs so little.
+    /// The policy's quality per turn at the other's cost, minus the other's; `None` if it never costs so little.
     pub gain: Option<f64>,
 }
 
 /// Plays the policy (its first seed) under every λ by both rules.
 ///
 /// # Errors
-/// The archive cannot serve the models, or the data lacks an answer.
+/// The archive cannot serve the models, or the data lack an answer.
 pub fn sweep(
     policy: &PolicyMethod,
     sessions: &[Session],
@@ -92,8 +92,8 @@ fn lambdas() -> impl Iterator<Item = f32> {
     std::iter::once(0.0).chain(spaced)
 }
 
-/// For every measurement of another router, what its quality costs on the policy's frontier: the points of the sweep
-/// and of the policy under each budget.
+/// For every measurement of another router, the cost of its quality on the policy's frontier, which has the points of
+/// the sweep and those of the policy under each budget.
 #[must_use]
 pub fn savings(sweep: &[SweepPoint], measurements: &[Measurement]) -> Vec<Saving> {
     let swept = sweep.iter().map(|point| (point.cost_share, point.quality));
@@ -115,7 +115,7 @@ pub fn savings(sweep: &[SweepPoint], measurements: &[Measurement]) -> Vec<Saving
     others.map(saving).collect()
 }
 
-/// Points that no other beats, by rising cost and quality.
+/// The Pareto-optimal points, by rising cost and quality.
 fn pareto(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
     let mut highest = f64::MIN;
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frontier_drops_beaten_points_and_is_linear_between_the_others() {
+    fn a_frontier_drops_dominated_points_and_is_linear_between_the_others() {
         let frontier = pareto(vec![(0.4, 0.8), (0.1, 0.5), (0.2, 0.4), (0.2, 0.6)]);
         assert_eq!(frontier, [(0.1, 0.5), (0.2, 0.6), (0.4, 0.8)]);
         assert!((cost_of(&frontier, 0.7).unwrap() - 0.3).abs() < 1e-12);

@@ -1,4 +1,4 @@
-//! From what was played to numbers: one line per method and budget, and paired differences.
+//! Measures of played sessions: one line per method and budget, and paired differences.
 
 use seqroute_core::money::NanoUsd;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct Measurement {
     pub return_per_session: f64,
     /// Mean cost of a session.
     pub cost_per_session_usd: f64,
-    /// The same as a share of the strongest model's mean cost.
+    /// Mean cost of a session as a share of the strongest model's.
     pub cost_share: f64,
     /// Share of the sessions that went bankrupt.
     pub bankrupt_share: f64,

@@ -32,10 +32,10 @@ use seqroute_sessions::session::Session;
 
 pub use spec::EvaluationSpec;
 
-/// Plays everything on all cores; `progress` hears (played, to play) in units of one method under one budget.
+/// Plays all methods on all cores; `progress` gets (played, total) in units of one method under one budget.
 ///
 /// # Errors
-/// A policy is for other models, or the data lacks an answer.
+/// A policy is for other models, or the data lack an answer.
 pub fn evaluate(
     spec: &EvaluationSpec<'_>,
     progress: impl Fn(usize, usize) + Sync,
@@ -121,12 +121,12 @@ pub fn evaluate(
 /// Mean cost of a session of `sessions` that the most expensive model answers alone: 100 % of a budget share.
 ///
 /// # Errors
-/// The data lacks an answer.
+/// The data lack an answer.
 pub fn reference_nano_usd(models: &[ModelConfig], sessions: &[Session]) -> Result<f64, TrainError> {
     Reference::measure(models, sessions).map(|reference| reference.cost_nano_usd)
 }
 
-/// What budgets are measured by.
+/// The unit of budget shares.
 struct Reference {
     strongest: usize,
     cheapest: usize,

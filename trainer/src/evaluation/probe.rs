@@ -1,8 +1,8 @@
-//! When routers take the strongest model: the paper's probe.
+//! When routers choose the strongest model: the paper's probe.
 //!
-//! All routers are asked in the same states: those that random walks reach under every budget, as far as the mask
-//! allows the strongest model there. The slope is that of a least-squares line of "takes it" (0 or 1) on the logarithm
-//! to base 2 of the money left, so it is a change of the share per doubling.
+//! All routers are probed in the same states: those that a random router reaches under every budget and in which the mask
+//! allows the strongest model. The slope is that of a least-squares line of "chooses it" (0 or 1) on the base-2 logarithm
+//! of the money left: the change of the share per doubling.
 
 use rayon::prelude::*;
 use seqroute_core::money::NanoUsd;
@@ -14,30 +14,30 @@ use crate::baselines::{RandomRouter, Router};
 use crate::error::TrainError;
 use seqroute_sessions::environment;
 
-/// Sessions that are probed at most.
+/// Largest number of sessions probed.
 const MAX_SESSIONS: usize = 500;
-/// Turns from this on count as one.
+/// Turns from this one on are counted together.
 const LAST_TURN: usize = 9;
-/// Halvings of the reference that the smallest bin of money lies below.
+/// Bins of the money left, each half of the next.
 const BINS: usize = 8;
 
-/// One router's answers.
+/// One router's choices.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Probe {
     /// The router.
     pub name: String,
-    /// States asked.
+    /// Number of states.
     pub states: usize,
     /// Change of the share per doubling of the money left.
     pub slope_per_doubling: f64,
     /// By money left: upper end of the bin as a share of the strongest model's mean cost of a session, and the share of
-    /// the states in which the strongest model is taken.
+    /// the states in which the strongest model is chosen.
     pub by_money: Vec<(f64, f64)>,
-    /// The same by turn, from 0.
+    /// By turn, from 0: the same share.
     pub by_turn: Vec<(f64, f64)>,
 }
 
-/// A state and the answer.
+/// A state and the choice.
 #[derive(Clone, Copy)]
 struct Asked {
     money_share: f64,
@@ -45,10 +45,10 @@ struct Asked {
     strongest: bool,
 }
 
-/// Asks every method that is a router.
+/// Probes every method that is a router.
 ///
 /// # Errors
-/// The core refuses the models, or the data lacks an answer.
+/// The core refuses the models, or the data lack an answer.
 pub fn probe(
     methods: &[Box<dyn Method + '_>],
     spec: &EvaluationSpec<'_>,

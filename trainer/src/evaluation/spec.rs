@@ -5,12 +5,12 @@ use seqroute_core::config::ModelConfig;
 use super::methods::PolicyMethod;
 use seqroute_sessions::session::Session;
 
-/// What to compare, on which sessions and budgets.
+/// Which methods to compare, on which sessions and budgets.
 #[derive(Clone, Copy, Debug)]
 pub struct EvaluationSpec<'a> {
     /// The sessions, with outcomes of every model.
     pub sessions: &'a [Session],
-    /// Sessions that statistics are taken from (dynamic program, linear program, turns to come); may be empty.
+    /// Sessions to estimate statistics on (dynamic program, linear program, remaining turns); may be empty.
     pub train: &'a [Session],
     /// Sessions to tune heuristics on, with outcomes of every model; may be empty.
     pub tune: &'a [Session],
@@ -18,11 +18,11 @@ pub struct EvaluationSpec<'a> {
     pub models: &'a [ModelConfig],
     /// The policies, the one to compare the others with first.
     pub policies: &'a [PolicyMethod],
-    /// Budgets, as shares of the mean cost of always taking the strongest model.
+    /// Budgets, as shares of the mean cost of a session that the strongest model answers alone.
     pub budget_shares: &'a [f64],
     /// Budgets at which the first policy is played under many λ; may be empty.
     pub sweep_shares: &'a [f64],
-    /// Seed of the bootstrap and of everything random.
+    /// Seed of the bootstrap and of random methods.
     pub seed: u64,
     /// Bootstrap resamples.
     pub resamples: usize,

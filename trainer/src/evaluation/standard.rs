@@ -26,7 +26,7 @@ pub fn methods<'a>(spec: &EvaluationSpec<'a>) -> Result<Vec<Box<dyn Method + 'a>
         let tune = spec.tune;
         found.push(Box::new(RouterMethod::new("threshold", MethodKind::Baseline, move |budget| {
             let make = |threshold| ThresholdRouter::new(models, threshold);
-            baseline::tuned(&ThresholdRouter::settings(), tune, budget, make).map(Routers::tuned)
+            baselines::tuned(&ThresholdRouter::settings(), tune, budget, make).map(Routers::tuned)
         })));
     }
     if let Some(population) = Population::fit(train, models, population::CLASSES, seed) {
@@ -84,11 +84,11 @@ fn tuned_with<'a>(spec: &EvaluationSpec<'a>, remaining_turns: Vec<f64>) -> Vec<B
     let turns = remaining_turns.clone();
     let guard = RouterMethod::new("reserve guard", MethodKind::Baseline, move |budget| {
         let make = |factor| ReserveGuardRouter::new(models, &turns, factor);
-        baseline::tuned(&ReserveGuardRouter::settings(), tune, budget, make).map(Routers::tuned)
+        baselines::tuned(&ReserveGuardRouter::settings(), tune, budget, make).map(Routers::tuned)
     });
     let fair = RouterMethod::new("fair share", MethodKind::Baseline, move |budget| {
         let make = |factor| FairShareRouter::new(models, remaining_turns.clone(), factor);
-        baseline::tuned(&FairShareRouter::settings(), tune, budget, make).map(Routers::tuned)
+        baselines::tuned(&FairShareRouter::settings(), tune, budget, make).map(Routers::tuned)
     });
     vec![Box::new(guard), Box::new(fair)]
 }
@@ -99,6 +99,6 @@ fn adaptive_lp<'a>(spec: &EvaluationSpec<'a>, name: String, population: Populati
     let population = Arc::new(population);
     Box::new(RouterMethod::new(name, MethodKind::Baseline, move |budget| {
         let make = |factor| AdaptiveLpRouter::new(models, Arc::clone(&population), factor, seed);
-        baseline::tuned(&AdaptiveLpRouter::settings(), tune, budget, make).map(Routers::tuned)
+        baselines::tuned(&AdaptiveLpRouter::settings(), tune, budget, make).map(Routers::tuned)
     }))
 }

@@ -1,4 +1,4 @@
-//! What is taken away to see what it was worth: variants of one training, each with one thing changed.
+//! Ablations: variants of one training's settings, each with one thing changed.
 
 use crate::learner::Algorithm;
 use crate::training::TrainConfig;
@@ -6,13 +6,13 @@ use crate::training::TrainConfig;
 /// A variant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variant {
-    /// Its name in files and tables.
+    /// Name in files and tables.
     pub name: &'static str,
-    /// Its settings.
+    /// Settings of the variant.
     pub config: TrainConfig,
 }
 
-/// A change of the settings; budgets of a grid are shares of the given reference in nano-USD.
+/// Changes the settings; grid budgets are shares of the given reference in nano-USD.
 type Change = fn(&mut TrainConfig, f64);
 
 const CHANGES: [(&str, Change); 21] = [
@@ -56,7 +56,7 @@ const CHANGES: [(&str, Change); 21] = [
     ("network 512, 256, 256", |config, _| config.fit.hidden = vec![512, 256, 256]),
 ];
 
-/// The settings themselves, named `all`, and every variant; those that would change nothing are left out.
+/// The base settings, named `all`, and every variant that differs from them.
 #[must_use]
 pub fn variants(base: &TrainConfig, reference_nano_usd: f64) -> Vec<Variant> {
     let mut variants = vec![Variant { name: "all", config: base.clone() }];
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_is_left_out() {
+    fn variants_equal_to_the_base_are_left_out() {
         let mut base = TrainConfig::default();
         base.text.folds = 0;
         assert!(variants(&base, 2e7).iter().all(|variant| variant.name != "no text"));

@@ -12,12 +12,12 @@ use crate::error::TrainError;
 use crate::learner::progress::Progress;
 use crate::training::{TrainConfig, Training, TrainingData};
 
-/// How one setting did.
+/// Result of one setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     /// Quality per turn, mean over budgets and folds.
     pub quality: Estimate,
-    /// The same less that of the first setting, fold by fold.
+    /// Difference of quality from the first settings, paired by fold.
     pub minus_first: Estimate,
     /// By budget, mean over the folds.
     pub by_budget: Vec<f64>,

@@ -1,8 +1,9 @@
-//! Cutting one session file into folds that share no prompt, to choose settings without touching test data.
+//! Splits sessions into folds that share no prompt, to choose settings without test data.
 //!
-//! Sessions repeat prompts, and an evaluation on known prompts means nothing. So prompts are dealt into folds, and a
-//! session validates where all its prompts lie in the fold, trains where none does, and is left out where it mixes both.
-//! Prompts that always follow the same other one (the second turn of a fixed conversation) go where that one goes.
+//! Sessions repeat prompts, and an evaluation on training prompts is biased. Prompts are therefore assigned to folds; a
+//! session is for validation if all its prompts are in the fold, for training if none is, and left out otherwise.
+//! A prompt that always follows the same other one (the second turn of a fixed conversation) is in the same fold as that
+//! one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,7 +21,7 @@ pub struct Split {
     pub left_out: usize,
 }
 
-/// Cuts out fold `fold` of `folds`.
+/// The split for fold `fold` of `folds`.
 ///
 /// # Errors
 /// A turn without a `prompt_id`, or a fold without sessions to train or to validate on.
@@ -65,7 +66,7 @@ fn folds_by_prompt(sessions: &[Session], folds: usize) -> Result<HashMap<&str, u
         }
     }
     let head = |id: &'_ str| {
-        // A cycle of prompts that only follow each other cannot start a session; bounded all the same.
+        // Bounded, although prompts that only follow each other in a cycle cannot start a session.
         let mut at = before.get_key_value(id).map_or("", |(id, _)| *id);
         for _ in 0..before.len() {
             match before.get(at).copied().flatten() {
@@ -75,12 +76,12 @@ fn folds_by_prompt(sessions: &[Session], folds: usize) -> Result<HashMap<&str, u
         }
         at
     };
-    let mut dealt: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut assigned: BTreeMap<&str, usize> = BTreeMap::new();
     before.keys().for_each(|id| {
-        let next = dealt.len() % folds.max(1);
-        dealt.entry(head(id)).or_insert(next);
+        let next = assigned.len() % folds.max(1);
+        assigned.entry(head(id)).or_insert(next);
     });
-    Ok(before.keys().filter_map(|id| Some((*id, *dealt.get(head(id))?))).collect())
+    Ok(before.keys().filter_map(|id| Some((*id, *assigned.get(head(id))?))).collect())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tests of the counts: they are those of the tree, and bankruptcy is what the ledger says.
+//! Tests of the counts against the tree of all paths, and of bankruptcy against the ledger.
 
 use super::*;
 use crate::hbr::{HbrConfig, Relabeller};

@@ -71,7 +71,7 @@ fn a_budget_for_one_strong_turn_is_bankrupt_after_it_and_not_after_a_cheap_one()
     assert_eq!(found.next_masks[..4], [true, false, false, false]);
     assert!(found.next_states[found.features..2 * found.features].iter().all(|value| *value == 0.0));
     if let [.., last] = found.actions[2..] {
-        // The walk went on with `small`: `large` would need 2810 and has no row.
+        // The rollout continued with `small`: `large` would need 2810 and has no row.
         assert_eq!((last, found.len()), (0, 3));
         assert_eq!(found.states[2 * found.features..], found.next_states[..found.features]);
         assert_eq!((found.terminal[2], found.bankrupt[2]), (true, false));
@@ -79,7 +79,7 @@ fn a_budget_for_one_strong_turn_is_bankrupt_after_it_and_not_after_a_cheap_one()
 }
 
 #[test]
-fn a_budget_that_pays_no_first_turn_gives_no_row() {
+fn a_budget_too_small_for_the_first_turn_gives_no_row() {
     assert!(relabel_at(session([BOTH, BOTH]), 59.0 / 2500.0).is_empty());
 }
 
@@ -119,7 +119,7 @@ fn relabelled_prices_move_the_models_apart() {
     let one_turn = Session { turns: session([BOTH, BOTH]).turns[..1].to_vec(), session: "s".to_owned() };
     let config = HbrConfig { price_factor: 4.0, budget_min_share: 3.0, budget_max_share: 3.0, ..plain() };
     let found = relabel(&[one_turn], &models(), &config, 1).unwrap();
-    // The share of the budget that each model's turn costs: 1/3 for whichever is the dearest at its drawn price.
+    // The share of the budget that each model's turn costs: 1/3 for the one that is the most expensive at its drawn price.
     let ratios: Vec<f32> = found.costs.chunks(2).map(|pair| pair[1] / pair[0]).collect();
     assert!(found.costs.chunks(2).all(|pair| (pair[0].max(pair[1]) - 1.0 / 3.0).abs() < 0.01));
     let largest = ratios.iter().copied().fold(0.0, f32::max);
@@ -137,14 +137,14 @@ fn all_branches_are_the_whole_tree() {
 }
 
 #[test]
-fn a_walk_takes_one_row_of_every_state() {
+fn a_rollout_continues_from_one_row_of_every_state() {
     let found = relabel_at(session([BOTH, BOTH]), 5.0);
     assert_eq!(found.taken.chunks(2).map(|pair| pair.iter().filter(|taken| **taken).count()).max(), Some(1));
     assert_eq!(found.taken.iter().filter(|taken| **taken).count(), 2);
 }
 
 #[test]
-fn without_the_budget_in_the_state_nothing_tells_what_money_is_left() {
+fn without_the_budget_in_the_state_it_does_not_show_the_money_left() {
     let states = |share: f64| {
         let config = HbrConfig {
             budget_in_state: false,
@@ -161,7 +161,7 @@ fn without_the_budget_in_the_state_nothing_tells_what_money_is_left() {
 }
 
 #[test]
-fn without_the_mask_an_answer_that_is_not_paid_for_ends_the_session_with_nothing() {
+fn without_the_mask_an_unaffordable_answer_ends_the_session_with_quality_0() {
     let config = HbrConfig { masked: false, grid_nano_usd: vec![640], ..plain() };
     let found = relabel(&[session([BOTH, BOTH])], &models(), &config, 1).unwrap();
     assert!(found.masks.iter().all(|allowed| *allowed));

@@ -1,17 +1,16 @@
 //! Hindsight Budget Relabeling (SeqRoute, arXiv 2605.25424): one logged session, replayed under many budgets.
 //!
-//! Money is known bookkeeping, so a session logged under one budget tells exactly what would have happened to the
-//! remaining money, the mask and the end of the session under any other, as long as the answers stay the same.
+//! Money is exact accounting, so a session logged under one budget determines the remaining money, the mask and the end
+//! of the session under any other budget, as long as the answers stay the same.
 //! Budgets are drawn log-uniformly over a range, stratified per session, so the policy sees no gaps between them.
 //!
-//! A random behaviour walks through every session: it draws weights over the models once per session and budget (so
-//! nearly-always-cheap and nearly-always-strong walks both occur), then one of the allowed models each turn. At
-//! every visited state one [`Transitions`] row is made **per option with a logged outcome that is allowed**. No
-//! answer is ever invented: with single-path logs only the logged action has a row, and where the budget forbids it
-//! the walk is cut without saying that the session ended.
+//! A random behaviour policy replays every session (a *rollout*): it draws weights over the models once per session and
+//! budget (so nearly-always-cheap and nearly-always-strong rollouts both occur), then one of the allowed models each
+//! turn. In every visited state, each **allowed option with a logged outcome** gives one row of [`Transitions`]. No
+//! answer is invented: single-path logs give rows for the logged action only, and where the budget forbids it the
+//! rollout stops without a terminal row.
 //!
-//! A row ends its session (`terminal`) when the turn was the last one, or when no model is allowed afterwards
-//! (`bankrupt`).
+//! A row is `terminal` if the turn was the last one, or if no model is allowed afterwards (`bankrupt`).
 
 mod counts;
 mod rollout;
@@ -41,31 +40,31 @@ pub use transitions::Transitions;
 pub struct HbrConfig {
     /// Smallest budget, as a share of the mean cost of a session that the most expensive model answers alone.
     pub budget_min_share: f64,
-    /// Largest budget, as such a share.
+    /// Largest budget, as the same kind of share.
     pub budget_max_share: f64,
-    /// Budgets that every session is replayed under.
+    /// Number of budgets that every session is replayed under.
     pub budgets_per_session: usize,
-    /// Fixed budgets instead, in nano-USD: the paper's grid. Empty: drawn ones.
+    /// Fixed budgets in nano-USD, such as the paper's grid, instead of drawn ones; empty to draw.
     pub grid_nano_usd: Vec<u64>,
-    /// Spread of the behaviour's log-weights over the models: 0 walks uniformly, large walks stay with one model.
+    /// Spread of the behaviour's log-weights over the models: 0 is uniform, large values stay with one model.
     pub behaviour_spread: f64,
-    /// Follow every option of every turn instead of one walk (the paper's tree); for short sessions and few models.
+    /// Follow every option of every turn instead of one rollout (the paper's tree); for short sessions and few models.
     pub all_branches: bool,
     /// Prices are relabelled too: those of each model are multiplied by a factor between 1/this and this, drawn
-    /// log-uniformly per replay. 1 leaves prices alone.
+    /// log-uniformly per replay. 1 keeps prices.
     pub price_factor: f64,
     /// Share of the replays with λ above 0.
     pub lambda_share: f64,
     /// The λ of those is drawn log-uniformly from this range.
     pub lambda_range: [f64; 2],
-    /// The state tells what money is left. Without it (an ablation) these features are 0 in training, and the policy
-    /// never hears them.
+    /// The state includes the money left. Without it (an ablation) these features are 0 in training, and the policy
+    /// ignores them.
     pub budget_in_state: bool,
-    /// The mask is part of the problem. Without it (an ablation, and the paper's way) every model may be taken, and one
-    /// that the money does not cover ends the session with nothing.
+    /// The mask limits the actions. Without it (an ablation, and the paper's way) every model may be chosen, and one
+    /// that the money does not cover ends the session with quality 0.
     pub masked: bool,
     /// Share of a turn's reward that is the quality predicted from its text instead of the observed one. Observed
-    /// quality is right or wrong; a policy cannot know which, so the mean is enough, and it is less noisy.
+    /// quality is often 0 or 1; the policy cannot predict which, so its mean suffices and is less noisy.
     pub predicted_reward_share: f64,
 }
 
@@ -88,7 +87,7 @@ impl Default for HbrConfig {
     }
 }
 
-/// Price settings that one relabelling draws; a replay takes one of them.
+/// Price settings drawn per relabelling; each replay uses one of them.
 const PRICE_DRAWS: usize = 256;
 
 /// Relabels every session once, without text or guard.
@@ -105,7 +104,7 @@ pub fn relabel(
     Relabeller::new(sessions, models, config, &guard, &predictions)?.rows(seed, 0)
 }
 
-/// Relabels the same sessions again and again, each time under fresh budgets, prices and walks.
+/// Relabels the same sessions once per epoch, each time with fresh budgets, prices and rollouts.
 #[derive(Debug)]
 pub struct Relabeller<'a> {
     sessions: &'a [Session],
@@ -113,7 +112,8 @@ pub struct Relabeller<'a> {
     config: &'a HbrConfig,
     guard: &'a GuardConfig,
     predictions: &'a Predictions,
-    /// Mean cost of a session that one model answers alone; of the costliest logged path where no model has all.
+    /// By model: mean cost of a session that it answers alone; of the most expensive logged path if no model has all
+    /// outcomes.
     costs_nano_usd: Vec<f64>,
 }
 
@@ -124,8 +124,8 @@ struct Market {
 }
 
 impl<'a> Relabeller<'a> {
-    /// Prepares for these sessions, behind a guard. Predictions come from [`crate::text_head`]; without them the states
-    /// have zeros there.
+    /// Prepares to relabel these sessions with a guard. Predictions come from [`crate::text_head`]; without them those
+    /// entries of the states are 0.
     ///
     /// # Errors
     /// The core refuses the models.
@@ -268,22 +268,22 @@ impl<'a> Relabeller<'a> {
     }
 }
 
-/// Places of the features that tell what money is left.
+/// Indices of the features that show what money is left.
 fn money_features(models: usize) -> Vec<usize> {
     let names = features::names_without_text(models);
-    let tells = |name: &String| {
+    let shows_money = |name: &String| {
         ["spent_share", "runway_turns_ln"].contains(&name.as_str())
             || name.ends_with("_turns_left_ln")
             || name.ends_with("_allowed")
     };
-    names.iter().enumerate().filter(|(_, name)| tells(name)).map(|(k, _)| k).collect()
+    names.iter().enumerate().filter(|(_, name)| shows_money(name)).map(|(k, _)| k).collect()
 }
 
 fn amount(reference_nano_usd: f64, share: f64) -> NanoUsd {
     NanoUsd((reference_nano_usd * share).round().max(1.0) as u64)
 }
 
-/// All prices times a factor; what has a price keeps one.
+/// All prices times a factor; a price above 0 stays above 0.
 fn multiplied(prices: &Prices, factor: f64) -> Prices {
     let scaled = |price: u64| if price == 0 { 0 } else { (price as f64 * factor).round().max(1.0) as u64 };
     Prices {
@@ -294,8 +294,8 @@ fn multiplied(prices: &Prices, factor: f64) -> Prices {
     }
 }
 
-/// Mean cost of a session by the costliest path that was logged: with outcomes of every model, that of always taking
-/// the most expensive one.
+/// Mean cost of a session on its most expensive logged path: with outcomes of every model, that of always choosing the
+/// most expensive one.
 #[must_use]
 pub fn reference_cost_nano_usd(engine: &Engine, sessions: &[Session]) -> f64 {
     let always = (0..engine.config().models.len())
@@ -307,13 +307,13 @@ pub fn reference_cost_nano_usd(engine: &Engine, sessions: &[Session]) -> f64 {
         let mut episode = Episode::new(engine, session, NanoUsd(u64::MAX));
         while episode.turn().is_some() {
             let models = 0..engine.config().models.len();
-            let costliest = models
+            let most_expensive = models
                 .filter_map(|model| {
                     let mut branch = episode;
                     branch.take(model).ok().map(|step| (step.cost, branch))
                 })
                 .max_by_key(|(cost, _)| *cost);
-            match costliest {
+            match most_expensive {
                 Some((_, branch)) => episode = branch,
                 None => break,
             }

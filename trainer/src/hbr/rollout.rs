@@ -16,7 +16,7 @@ pub(super) struct Rollout<'a, 't> {
     pub(super) lambda: f32,
     pub(super) weights: Vec<f64>,
     pub(super) config: &'a HbrConfig,
-    /// Places of the features that the learner must not see.
+    /// Indices of the features hidden from the learner.
     pub(super) silent: &'a [usize],
     pub(super) predictions: &'a Predictions,
     pub(super) transitions: &'t mut Transitions,
@@ -97,7 +97,7 @@ impl<'a> Rollout<'a, '_> {
         }
     }
 
-    /// Rows of the models that the money does not cover: nothing is served, and the session ends.
+    /// Rows of the models that the money does not cover: the turn is not served, and the session ends.
     fn overspend(&mut self, episode: &Episode<'_>, state: &State<'a>, mut new_state: bool) {
         let models = 0..self.transitions.models;
         for model in models.filter(|model| !state.decision.mask.allows(*model)) {
@@ -110,7 +110,7 @@ impl<'a> Rollout<'a, '_> {
     }
 }
 
-/// Draws a position in proportion to the weights; `None` when there is none.
+/// Draws a position in proportion to the weights; `None` without any.
 fn draw(rng: &mut ChaCha8Rng, weights: impl Iterator<Item = Option<f64>> + Clone) -> Option<usize> {
     let weights = weights.map(|weight| weight.unwrap_or(0.0));
     let mut left = rng.random::<f64>() * weights.clone().sum::<f64>();

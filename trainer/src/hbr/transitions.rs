@@ -1,4 +1,4 @@
-//! The rows that relabelling makes: one per state and per answer that was observed there.
+//! The rows of relabelled sessions: one per state and observed answer.
 
 use seqroute_core::engine::Decision;
 use seqroute_core::money::NanoUsd;
@@ -6,12 +6,12 @@ use seqroute_core::money::NanoUsd;
 /// Transitions as flat arrays: row i of an array of width w is `[i·w .. (i+1)·w]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transitions {
-    /// Width of a state: the features without the text block, then what the text predicts of each model: quality, and
-    /// the logarithm of the answer's length.
+    /// Width of a state: the features without the text block, then the text head's predictions, quality per model and
+    /// ln(1 + length) per model.
     pub features: usize,
     /// Width of a mask.
     pub models: usize,
-    /// The row begins a state: those that follow it, up to the next such row, are other answers in the same state.
+    /// Whether the row begins a state; the rows after it, up to the next such row, are other answers in the same state.
     pub new_state: Vec<bool>,
     /// The logged turn behind the row: session << 32 | turn. Rows of one logged turn under several budgets differ in
     /// budget, prices and the rollout so far, but in nothing that the client did.
@@ -20,13 +20,13 @@ pub struct Transitions {
     pub states: Vec<f32>,
     /// Allowed models before the turn.
     pub masks: Vec<bool>,
-    /// The model that answered.
+    /// Index of the model that answered.
     pub actions: Vec<u8>,
-    /// The walk went on with this row's model: what behaviour cloning clones.
+    /// Whether the rollout continued with this row's model, as behaviour cloning needs to know.
     pub taken: Vec<bool>,
     /// λ of the replay.
     pub lambdas: Vec<f32>,
-    /// Quality of its answer.
+    /// Reward: quality of the answer.
     pub qualities: Vec<f32>,
     /// Cost of the turn as a share of the session's budget.
     pub costs: Vec<f32>,
@@ -34,9 +34,9 @@ pub struct Transitions {
     pub next_states: Vec<f32>,
     /// Allowed models before the next turn; none where `terminal`.
     pub next_masks: Vec<bool>,
-    /// The session ends with this turn.
+    /// Whether the session ends with this turn.
     pub terminal: Vec<bool>,
-    /// It ends because the next turn cannot be paid.
+    /// Whether it ends because no model is affordable in the next turn.
     pub bankrupt: Vec<bool>,
     /// Smallest and largest budget drawn from.
     pub budget_range_nano_usd: [NanoUsd; 2],
@@ -98,13 +98,13 @@ pub(super) struct State<'a> {
     /// See [`Transitions::logged_turns`].
     pub(super) logged_turn: u64,
     pub(super) predicted: &'a [f32],
-    /// What a row has of it.
+    /// The state as the learner sees it.
     pub(super) seen: Vec<f32>,
-    /// The models that the learner may choose among.
+    /// The models that the learner may choose from.
     pub(super) mask: Vec<bool>,
 }
 
-/// What a row says of its turn.
+/// Labels of a row.
 pub(super) struct StepLabels {
     pub(super) new_state: bool,
     pub(super) lambda: f32,
@@ -112,7 +112,7 @@ pub(super) struct StepLabels {
     pub(super) cost_share: f32,
 }
 
-/// What follows a turn.
+/// What follows an answered turn.
 pub(super) enum After<'a> {
     Turn(Box<State<'a>>),
     LastTurn,

@@ -1,9 +1,9 @@
-//! What a turn's observation says about its answers: predicted quality and length of every model's.
+//! Predicts quality and length of every model's answer from what is observed of a turn.
 //!
-//! The observation is the length of the turn's message and either its category or its words. A category's mean is
-//! shrunk (`effects`), and a prompt counts once however often the sessions repeat it: 36 questions stay 36. Of the words
-//! it knows what the policy knows, the predictions of the text head ([`crate::text_head`]); for messages that
-//! the head was fitted on those of the other folds.
+//! The observation is the length of the turn's message and either its category or its text. Category means are
+//! shrunk ([`Effects`]), and a prompt counts once however often the sessions repeat it. From the text it uses what the
+//! policy uses, the predictions of the text head ([`crate::text_head`]), out of fold for messages that the head was fitted
+//! on.
 
 use std::collections::HashMap;
 
@@ -24,17 +24,17 @@ pub struct Encoder {
     scale: Vec<[f64; 2]>,
 }
 
-/// What is known of a turn beside its length.
+/// What is observed of a turn in addition to its length.
 #[derive(Clone, Debug)]
 enum Source {
-    /// Its category: effects on quality, then on the logarithm of the length, one per model each.
+    /// Its category: means of quality per model, then of ln(1 + length) per model.
     Category(Vec<Effects>),
-    /// Its words: the same numbers, from the text head.
+    /// Its text: predictions of the text head in the same order.
     Text { head: Box<TextHead>, out_of_fold: HashMap<TextFeatures, Vec<f32>> },
 }
 
 impl Encoder {
-    /// Estimates the effects of categories; `None` when a model has no outcome at all.
+    /// Estimates category means; `None` if a model has no outcome.
     #[must_use]
     pub fn of_categories(sessions: &[Session], models: &[ModelConfig]) -> Option<Encoder> {
         let fit = |of: fn(&seqroute_sessions::session::Outcome) -> f64| {
@@ -45,7 +45,7 @@ impl Encoder {
         Some(Encoder::new(Source::Category(effects?), sessions, models))
     }
 
-    /// Fits a text head; `None` when no turn has a text or a model has no outcome at all.
+    /// Fits a text head; `None` if no turn has a text or a model has no outcome.
     ///
     /// # Errors
     /// The training device fails.
@@ -81,7 +81,7 @@ impl Encoder {
         predicted
     }
 
-    /// Qualities, then logarithms of lengths.
+    /// Quality per model, then ln(1 + length) per model.
     fn predicted(&self, turn: &Turn) -> Vec<f64> {
         match &self.source {
             Source::Category(effects) => {
@@ -95,7 +95,7 @@ impl Encoder {
         }
     }
 
-    /// The observation as numbers of equal weight: predicted qualities, predicted length, message length.
+    /// The observation as standardised numbers: predicted qualities, predicted length, message length.
     #[must_use]
     pub fn vector(&self, turn: &Turn) -> Vec<f64> {
         let raw = self.raw(turn);
@@ -142,7 +142,7 @@ fn mean_and_deviation(vectors: &[Vec<f64>]) -> Vec<[f64; 2]> {
     let column = |i: usize| {
         let mean = vectors.iter().map(|vector| vector[i]).sum::<f64>() / count;
         let variance = vectors.iter().map(|vector| (vector[i] - mean).powi(2)).sum::<f64>() / count;
-        // A constant number says nothing; any scale will do.
+        // Any scale will do for a constant.
         [mean, if variance > 1e-12 { variance.sqrt() } else { 1.0 }]
     };
     (0..width).map(column).collect()

@@ -1,15 +1,15 @@
-//! The numbers of a [`super::Population`], each drawn towards a coarser one where few turns speak for it.
+//! Estimates of a [`super::Population`], each shrunk towards a coarser one where few turns support it.
 
 use seqroute_core::config::ModelConfig;
 
 use super::encoder::Encoder;
 use seqroute_sessions::session::{Session, Turn};
 
-/// Turns that a mean or a transition over all turns counts for beside those of one turn number.
+/// Weight, in turns, of a mean or transition over all turn numbers against that of one turn number.
 const PRIOR_TURNS: f64 = 50.0;
-/// Message lengths that stand for a class's.
+/// Points that represent a class's distribution of message lengths.
 const MESSAGE_POINTS: usize = 6;
-/// Answer lengths that stand for a class's.
+/// Points that represent a class's distribution of answer lengths.
 const OUTPUT_POINTS: usize = 4;
 
 /// Sessions with the classes of their turns.
@@ -31,7 +31,7 @@ impl Data<'_> {
         (0..longest).map(|t| with(t + 1) / with(t)).collect()
     }
 
-    /// By class: its share of the turns.
+    /// Share of the turns by class.
     pub fn shares(&self) -> Vec<f64> {
         let mut shares = vec![0.0; self.count];
         let total: usize = self.classes.iter().map(Vec::len).sum();
@@ -41,7 +41,7 @@ impl Data<'_> {
         shares
     }
 
-    /// By turn, class z and z': the share of z' among what follows z.
+    /// By turn, class z and z': share of z' among the classes that follow z.
     pub fn follows(&self, shares: &[f64]) -> Vec<Vec<Vec<f64>>> {
         let overall = self.follow_counts(None);
         let overall: Vec<_> = overall.iter().map(|counts| drawn(counts, shares, 1.0)).collect();
@@ -65,7 +65,7 @@ impl Data<'_> {
         counts
     }
 
-    /// By turn, class and model: the class's mean prediction and what turn t adds to the predictions of all classes.
+    /// By turn, class and model: the class's mean prediction plus the mean residual of the turn over all classes.
     pub fn quality(&self) -> Vec<Vec<Vec<f64>>> {
         let mut sums = vec![vec![0.0; self.models.len()]; self.count];
         let mut counts = vec![0.0; self.count];
@@ -87,7 +87,7 @@ impl Data<'_> {
         (0..longest).map(of_turn).collect()
     }
 
-    /// Mean difference of turn t's outcomes from their predictions.
+    /// Mean residual of turn t's outcomes, shrunk towards 0.
     fn added_quality(&self, t: usize, model: usize) -> f64 {
         let turns = self.sessions.iter().filter_map(|session| session.turns.get(t));
         let outcomes = turns.filter_map(|turn| Some((turn, turn.outcome(&self.models[model].name)?)));
@@ -130,7 +130,7 @@ impl Data<'_> {
     }
 }
 
-/// Counts as shares, with `weight` counts spread like `prior` added.
+/// Counts as shares, after adding `weight` counts distributed as `prior`.
 fn drawn(counts: &[f64], prior: &[f64], weight: f64) -> Vec<f64> {
     let sum = counts.iter().sum::<f64>() + weight;
     counts.iter().zip(prior).map(|(count, prior)| (count + weight * prior) / sum).collect()
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_drawn_towards_the_prior() {
+    fn counts_are_shrunk_towards_the_prior() {
         assert_eq!(drawn(&[3.0, 1.0], &[0.5, 0.5], 4.0), [0.625, 0.375]);
     }
 }

@@ -3,10 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Rounds after which a grouping that still moves is taken as it is.
+/// Largest number of iterations.
 const MAX_ROUNDS: usize = 50;
 
-/// Centres of at most `k` groups of `points`, which all have the same length; fewer where fewer points differ.
+/// Centres of at most `k` groups of `points`, which have equal lengths; fewer if fewer points are distinct.
 #[must_use]
 pub fn centres(points: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut centres = seeds(points, k, &mut ChaCha8Rng::seed_from_u64(seed));
@@ -81,9 +81,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separate_heaps_are_found_with_their_means() {
-        let heap = |x: f64| [vec![x - 1.0, 0.0], vec![x + 1.0, 0.0], vec![x, 3.0]];
-        let points: Vec<_> = [0.0, 100.0, 200.0].into_iter().flat_map(heap).collect();
+    fn separate_clusters_are_found_with_their_means() {
+        let cluster = |x: f64| [vec![x - 1.0, 0.0], vec![x + 1.0, 0.0], vec![x, 3.0]];
+        let points: Vec<_> = [0.0, 100.0, 200.0].into_iter().flat_map(cluster).collect();
         let mut found = centres(&points, 3, 1);
         found.sort_by(|a, b| a[0].total_cmp(&b[0]));
         assert_eq!(found, [[0.0, 1.0], [100.0, 1.0], [200.0, 1.0]]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_groups_than_different_points() {
+    fn no_more_groups_than_distinct_points() {
         assert_eq!(centres(&vec![vec![1.0]; 9], 4, 1), [[1.0]]);
         assert!(centres(&[], 4, 1).is_empty());
     }

@@ -1,9 +1,9 @@
-//! A model of the sessions to come, estimated on training sessions: what the bound by dynamic programming is exact
-//! for, and what the adaptive linear program knows.
+//! A stochastic model of sessions, estimated on training sessions: the bound by dynamic programming is exact for it, and
+//! the adaptive linear program uses it.
 //!
-//! A turn's *class* groups turns by observation (`encoder`, `kmeans`). The model says: with which probability
-//! another turn follows, which class it has after this one, how long its message is, and for each model the quality
-//! and length of the answer (`estimates`). What a router sees beside that (prompt tokens, money) is bookkeeping.
+//! A turn's *class* groups turns by observation (`encoder`, `kmeans`). The model has, by turn and class, the probability
+//! that another turn follows and its class, the distribution of message lengths, and for each model the quality and
+//! length of the answer (`estimates`). All else that a router sees (prompt tokens, money) follows by accounting.
 
 mod encoder;
 mod estimates;
@@ -17,15 +17,15 @@ use crate::error::TrainError;
 use encoder::Encoder;
 use seqroute_sessions::session::{Session, Turn};
 
-/// Classes, unless asked otherwise.
+/// Default number of classes.
 pub const CLASSES: usize = 24;
 
-/// The model.
+/// A population of sessions.
 #[derive(Clone, Debug)]
 pub struct Population {
     encoder: Encoder,
     centres: Vec<Vec<f64>>,
-    /// Probability that another turn follows turn t; 0 for the last turn that was ever seen.
+    /// By turn t: probability that another turn follows; 0 for the last turn of the longest session.
     pub go_on: Vec<f64>,
     /// By turn t, class z, class z': probability that z' in turn t + 1 follows z in turn t.
     pub follows: Vec<Vec<Vec<f64>>>,
@@ -51,8 +51,8 @@ impl Population {
         Some(Self::observed(Encoder::of_categories(sessions, models)?, sessions, models, classes, seed))
     }
 
-    /// The same where a turn's words are observed and not its category, as the filter observes them; `None` without
-    /// words too.
+    /// As [`Population::fit`], with a turn's text observed instead of its category, as by the filter; `None` without
+    /// texts too.
     ///
     /// # Errors
     /// The training device fails.
@@ -100,19 +100,19 @@ impl Population {
         0..self.centres.len()
     }
 
-    /// Turns of the longest session that was seen.
+    /// Turns of the longest training session.
     #[must_use]
     pub fn turns(&self) -> usize {
         self.go_on.len()
     }
 
-    /// The class of a turn, by what can be seen before its answer.
+    /// The class of a turn, from what is observed before its answer.
     #[must_use]
     pub fn class(&self, turn: &Turn) -> usize {
         kmeans::nearest(&self.centres, &self.encoder.vector(turn))
     }
 
-    /// Expected number of turns after turn t; none after the last that was ever seen.
+    /// Expected number of turns after turn t.
     #[must_use]
     pub fn remaining_turns(&self, t: usize) -> f64 {
         remaining_turns(&self.go_on, t)
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_tell_hard_turns_from_easy_ones() {
+    fn classes_separate_hard_turns_from_easy_ones() {
         let population = Population::fit(&Simulator::new(4).sessions(400), &tiers(), 8, 1).unwrap();
         let of_small: Vec<f64> = population.quality[0].iter().map(|by_model| by_model[0]).collect();
         let spread = of_small.iter().fold(0.0, |high: f64, x| high.max(*x))

@@ -1,9 +1,9 @@
-//! Means of categories, each drawn towards the mean of all by the variance between categories and within them
-//! (empirical Bayes: Efron and Morris, JASA 1973, in the one-way layout).
+//! Category means, shrunk towards the overall mean by the variances between and within categories (empirical Bayes:
+//! Efron and Morris, JASA 1973, in the one-way layout).
 
 use std::collections::HashMap;
 
-/// One number per category.
+/// A shrunk mean per category.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     overall: f64,
@@ -11,7 +11,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Shrunk means of the categories; `None` without any value.
+    /// `None` without values.
     #[must_use]
     pub fn fit(values: &HashMap<String, Vec<f64>>) -> Option<Effects> {
         let count: usize = values.values().map(Vec::len).sum();
@@ -43,7 +43,7 @@ impl Effects {
         Some(Effects { overall, by_category })
     }
 
-    /// The number of a category; the common mean of one that was never seen.
+    /// The mean of a category; the overall mean for an unknown one.
     #[must_use]
     pub fn of(&self, category: &str) -> f64 {
         self.by_category.get(category).copied().unwrap_or(self.overall)
@@ -59,20 +59,20 @@ mod tests {
     }
 
     #[test]
-    fn categories_that_differ_by_chance_only_get_the_common_mean() {
+    fn categories_that_differ_only_by_chance_get_the_overall_mean() {
         let effects = Effects::fit(&values(&[("a", &[0.0, 1.0]), ("b", &[1.0, 0.0])])).unwrap();
         assert_eq!((effects.of("a"), effects.of("b")), (0.5, 0.5));
     }
 
     #[test]
-    fn categories_that_differ_surely_keep_their_means_and_unknown_ones_get_the_common_one() {
+    fn categories_that_clearly_differ_keep_their_means_and_unknown_ones_get_the_overall_mean() {
         let effects = Effects::fit(&values(&[("a", &[0.2; 40]), ("b", &[0.8; 40])])).unwrap();
         assert!((effects.of("a") - 0.2).abs() < 1e-9 && (effects.of("b") - 0.8).abs() < 1e-9);
         assert!((effects.of("c") - 0.5).abs() < 1e-9);
     }
 
     #[test]
-    fn a_small_category_is_drawn_to_the_mean_more_than_a_large_one() {
+    fn a_small_category_is_shrunk_more_than_a_large_one() {
         let large: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i % 10 < 8))).collect();
         let effects = Effects::fit(&values(&[
             ("large", &large),

@@ -1,4 +1,4 @@
-//! The different messages of a set of sessions, each once: what a text head is fitted on.
+//! The distinct messages of a set of sessions, on which the text head is fitted.
 
 use std::collections::HashMap;
 
@@ -7,19 +7,19 @@ use seqroute_core::text::TextFeatures;
 
 use seqroute_sessions::session::Session;
 
-/// One message: its counters and the mean of what was observed of its answers.
+/// One message: its features, and means over the answers observed.
 pub(super) struct Message {
-    /// Bucket and weight, where there is one.
+    /// Non-zero features as bucket and value.
     pub(super) row: Vec<(u16, f32)>,
     /// Its turn's category, where the data name one.
     pub(super) category: Option<String>,
-    /// Quality of each model, then the logarithm `ln(1 + tokens)` of each model's answer.
+    /// Mean quality of each model, then mean ln(1 + tokens) of each model's answer; `None` if never observed.
     pub(super) values: Vec<Option<f64>>,
-    /// The fold whose head is not fitted on it.
+    /// Number of its fold.
     pub(super) fold: usize,
 }
 
-/// Where the turns are: place of a session's first turn, and each turn's message.
+/// Index of each session's first turn, and by turn the index of its message.
 pub(super) struct Places {
     pub(super) first: Vec<usize>,
     pub(super) message: Vec<usize>,
@@ -61,14 +61,14 @@ pub(super) fn collect(sessions: &[Session], models: &[ModelConfig], folds: usize
     (texts.iter().enumerate().map(message).collect(), places)
 }
 
-/// A message's fold depends on its words alone, so no fold knows a message of another one.
+/// A message's fold depends on its features alone, so that equal messages are in the same fold.
 fn fold(text: &TextFeatures, folds: usize) -> usize {
     let mix = |hash: u64, count: &u8| (hash ^ u64::from(*count)).wrapping_mul(0x0000_0100_0000_01b3);
     let hash = text.counts().iter().fold(0xcbf2_9ce4_8422_2325, mix);
     ((hash >> 32) as usize) % folds
 }
 
-/// Mean of every output over the messages that have it.
+/// Mean of every output over the messages in which it was observed.
 pub(super) fn means(messages: &[Message]) -> Vec<f64> {
     let outputs = messages.first().map_or(0, |message| message.values.len());
     let mean = |output: usize| {
@@ -78,7 +78,7 @@ pub(super) fn means(messages: &[Message]) -> Vec<f64> {
     (0..outputs).map(mean).collect()
 }
 
-/// Qualities, observed and predicted, without what all models share; as they are where one was not observed.
+/// Qualities, observed and predicted, minus their mean over the models; unchanged if one was not observed.
 pub(super) fn gaps(quality: &[Option<f64>], predicted: &[f64]) -> Vec<(f64, f64)> {
     let known: Option<Vec<f64>> = quality.iter().copied().collect();
     match known {

@@ -1,14 +1,13 @@
-//! How well and how long each model will answer, as far as the text of the message tells.
+//! Predicts quality and length of each model's answer from the text features of a message (a hashed bag of words).
 //!
-//! The text of a message says which model is worth its money, but a network that sees hundreds of word counters and a
-//! few thousand different messages learns the messages by heart. So the words speak through 2K numbers only, the
-//! predicted quality and length of each model's answer, and those are fitted apart, on every message once: first through
-//! the message's subject, where the data name categories ([`Topics`]), then by ridge regression on what is left
-//! (`ridge`), with penalties that are chosen by cross-validation. The head is part of the policy's graph.
+//! The text shows which model is worth its price, but a network that sees hundreds of hashed counts and a few thousand
+//! distinct messages overfits. The text therefore enters as 2K predicted values, quality and length for each of K models,
+//! fitted separately on every distinct message: first through the message's category, where the data name categories
+//! ([`Topics`]), then by ridge regression on the residuals (`ridge`), with penalties chosen by cross-validation. The head
+//! is part of the policy's graph.
 //!
-//! What must always hold: the learner never sees a prediction for a message that the head was fitted on. It gets the
-//! prediction of a head that was fitted on the other folds (stacking, Wolpert 1992); otherwise it would trust the
-//! predictions of messages known by heart and be disappointed by all others.
+//! Invariant: the learner sees out-of-fold predictions only, those of a head fitted on the other folds (stacking,
+//! Wolpert 1992). In-sample predictions are too good, and the learner would trust them too much.
 
 pub mod effects;
 mod messages;
@@ -26,17 +25,17 @@ use seqroute_sessions::session::Session;
 
 pub use topics::Topics;
 
-/// Penalties that are tried, per message: the penalty of a standardised weight is this times the number of messages. With
-/// the first one the words have no say: a few messages teach nothing about others.
+/// Penalties to choose from, per message: the penalty of a standardised weight is this times the number of messages. The
+/// first one effectively removes the text: right where a few messages teach nothing about others.
 const PENALTIES: [f64; 8] = [1e6, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
 
 /// Settings of the text head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextConfig {
-    /// Folds of the cross-validation; 0 leaves the text out.
+    /// Folds of the cross-validation; 0 to ignore the text.
     pub folds: usize,
-    /// Width of the hidden layer that learns what categories mean; 0 for none.
+    /// Width of the hidden layer of [`Topics`]; 0 to leave it out.
     pub hidden: usize,
 }
 
@@ -46,21 +45,21 @@ impl Default for TextConfig {
     }
 }
 
-/// Quality and logarithm of the answer's length of K models from [`TextFeatures::scaled`], and where no text was seen
-/// their means.
+/// Predicts quality and ln(1 + length) of the answers of K models from [`TextFeatures::scaled`]; without a text, their
+/// means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextHead {
-    /// What the words say through the subject, where it helps.
+    /// Prediction through the category, where it improves the error out of fold.
     pub topics: Option<Topics>,
-    /// Weights, for each output one per bucket.
+    /// Ridge weights by output and bucket.
     pub weights: Vec<Vec<f32>>,
-    /// Added to every output.
+    /// By output.
     pub biases: Vec<f32>,
-    /// What is added where no text was seen.
+    /// By output, added if there is no text.
     pub absent: Vec<f32>,
 }
 
-/// The learner's view of the text: for every turn of every session two predictions per model.
+/// Out-of-fold predictions for every turn of every session, two per model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
     outputs: usize,
@@ -70,7 +69,7 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// Predictions for one turn: quality of every model, then length; empty for a turn that is not there.
+    /// Predictions for one turn: quality of every model, then ln(1 + length) of every model; empty for an unknown turn.
     #[must_use]
     pub fn of(&self, session: usize, turn: usize) -> &[f32] {
         let at = self.first.get(session).map_or(usize::MAX, |first| first.saturating_add(turn));
@@ -79,26 +78,26 @@ impl Predictions {
     }
 }
 
-/// What the fit found.
+/// Quality of the fit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TextSummary {
-    /// Different messages.
+    /// Distinct messages.
     pub messages: usize,
-    /// The words speak through the subject too.
+    /// Whether [`Topics`] are used.
     pub topics: bool,
-    /// The chosen penalty per message; absent where no text was seen.
+    /// The chosen penalty of quality per message; absent without text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f64>,
     /// Share of the variance of quality that the out-of-fold predictions explain, per model.
     pub explained_share: Vec<f64>,
-    /// The same for the difference between a model's quality and the mean of all models': what routing lives on.
+    /// Explained share of the variance of a model's quality minus the mean over the models, which routing depends on.
     pub explained_gap_share: Vec<f64>,
-    /// The same for the logarithm of the answer's length.
+    /// Explained share of the variance of ln(1 + length), per model.
     pub explained_length_share: Vec<f64>,
 }
 
 impl TextHead {
-    /// Predicted quality of each model, then the predicted logarithm of each answer's length.
+    /// Predicted quality of each model, then predicted ln(1 + length) of each model's answer.
     #[must_use]
     pub fn predict(&self, text: &TextFeatures) -> Vec<f32> {
         let scaled: Vec<f32> = if text.is_empty() { Vec::new() } else { text.scaled().collect() };
@@ -149,7 +148,7 @@ pub fn fit(
     Ok((best.head(&messages, &means, count), predictions, summary))
 }
 
-/// Topics fitted on all messages, and by message the outputs of those that were fitted on the other folds.
+/// Topics fitted on all messages, and by message the outputs of topics fitted on the other folds.
 struct CrossFitted {
     topics: Topics,
     base: Vec<Vec<f64>>,
@@ -179,12 +178,12 @@ fn cross_fitted_topics(
     Ok(Some(CrossFitted { topics, base }))
 }
 
-/// One way to predict, judged out of fold.
+/// A prediction method with its out-of-fold predictions.
 struct Candidate {
     topics: Option<Topics>,
     /// Out-of-fold outputs of the topics, by message.
     base: Vec<Vec<f64>>,
-    /// Chosen penalties of qualities and of lengths; none where no text was seen.
+    /// Chosen penalties for qualities and for lengths; `None` without text.
     penalties: Option<[f64; 2]>,
     /// Out-of-fold predictions, by message.
     predicted: Vec<Vec<f64>>,
@@ -197,7 +196,7 @@ impl Candidate {
         Candidate { topics: None, base, penalties: None, predicted }
     }
 
-    /// Adds the ridge regression of what the topics leave.
+    /// Adds a ridge regression on the residuals of the topics.
     fn fit(
         messages: &[Message],
         models: usize,
@@ -292,7 +291,7 @@ impl Candidate {
     }
 }
 
-/// Squared error of the gaps: routing needs the differences between models.
+/// Squared error of the differences between models, which routing depends on.
 fn gap_error(messages: &[Message], predicted: &[Vec<f64>], models: usize) -> f64 {
     let pairs = messages
         .iter()
@@ -313,7 +312,7 @@ fn length_error(messages: &[Message], predicted: &[Vec<f64>], models: usize) -> 
     pairs.map(|(found, expected)| (found - expected).powi(2)).sum()
 }
 
-/// Share of the variance of what was found that the expectation explains.
+/// Share of the variance of the first values that the second explain.
 fn explained(pairs: Vec<(f64, f64)>) -> f64 {
     let mean = pairs.iter().map(|(found, _)| found).sum::<f64>() / pairs.len().max(1) as f64;
     let total: f64 = pairs.iter().map(|(found, _)| (found - mean).powi(2)).sum();

@@ -1,13 +1,13 @@
-//! Ridge regression on hashed words (Hoerl, Kennard: *Ridge Regression: Biased Estimation for Nonorthogonal Problems*,
+//! Ridge regression on text features (Hoerl, Kennard: *Ridge Regression: Biased Estimation for Nonorthogonal Problems*,
 //! Technometrics 1970), solved by conjugate gradients (Hestenes, Stiefel 1952) on the sparse rows.
 
 use seqroute_core::text::TEXT_BUCKETS;
 
 use super::messages::Message;
 
-/// Steps of the solver. The penalties are large, so the problem is well conditioned.
+/// Iterations of the solver; the penalties are large, so the problem is well conditioned.
 const SOLVER_STEPS: usize = 24;
-/// A bucket varies when its standard deviation is at least this.
+/// Smallest standard deviation of a bucket that counts as varying.
 const MIN_STD: f64 = 1e-4;
 
 /// A fitted regression: `value = bias + raw · x`.
@@ -15,13 +15,13 @@ const MIN_STD: f64 = 1e-4;
 pub(super) struct Ridge {
     /// Weights of the buckets.
     pub(super) raw: Vec<f64>,
-    /// Value without a word.
+    /// Value for a zero row.
     pub(super) bias: f64,
 }
 
 impl Ridge {
-    /// Minimises Σ (y − ȳ − A w)² + penalty · n · |w|² over the chosen messages, where y is what `base` leaves of the
-    /// output and A are the standardised rows; `weights` is the start and becomes the solution.
+    /// Minimises Σ (y − ȳ − A w)² + penalty · n · |w|² over the chosen messages, where y is the output's residual from
+    /// `base` and A are the standardised rows. `weights` holds the initial value and becomes the solution.
     pub(super) fn new(
         messages: &[Message],
         output: usize,
@@ -81,7 +81,7 @@ impl Ridge {
     }
 }
 
-/// Sparse rows and what standardises them: A = (X − mean) · scale.
+/// Sparse rows and their standardisation: A = (X − mean) · scale.
 struct Design<'a> {
     rows: &'a [(&'a [(u16, f32)], f64)],
     mean: Vec<f64>,

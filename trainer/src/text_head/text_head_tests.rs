@@ -1,4 +1,4 @@
-//! Tests of the text head on messages whose words tell their subject.
+//! Tests of the text head on messages whose words show their subject.
 
 use super::*;
 use seqroute_sessions::session::{Outcome, Turn};
@@ -46,7 +46,7 @@ fn sessions(with_category: bool) -> Vec<Session> {
 }
 
 #[test]
-fn words_tell_quality_and_length_through_the_subject() {
+fn text_predicts_quality_and_length_through_the_category() {
     let sessions = sessions(true);
     let (head, predictions, summary) = fit(&sessions, &models(), &TextConfig::default()).unwrap();
     assert!(summary.topics && summary.explained_gap_share[0] > 0.2, "{summary:?}");
@@ -55,7 +55,7 @@ fn words_tell_quality_and_length_through_the_subject() {
         let predicted = head.predict(&TextFeatures::of(&format!("{} {}", words[0], words[3])));
         assert!((f64::from(predicted[0]) - quality).abs() < 0.25, "{name}: {predicted:?}");
         assert!((f64::from(predicted[2]) - (tokens as f64).ln_1p()).abs() < 0.6, "{name}: {predicted:?}");
-        // What the learner sees comes from heads that did not know the message.
+        // The learner sees predictions of heads that were not fitted on the message.
         let out_of_fold = predictions.of(7, subject);
         assert_eq!(out_of_fold.len(), 4);
         assert!((f64::from(out_of_fold[0]) - quality).abs() < 0.35, "{name}: {out_of_fold:?}");
@@ -63,14 +63,14 @@ fn words_tell_quality_and_length_through_the_subject() {
 }
 
 #[test]
-fn without_categories_the_words_speak_through_the_regression_alone() {
+fn without_categories_only_the_regression_is_used() {
     let (head, _, summary) = fit(&sessions(false), &models(), &TextConfig::default()).unwrap();
     assert!(!summary.topics && head.topics.is_none());
     assert!(summary.explained_gap_share[0] > 0.1, "{summary:?}");
 }
 
 #[test]
-fn where_no_text_was_seen_the_means_are_predicted() {
+fn without_text_the_means_are_predicted() {
     let sessions = sessions(true);
     for config in [TextConfig::default(), TextConfig { folds: 0, ..TextConfig::default() }] {
         let (head, ..) = fit(&sessions, &models(), &config).unwrap();

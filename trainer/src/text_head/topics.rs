@@ -1,9 +1,9 @@
-//! What the words say through the subject of a message: a small network with one hidden layer that learns, from the
-//! words, what its *category* means for every model's quality, and how long answers will be.
+//! A small network with one hidden layer that predicts, from text features, the mean quality of each model on the
+//! message's *category*, and the length of the answers.
 //!
-//! One answer is right or wrong and says little; the mean of its category says more. So the targets are the shrunk means
-//! of the categories ([`Effects`]) that the training data name, and what the network gives is their mean over the
-//! categories that the words leave possible. Only training needs categories: the filter sees words alone.
+//! A single answer is right or wrong and carries little information; the mean of its category carries more. The targets
+//! are therefore shrunk category means ([`Effects`]), and the network predicts their expectation given the
+//! text. Only training needs categories: the filter sees the text alone.
 
 use std::collections::HashMap;
 
@@ -20,14 +20,14 @@ use crate::error::TrainError;
 use crate::network::adam::Adam;
 use crate::network::{Parameters, QNetwork};
 
-/// Rows have length 1, about one part in ten per word: this brings them to a size that He's weights are made for.
+/// Rows have unit length, about 0.1 per word; this scales them to the range that He initialisation assumes.
 const INPUT_SCALE: f32 = 10.0;
 const BATCH: usize = 128;
 const EPOCHS: usize = 16;
 const LEARNING_RATE: f32 = 2e-3;
 const WEIGHT_DECAY: f32 = 0.1;
 
-/// One hidden layer with ReLU on the words, and what it adds to every output.
+/// One hidden layer with ReLU on the text features; its output is added to every prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topics {
     /// `[hidden, buckets]`.
@@ -37,7 +37,7 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// What it gives for a row of buckets and weights.
+    /// Outputs for a sparse row of buckets and values.
     #[must_use]
     pub fn of(&self, row: impl Iterator<Item = (usize, f32)> + Clone) -> Vec<f32> {
         let width = self.inner.weights.len() / self.inner.biases.len().max(1);
@@ -53,10 +53,10 @@ impl Topics {
         self.outer.weights.chunks_exact(hidden.len().max(1)).zip(&self.outer.biases).map(output).collect()
     }
 
-    /// Fits on the chosen messages; `None` where they name fewer than two categories.
+    /// Fits on the chosen messages; `None` if they have fewer than two categories.
     ///
     /// # Errors
-    /// The device fails.
+    /// The training device fails.
     pub(super) fn fit(
         messages: &[Message],
         models: usize,
@@ -108,8 +108,8 @@ fn gradients(
     online.gradients(&(error.clone() * error).mean(), network)
 }
 
-/// What the network learns, each number with mean 0 and deviation 1: per model the gap of its quality to the mean of
-/// all, the mean, the logarithm of each model's length; and a zero, because a network has an even number of outputs.
+/// Targets, standardised: per model its quality minus the mean over the models, that mean, ln(1 + length) per model, and
+/// a zero, because the network has an even number of outputs.
 struct Targets {
     rows: Vec<Vec<f32>>,
     mean: Vec<f64>,
@@ -155,7 +155,7 @@ impl Targets {
         Some(Targets { rows: raw.iter().map(scaled).collect(), mean, deviation })
     }
 
-    /// The network in the units of the outputs: a model's quality is its gap and the mean together.
+    /// The network in the units of the head's outputs: a model's quality is the sum of its difference and the mean.
     fn unscaled(&self, network: &Parameters, models: usize) -> Topics {
         let [inner, outer] = [0, 1].map(|layer| network.layer(layer));
         let width = inner.biases.len();

@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use seqroute_sessions::environment::EpisodeResult;
 use seqroute_sessions::session::Session;
 
-/// A hindsight bound: the frontiers of the sessions that it plays.
+/// A hindsight bound, with the frontiers of the sessions to play.
 pub struct HindsightMethod {
     /// Its name.
     pub name: String,

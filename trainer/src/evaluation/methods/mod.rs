@@ -29,7 +29,7 @@ pub enum MethodKind {
     Learned,
     /// A variant of the first policy with one thing changed.
     Ablation,
-    /// A rule that needs no training, or little.
+    /// A rule with little or no training.
     Baseline,
     /// An upper or lower bound that knows more than a router can.
     Bound,
@@ -40,7 +40,7 @@ pub enum MethodKind {
 pub struct Played {
     /// By seed, by session.
     pub seeds: Vec<Vec<EpisodeResult>>,
-    /// The setting that tuning chose, where there is one.
+    /// The tuned setting, if it has one.
     pub setting: Option<f64>,
 }
 
@@ -52,16 +52,16 @@ pub trait Method: Sync {
     /// Its group.
     fn kind(&self) -> MethodKind;
 
-    /// Its routers for a budget, one per seed; none where it is no router.
+    /// Its routers for a budget, one per seed; none if it is not a router.
     ///
     /// # Errors
-    /// The core refuses the models, or the data to tune on lacks an answer.
+    /// The core refuses the models, or the data to tune on lack an answer.
     fn routers(&self, budget: NanoUsd) -> Result<Routers, TrainError>;
 
     /// Plays all sessions under one budget.
     ///
     /// # Errors
-    /// The core refuses the models, or the data lacks an answer.
+    /// The core refuses the models, or the data lack an answer.
     fn play(&self, sessions: &[Session], budget: NanoUsd) -> Result<Played, TrainError> {
         let Routers { routers, setting } = self.routers(budget)?;
         let seeds = routers.iter().map(|router| play(&**router, sessions, budget));
@@ -69,12 +69,12 @@ pub trait Method: Sync {
     }
 }
 
-/// Routers for a budget, with the setting that they were tuned to.
+/// Routers for a budget, with their tuned setting.
 #[derive(Default)]
 pub struct Routers {
     /// One per seed.
     pub routers: Vec<Box<dyn Router>>,
-    /// The setting that tuning chose, where there is one.
+    /// The tuned setting, if it has one.
     pub setting: Option<f64>,
 }
 
@@ -85,7 +85,7 @@ impl Routers {
         Routers { routers: vec![Box::new(router)], setting: None }
     }
 
-    /// One router with the setting that it was tuned to.
+    /// One router with its tuned setting.
     #[must_use]
     pub fn tuned<R: Router + 'static>((router, setting): (R, f64)) -> Routers {
         Routers { setting: Some(setting), ..Routers::one(router) }
@@ -95,7 +95,7 @@ impl Routers {
 /// Plays all sessions with one router.
 ///
 /// # Errors
-/// The data lacks an answer.
+/// The data lack an answer.
 pub fn play(
     router: &dyn Router,
     sessions: &[Session],

@@ -9,7 +9,7 @@ use crate::baselines::{CoreRouter, Router};
 use crate::error::TrainError;
 use seqroute_sessions::guard;
 
-/// A trained policy, several archives where it was trained with several seeds.
+/// A trained policy; several archives if it was trained with several seeds.
 #[derive(Clone, Debug)]
 pub struct PolicyMethod {
     /// Its name.
@@ -20,11 +20,11 @@ pub struct PolicyMethod {
     pub models: Vec<ModelConfig>,
     /// The archives, one per seed.
     pub archives: Vec<Vec<u8>>,
-    /// Each plays behind the guard that it was trained with; else without one.
+    /// Whether each plays with the guard that it was trained with.
     pub guarded: bool,
     /// λ of its decisions.
     pub lambda: f32,
-    /// What λ is charged on.
+    /// What λ is multiplied by.
     pub rule: LambdaRule,
 }
 

@@ -20,7 +20,7 @@ pub struct Report {
     pub turns: usize,
     /// The model with the highest mean cost.
     pub strongest: String,
-    /// Its place in the models file.
+    /// Its index in the models file.
     pub strongest_index: usize,
     /// The model with the lowest mean cost.
     pub cheapest: String,
@@ -28,16 +28,16 @@ pub struct Report {
     pub reference_cost_usd: f64,
     /// Names and kinds of the methods, in the order of the tables.
     pub methods: Vec<(String, MethodKind)>,
-    /// By budget, share of the sessions that always taking the cheapest model finishes.
+    /// By budget: share of the sessions that always choosing the cheapest model finishes.
     pub finished_cheaply_share: Vec<f64>,
     /// One line per budget and method.
     pub measurements: Vec<Measurement>,
     /// One line per budget and method, except the first policy.
     pub comparisons: Vec<Comparison>,
-    /// The first policy under many prices of money.
+    /// The first policy under many values of λ.
     pub sweep: Vec<SweepPoint>,
-    /// What it spends for the quality of the others.
+    /// Its cost at the quality of the others.
     pub savings: Vec<Saving>,
-    /// When each router takes the strongest model.
+    /// When each router chooses the strongest model.
     pub probes: Vec<Probe>,
 }

@@ -9,8 +9,8 @@ use seqroute_sessions::terminal;
 #[must_use]
 pub fn text(report: &Report) -> String {
     let head = format!(
-        "{} sessions, {} turns. Budgets in percent of {:.6} USD, the mean cost of a session of always `{}`.\n\
-         Always `{}`, the cheapest, finishes this share of the sessions: {}.\n",
+        "{} sessions, {} turns. Budgets in percent of {:.6} USD, the mean cost of a session answered by `{}` alone.\n\
+         Share of the sessions that `{}`, the cheapest model, finishes alone: {}.\n",
         report.sessions,
         report.turns,
         report.reference_cost_usd,
@@ -18,22 +18,22 @@ pub fn text(report: &Report) -> String {
         report.cheapest,
         cheapest_line(report),
     );
-    let everybody = |_: &MethodKind| true;
+    let all = |_: &MethodKind| true;
     let routers = |kind: &MethodKind| *kind != MethodKind::Bound;
     let blocks = [
-        block("Quality per turn", measured(report, everybody, |line| format!("{:.4}", line.quality.value))),
+        block("Quality per turn", measured(report, all, |line| format!("{:.4}", line.quality.value))),
         differences(report),
         block(
-            "Spent, % of the mean cost of always the strongest",
-            measured(report, everybody, |line| percent(line.cost_share)),
+            "Cost, % of the mean cost of the strongest model alone",
+            measured(report, all, |line| percent(line.cost_share)),
         ),
-        block("Sessions that ended early, %", measured(report, routers, |line| percent(line.bankrupt_share))),
+        block("Bankrupt sessions, %", measured(report, routers, |line| percent(line.bankrupt_share))),
         block(
-            "Sessions that ended early though always the cheapest finishes them, %",
+            "Bankrupt sessions that always choosing the cheapest model finishes, %",
             measured(report, routers, |line| percent(line.avoidable_bankrupt_share)),
         ),
         block(
-            "Return per session as in the paper: summed quality, less 5 where the session ended early",
+            "Return per session as in the paper: summed quality, minus 5 if bankrupt",
             measured(report, routers, |line| format!("{:.3}", line.return_per_session)),
         ),
         block("Turns whose answer was cut, %", measured(report, routers, |line| percent(line.cut_share))),
@@ -83,21 +83,22 @@ fn measured(
     (header(report), rows.collect())
 }
 
-/// Differences in thousandths; a star where the interval does not hold 0.
+/// Differences in thousandths; a star if the interval does not contain 0.
 fn differences(report: &Report) -> String {
     let Some((ours, _)) = report.methods.first().filter(|(_, kind)| *kind == MethodKind::Ours) else {
         return String::new();
     };
     let cell = |line: &Comparison| {
-        let sure = line.difference.low > 0.0 || line.difference.high < 0.0;
-        format!("{:+.1}{}", 1000.0 * line.difference.value, if sure { "*" } else { " " })
+        let significant = line.difference.low > 0.0 || line.difference.high < 0.0;
+        format!("{:+.1}{}", 1000.0 * line.difference.value, if significant { "*" } else { " " })
     };
     let row = |(name, _): &(String, MethodKind)| {
         let lines = report.comparisons.iter().filter(|line| line.other == *name);
         (name.clone(), lines.map(cell).collect())
     };
-    let title =
-        format!("Quality per turn of `{ours}` minus that of the others, in thousandths (* sure at 95 %)");
+    let title = format!(
+        "Quality per turn of `{ours}` minus that of the others, in thousandths (* significant at 95 %)"
+    );
     block(&title, (header(report), report.methods.iter().skip(1).map(row).collect()))
 }
 
@@ -114,7 +115,7 @@ fn header(report: &Report) -> Vec<String> {
     budgets(report).into_iter().map(budget).collect()
 }
 
-/// The budgets, each once.
+/// The distinct budgets.
 fn budgets(report: &Report) -> Vec<f64> {
     let mut shares: Vec<f64> = report.measurements.iter().map(|line| line.budget_share).collect();
     shares.dedup();

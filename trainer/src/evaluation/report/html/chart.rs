@@ -11,9 +11,9 @@ const SIZE: (u32, u32) = (860, 460);
 /// A point with an interval in y.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Across.
+    /// Horizontal.
     pub x: f64,
-    /// Up.
+    /// Vertical.
     pub y: f64,
     /// Lower and upper end of the interval; both y where there is none.
     pub interval: [f64; 2],
@@ -34,27 +34,27 @@ pub struct Series {
     pub color: RGBColor,
     /// Stroke width in pixels.
     pub width: u32,
-    /// Dashed, for what is no router.
+    /// Dashed, for bounds.
     pub dashed: bool,
-    /// By rising x.
+    /// With rising x.
     pub points: Vec<Point>,
 }
 
-/// What is drawn around the lines.
+/// Axes of a chart.
 #[derive(Clone, Copy, Debug)]
 pub struct Axes<'a> {
-    /// Description across.
+    /// Horizontal label.
     pub x: &'a str,
-    /// Description up.
+    /// Vertical label.
     pub y: &'a str,
-    /// Logarithmic across.
+    /// Whether the horizontal axis is logarithmic.
     pub log_x: bool,
 }
 
-/// Draws the lines; an empty text where there is no point.
+/// Draws the lines; empty without any points.
 ///
 /// # Errors
-/// What the drawing library says.
+/// The plotting library fails.
 pub fn svg(axes: &Axes<'_>, series: &[Series]) -> Result<String, Box<dyn Error>> {
     let points = || series.iter().flat_map(|series| &series.points);
     let range = |values: &mut dyn Iterator<Item = f64>| {
@@ -92,7 +92,7 @@ fn draw<X>(canvas: &mut Canvas<'_, '_, X>, axes: &Axes<'_>, series: &[Series]) -
 where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    // Plus zero: no label says -0.
+    // Adding zero turns -0 into 0.
     let number = |value: &f64| format!("{}", (value * 1000.0).round() / 1000.0 + 0.0);
     let mut mesh = canvas.configure_mesh();
     mesh.x_desc(axes.x).y_desc(axes.y).light_line_style(WHITE.mix(0.0)).bold_line_style(BLACK.mix(0.12));

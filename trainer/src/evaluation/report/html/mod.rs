@@ -72,8 +72,8 @@ pub fn page(report: &Report, data: &str) -> Result<String, TrainError> {
                 h1 { "SeqRoute: quality at equal budget" }
                 p {
                     (report.sessions) " sessions, " (report.turns) " turns of " (data) ". Budgets in percent of "
-                    (format!("{:.6}", report.reference_cost_usd)) " USD, the mean cost of a session that always "
-                    code { (report.strongest) } " answers. Unserved turns and cut answers count as quality 0. Bars are \
+                    (format!("{:.6}", report.reference_cost_usd)) " USD, the mean cost of a session answered by "
+                    code { (report.strongest) } " alone. Unserved turns and cut answers count as quality 0. Bars are \
                     95 % intervals by bootstrap over sessions."
                 }
                 (legend(&lines))

@@ -10,7 +10,7 @@ use crate::evaluation::measurement::{Comparison, Measurement};
 use crate::evaluation::methods::MethodKind;
 use crate::evaluation::report::Report;
 
-/// Quality under the first policy's lowest at which plots of quality end.
+/// Plots of quality end this much below the first policy's lowest.
 const MARGIN: f64 = 0.05;
 
 /// A chart with its texts.
@@ -24,7 +24,7 @@ pub(super) struct Plot {
 /// All charts of the page.
 pub(super) fn plots(report: &Report, lines: &[Line<'_>]) -> Result<Vec<Plot>, TrainError> {
     let routers = |line: &Line<'_>| line.kind != MethodKind::Bound;
-    let budget = "budget of a session, % of the mean cost of always the strongest (logarithmic)";
+    let budget = "budget of a session, % of the mean cost of the strongest model alone (logarithmic)";
     let by_budget =
         |y: &'static str, shown: &dyn Fn(&Line<'_>) -> bool, of: &dyn Fn(&Measurement) -> Point| {
             let series = lines.iter().filter(|line| shown(line)).map(|line| {
@@ -39,8 +39,8 @@ pub(super) fn plots(report: &Report, lines: &[Line<'_>]) -> Result<Vec<Plot>, Tr
     let plots = [
         (
             "Quality against budget",
-            "Quality per turn. Dashed: bounds, which know more than a router can. What lies more than 0.05 under the \
-             lowest point of the first policy is left out.",
+            "Quality per turn. Dashed: bounds, which know more than a router can. Points more than 0.05 below the \
+             lowest point of the first policy are left out.",
             quality_plot(report, lines, budget)?,
         ),
         (
@@ -50,18 +50,18 @@ pub(super) fn plots(report: &Report, lines: &[Line<'_>]) -> Result<Vec<Plot>, Tr
             difference_plot(report, lines, budget)?,
         ),
         (
-            "Quality against money spent",
-            "Every point is one budget; on the thin red lines it is one λ, from a single archive: solid charged on the \
-             spend to go, dashed on the next cost (the paper's rule). Left out as above.",
+            "Quality against cost",
+            "Every point is one budget; on the thin red lines it is one λ, from a single archive: solid with λ on the \
+             spend to go, dashed on the next cost (the paper's rule). The same points are left out.",
             frontier_plot(report, lines)?,
         ),
         (
-            "Sessions that ended early",
+            "Bankrupt sessions",
             "Share of the sessions, %.",
             by_budget("% of the sessions", &routers, &share(|line| line.bankrupt_share))?,
         ),
         (
-            "Sessions that ended early though always the cheapest finishes them",
+            "Bankrupt sessions that always choosing the cheapest model finishes",
             "Share of the sessions, %.",
             by_budget(
                 "% of the sessions",
@@ -76,7 +76,7 @@ pub(super) fn plots(report: &Report, lines: &[Line<'_>]) -> Result<Vec<Plot>, Tr
         ),
         (
             "The strongest model, by money left",
-            "Share of the states in which it is taken, among those that random walks reach and in which it is allowed.",
+            "Share of the states in which it is chosen, among those that a random router reaches and in which it is allowed.",
             probe_plot(report, lines, true)?,
         ),
         (
@@ -141,7 +141,7 @@ fn frontier_plot(report: &Report, lines: &[Line<'_>]) -> Result<String, TrainErr
             series.push(Series { color: OURS, width: 1, dashed: rule == LambdaRule::NextCost, points });
         }
     }
-    let x = "spent per session, % of the mean cost of always the strongest (logarithmic)";
+    let x = "cost of a session, % of the mean cost of the strongest model alone (logarithmic)";
     drawn(&Axes { x, y: "quality per turn", log_x: true }, &series)
 }
 
@@ -153,7 +153,7 @@ fn probe_plot(report: &Report, lines: &[Line<'_>], by_money: bool) -> Result<Str
         Some(line.series(points.iter().map(|(x, share)| Point::new(scale * x, 100.0 * share)).collect()))
     });
     let x = if by_money {
-        "money left, % of the mean cost of always the strongest (logarithmic)"
+        "money left, % of the mean cost of the strongest model alone (logarithmic)"
     } else {
         "turn"
     };
