@@ -1,6 +1,6 @@
-"""How much of the gap in quality between two models hashed words explain, by number of buckets.
+"""How much of the difference in quality between two models text features explain, by number of buckets.
 
-Reproduces the numbers in filter/core/src/text.rs: five-fold cross-validated ridge regression on all prompts of the
+Reproduces the numbers in the documentation of filter/core's module `text`: five-fold cross-validated ridge regression on all prompts of the
 given session and prompt files, with the tokens, hashes and scaling of that module.
 
     pip install numpy

@@ -1,14 +1,14 @@
-"""Training speed beside plain PyTorch and d3rlpy's DiscreteCQL, on the same transitions.
+"""Training speed compared with plain PyTorch and d3rlpy's DiscreteCQL, on the same transitions.
 
     cargo build --release --workspace --example training_speed
     python3 -m venv target/bench-python && target/bench-python/bin/pip install -r trainer/bench/requirements.txt
     target/bench-python/bin/python trainer/bench/training_speed.py target/release/examples/training_speed
 
-All train an MLP of 64 and 64 on relabelled sessions of the simulator, 3 models, Adam, a target network, and CQL(H) with
+All train an MLP with hidden layers of 64 and 64 on relabelled sessions of the simulator, 3 models, Adam, a target network, and CQL(H) with
 alpha 0.1. Ours and PyTorch's loop have the same loss: two heads (quality and spend to go), double-Q targets with a
-masked maximum and the price of money, Huber. d3rlpy's has one head and knows no mask, so it does less. Contenders take
-turns, one process each, and every round gives ratios; medians and the range over the rounds are printed. Wall-clock
-ratios mean something on a quiet machine only; ratios per CPU second hold on a busy one too, with one thread.
+masked maximum and the price of money, Huber. d3rlpy has one head and no mask, so it does less. Contenders run
+alternately, one process each, and every round gives ratios; medians and ranges over the rounds are printed. Wall-clock
+ratios need an idle machine; with one thread, ratios per CPU second are valid on a busy one too.
 """
 
 import json

@@ -18,7 +18,7 @@ pub struct Arguments {
     /// Session file to learn from.
     #[arg(long)]
     data: PathBuf,
-    /// Session file to choose checkpoints by and to tune heuristics on.
+    /// Session file to choose checkpoints by and to tune baselines on.
     #[arg(long)]
     valid: PathBuf,
     /// Session file to compare on.
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Models file.
     #[arg(long)]
     models: PathBuf,
-    /// Texts of the prompts of all three; may be given more than once.
+    /// Texts of the prompts of all three. Can be repeated.
     #[arg(long)]
     prompts: Vec<PathBuf>,
     /// Settings that the variants change, TOML.
@@ -36,11 +36,11 @@ pub struct Arguments {
     /// Gradient steps of every variant, instead of the settings' own.
     #[arg(long)]
     steps: Option<usize>,
-    /// Where the policies go. One that lies there with the same settings is not trained again, and one that was
-    /// interrupted goes on.
+    /// Folder for the policies. One that is there with the same settings is not trained again; an interrupted training is
+    /// resumed.
     #[arg(long)]
     out: PathBuf,
-    /// Also write a page with plots.
+    /// Also write an HTML page with plots.
     #[arg(long)]
     html: Option<PathBuf>,
     /// Also write the whole report as JSON.
@@ -60,7 +60,7 @@ impl Arguments {
             base.check()?;
         }
         std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("{}: cannot be made", self.out.display()))?;
+            .with_context(|| format!("{}: cannot be created", self.out.display()))?;
         let models = seqroute_sessions::models::read(&self.models)?;
         let inputs = Inputs::of_files(&self.data, Some(&self.valid), models, &self.prompts)?;
         let reference = evaluation::reference_nano_usd(&inputs.models, &inputs.train.sessions)?;

@@ -18,10 +18,10 @@ pub struct Arguments {
     /// Models file.
     #[arg(long)]
     models: PathBuf,
-    /// Texts of the prompts; may be given more than once.
+    /// Texts of the prompts. Can be repeated.
     #[arg(long)]
     prompts: Vec<PathBuf>,
-    /// Settings to compare, TOML; may be given more than once.
+    /// Settings to compare, TOML. Can be repeated.
     #[arg(long = "config", required = true)]
     configs: Vec<PathBuf>,
     /// Folds of the prompts.

@@ -14,10 +14,10 @@ pub struct Arguments {
     /// Policy archive, for the strategy `policy`.
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// Where Envoy finds the filter module.
+    /// Path of the filter module, as Envoy sees it.
     #[arg(long)]
     wasm: String,
-    /// The ECDS file that Envoy watches; replaced by a rename in its directory.
+    /// The ECDS file that Envoy watches; replaced atomically.
     #[arg(long)]
     out: PathBuf,
     /// Name of the extension configuration, as in Envoy's `config_discovery`.

@@ -11,22 +11,22 @@ use seqroute_core::config::{GuardConfig, LambdaRule, ModelConfig};
 use seqroute_core::policy::Policy;
 use seqroute_sessions::session::{self, Session};
 
-/// Budgets in percent of the mean cost of always taking the most expensive model.
+/// Default budgets, in percent of the mean cost of a session that the most expensive model answers alone.
 const DEFAULT_BUDGETS: [f64; 12] = [5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 65.0, 80.0, 100.0, 120.0];
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Policy as `NAME=ARCHIVE`, or several archives of one method trained with several seeds as
-    /// `NAME=ARCHIVE,ARCHIVE`, or with its own λ as `NAME@λ=ARCHIVE`; again for further policies. The first is the one in question. Without any, baselines and bounds are compared.
+    /// Policy as `NAME=ARCHIVE`, with several seeds as `NAME=ARCHIVE,ARCHIVE`, or with its own λ as `NAME@λ=ARCHIVE`. Can be
+    /// repeated; all others are compared with the first. Without any, baselines and bounds are compared.
     #[arg(long = "policy", value_parser = named)]
     policies: Vec<Named>,
-    /// A variant of the first policy with one thing changed, as `NAME=ARCHIVE`; shown in a section of its own. Again for
-    /// further ones.
+    /// A variant of the first policy with one thing changed, as `NAME=ARCHIVE`, shown in a separate section. Can be
+    /// repeated.
     #[arg(long = "ablation", value_parser = named)]
     ablations: Vec<Named>,
     #[command(flatten)]
     files: Files,
-    /// Budgets, in percent of the mean cost of always taking the most expensive model.
+    /// Budgets, in percent of the mean cost of a session that the most expensive model answers alone.
     #[arg(
         long, value_delimiter = ',', value_parser = percent,
         default_values_t = DEFAULT_BUDGETS
@@ -38,17 +38,17 @@ pub struct Arguments {
     /// Budgets, in percent, at which the first policy is also played under many λ. Absent: all of `--budgets`.
     #[arg(long, value_delimiter = ',', value_parser = percent)]
     sweep_budgets: Vec<f64>,
-    /// λ of the policies: quality given up to save one whole session budget.
+    /// λ of the policies: quality worth one whole session budget.
     #[arg(long, default_value_t = 0.0, value_parser = lambda)]
     lambda: f32,
-    /// What λ is charged on.
+    /// What λ is multiplied by.
     #[arg(long, value_enum, default_value_t = Rule::SpendToGo)]
     rule: Rule,
-    /// Seed of the bootstrap and of everything random.
+    /// Seed of the bootstrap and of random methods.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Play every policy without the guard that it was trained with; without this option the first one is also played so,
-    /// under the name `NAME, no guard`, where it has one.
+    /// Play every policy without the guard that it was trained with. Otherwise, if the first one has a guard, it is also
+    /// played without it, as `NAME, no guard`.
     #[arg(long)]
     no_guard: bool,
     /// Bootstrap resamples.
@@ -60,12 +60,12 @@ pub struct Arguments {
     /// Also write the whole report as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Also write a page with plots; it needs no other file and no network.
+    /// Also write a self-contained HTML page with plots.
     #[arg(long)]
     html: Option<PathBuf>,
 }
 
-/// What is played on.
+/// Session files of an evaluation.
 #[derive(Debug, Args)]
 pub struct Files {
     /// Models file, a JSON array of models as in the plugin configuration.
@@ -74,20 +74,20 @@ pub struct Files {
     /// Session file with outcomes of every model; the policies must not have seen it.
     #[arg(long)]
     pub data: PathBuf,
-    /// Session file for what bounds and heuristics know of the population; without it the dynamic program, the
+    /// Session file from which bounds and baselines estimate the population; without it the dynamic program, the
     /// adaptive linear program, the fair share and the reserve guard are left out.
     #[arg(long)]
     pub train: Option<PathBuf>,
-    /// Session file to tune heuristics on; without it those with a setting are left out.
+    /// Session file to tune baselines on; without it those with a setting are left out.
     #[arg(long)]
     pub tune: Option<PathBuf>,
-    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain, `.gz` or `.zst`); may be
-    /// given more than once.
+    /// Texts of the prompts of `--data`, `--train` and `--tune` (JSON lines with `prompt_id` and `prompt`, plain, `.gz` or
+    /// `.zst`). Can be repeated.
     #[arg(long)]
     pub prompts: Vec<PathBuf>,
 }
 
-/// What λ is charged on.
+/// What λ is multiplied by.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rule {
     /// The whole spend to go that the policy expects.
@@ -100,13 +100,13 @@ enum Rule {
 #[derive(Clone, Debug)]
 struct Named {
     name: String,
-    /// Its own λ, where the name says one.
+    /// λ of this policy, if given.
     lambda: Option<f32>,
     archives: Vec<PathBuf>,
 }
 
 impl Arguments {
-    /// The first archive is the policy in question, the others are variants of it.
+    /// The first archive is the policy to compare with, the others are variants of it.
     pub fn of_ablations(
         files: Files,
         archives: Vec<(String, PathBuf)>,
@@ -246,12 +246,12 @@ fn named(text: &str) -> Result<Named, String> {
     Ok(Named { name: name.to_owned(), lambda: own.transpose()?, archives })
 }
 
-/// Refuses data in which a policy could choose a model whose answer is not known.
+/// Refuses data in which a policy could choose a model without an observed answer.
 pub fn require_all_outcomes(path: &Path, sessions: &[Session], models: &[ModelConfig]) -> Result<()> {
     if let Some((session, turn, model)) = session::first_gap(sessions, models) {
         bail!(
             "{}: session `{session}`, field `turns[{turn}].options`: found no outcome of `{model}`, expected one of \
-             every model: logs with one answer per turn can be trained on but not compared on",
+             every model: logs with one answer per turn are enough for training, but not for an evaluation",
             path.display()
         );
     }

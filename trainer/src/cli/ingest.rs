@@ -9,11 +9,11 @@ use seqroute_sessions::session;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Decision records, JSON lines as the gateway's access log writes them, plain, `.gz` or `.zst`; again for more.
+    /// Decision records, JSON lines as in the gateway's access log, plain, `.gz` or `.zst`. Can be repeated.
     #[arg(long = "records", required = true)]
     records: Vec<PathBuf>,
-    /// Judgements, JSON lines of `{"session": …, "turn": …, "quality": 0 to 1}`. Records hold no quality, so without
-    /// them there is nothing to learn from.
+    /// Feedback, JSON lines of `{"session": …, "turn": …, "quality": 0 to 1}`. Required, because records do not contain
+    /// quality.
     #[arg(long)]
     feedback: Option<PathBuf>,
     /// Models file, a JSON array of models as in the plugin configuration.
@@ -29,8 +29,8 @@ impl Arguments {
         let models = seqroute_sessions::models::read(&self.models)?;
         let Some(feedback) = &self.feedback else {
             bail!(
-                "--feedback: found nothing, expected a file with the quality of the turns: the gateway's records do \
-                 not say how good an answer was"
+                "--feedback: found nothing, expected a file with the quality of the turns, which the gateway's records do \
+                 not contain"
             );
         };
         let table = FeedbackTable::read(feedback)?;
@@ -40,7 +40,7 @@ impl Arguments {
         show(&summary);
         if sessions.is_empty() {
             bail!(
-                "{}: no session would be written: every one is incomplete or not judged",
+                "{}: no session would be written: every one is incomplete or has a turn without feedback",
                 self.out.display()
             );
         }
@@ -57,10 +57,10 @@ fn show(summary: &Summary) {
     println!("{records} records");
     let left_out = [
         (*refused, "records left out: the request was refused"),
-        (*refunded, "records left out: no answer came (refunded)"),
+        (*refunded, "records left out: no answer arrived (refunded)"),
         (*without_session, "records left out: the request had no session"),
         (summary.broken_sessions, "sessions left out: a turn is missing, or several were in flight at once"),
-        (summary.unjudged_sessions, "sessions left out: a turn has no judgement"),
+        (summary.unjudged_sessions, "sessions left out: a turn has no feedback"),
         (*estimated, "turns kept whose tokens are an estimate"),
         (*shortened_histories, "turns kept whose prompt was shorter than the history"),
     ];

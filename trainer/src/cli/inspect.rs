@@ -10,7 +10,7 @@ use seqroute_core::policy::archive::{Archive, DAT_HEADER_BYTES, GRAPH};
 pub struct Arguments {
     /// Policy archive.
     policy: PathBuf,
-    /// Print the manifest as JSON and nothing else.
+    /// Print only the manifest, as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -45,7 +45,7 @@ impl Arguments {
         println!("features   {}: {}", manifest.features.len(), manifest.features.join(" "));
         for (k, model) in manifest.models.iter().enumerate() {
             println!(
-                "model {k}    {}: {} / {} USD per million tokens in / out, {} output tokens, rarely over {}",
+                "model {k}    {}: {} / {} USD per million tokens in / out, {} output tokens expected, rarely over {}",
                 model.name,
                 model.prices.input_pico_usd_per_token as f64 / 1e6,
                 model.prices.output_pico_usd_per_token as f64 / 1e6,

@@ -30,7 +30,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Turn the gateway's decision records and judgements into sessions.
+    /// Turn the gateway's decision records and feedback into sessions.
     Ingest(ingest::Arguments),
     /// Write sessions of the built-in simulator.
     Simulate(simulate::Arguments),
@@ -42,9 +42,9 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Compare settings by cross-validation over the prompts of one session file.
     Crossvalidate(crossvalidate::Arguments),
-    /// Train variants of the settings, each with one thing changed, and compare them.
+    /// Train variants of the settings with one thing changed each, and compare them.
     Ablate(ablate::Arguments),
-    /// Show what is in a policy archive.
+    /// Show the contents of a policy archive.
     Inspect(inspect::Arguments),
     /// Put configuration and policy into the ECDS file that Envoy watches.
     Deploy(deploy::Arguments),
@@ -67,25 +67,25 @@ impl Cli {
     }
 }
 
-/// Gives turns the texts of their prompts, and says how many have none, where texts were given at all.
+/// Adds the texts of their prompts to turns, and warns of turns without one if there are any prompt files.
 fn attach(prompts: &Prompts, path: &Path, sessions: &mut [Session]) {
     let without = seqroute_sessions::prompts::attach(prompts, sessions);
     if without > 0 && !prompts.is_empty() {
         eprintln!(
-            "warning: {}: {without} turns have no text: their `prompt_id` is in no --prompts file",
+            "warning: {}: {without} turns have no text: no --prompts file has their `prompt_id`",
             path.display()
         );
     }
 }
 
-/// Says what is wrong with sessions as a whole, though each is valid.
+/// Warns of a problem of sessions as a whole.
 fn warn(path: &Path, sessions: &[Session]) {
     if let Some(warning) = seqroute_sessions::session::warning(sessions) {
         eprintln!("warning: {}: {warning}", path.display());
     }
 }
 
-/// Writes an output file whole or not at all.
+/// Writes an output file atomically.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     seqroute_sessions::files::write_atomically(path, bytes)
         .with_context(|| format!("{}: cannot be written", path.display()))
@@ -98,7 +98,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a policy archive; gives back its bytes too.
+/// Opens a policy archive; also returns its bytes.
 fn open_policy(path: &Path) -> Result<(Vec<u8>, Policy)> {
     let bytes = seqroute_sessions::files::read_file(path)?;
     let policy = Policy::open(&bytes).with_context(|| path.display().to_string())?;

@@ -9,16 +9,16 @@ use seqroute_sessions::{models, session, terminal};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Session file, JSON lines, plain or `.gz`.
+    /// Session file, JSON lines, plain, `.gz` or `.zst`.
     #[arg(long)]
     data: PathBuf,
     /// Models file, a JSON array of models as in the plugin configuration.
     #[arg(long)]
     models: PathBuf,
-    /// Share of the sessions whose turns to come the guard's reserve pays.
+    /// Share of the sessions whose remaining turns the guard pays for.
     #[arg(long, default_value_t = 0.9, value_parser = quantile)]
     guard_quantile: f64,
-    /// Print the models file with the measured `expected_output_tokens` and `upper_output_tokens` filled in.
+    /// Print the models file with measured `expected_output_tokens` and `upper_output_tokens`.
     #[arg(long)]
     json: bool,
 }

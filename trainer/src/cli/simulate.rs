@@ -9,13 +9,13 @@ use seqroute_sessions::simulator::{Scenario, Simulator};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How many sessions.
+    /// Number of sessions.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     sessions: u32,
-    /// Everything random follows from it.
+    /// Seed of the simulator.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What the sessions are like.
+    /// Scenario.
     #[arg(long, value_parser = scenario, default_value = "default")]
     scenario: Scenario,
     /// The file to write, JSON lines; compressed where the name ends in `.gz` or `.zst`.

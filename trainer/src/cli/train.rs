@@ -10,7 +10,7 @@ use clap::Args;
 use comfy_table::Table;
 use seqroute::hbr::BudgetCounts;
 use seqroute::learner::progress::Progress;
-use seqroute::learner::training_loop::State;
+use seqroute::learner::state::State;
 use seqroute::text_head::TextSummary;
 use seqroute::training::{self, TrainConfig, Training, TrainingData};
 use seqroute_core::config::ModelConfig;
@@ -22,25 +22,25 @@ use seqroute_sessions::terminal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Validation sessions of a simulated run come from this far along the simulator's sessions: never training ones.
+/// Mixed into the seed of a simulated run's validation sessions, so that they differ from the training sessions.
 const VALIDATION_STREAM: u64 = 0x5eed_0000_0000_0000;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Session file to learn from, JSON lines, plain or `.gz`.
+    /// Session file to learn from, JSON lines, plain, `.gz` or `.zst`.
     #[arg(long, required_unless_present = "simulate", requires = "models")]
     data: Option<PathBuf>,
     /// Models file, a JSON array of models as in the plugin configuration.
     #[arg(long)]
     models: Option<PathBuf>,
-    /// Learn from this many sessions of the built-in simulator instead of a file; a tenth as many others validate.
+    /// Learn from this many sessions of the built-in simulator instead of a file; a tenth as many other ones validate.
     #[arg(long, conflicts_with_all = ["data", "valid"], value_parser = clap::value_parser!(u32).range(10..))]
     simulate: Option<u32>,
     /// Session file to choose the best checkpoint by; needs outcomes of every model.
     #[arg(long)]
     valid: Option<PathBuf>,
-    /// Texts of the prompts of `--data` and `--valid` (JSON lines with `prompt_id` and `prompt`, plain, `.gz` or `.zst`); may
-    /// be given more than once.
+    /// Texts of the prompts of `--data` and `--valid` (JSON lines with `prompt_id` and `prompt`, plain, `.gz` or `.zst`).
+    /// Can be repeated.
     #[arg(long)]
     prompts: Vec<PathBuf>,
     /// Settings, TOML; see `examples/train.toml`.
@@ -98,7 +98,7 @@ impl Arguments {
     }
 }
 
-/// Sessions and models of a run.
+/// Sessions and models of a training run.
 pub struct Inputs {
     pub models: Vec<ModelConfig>,
     pub train: Dataset,
@@ -116,7 +116,7 @@ impl Inputs {
         Ok(Inputs { models, train: Dataset { sessions, sha256 }, valid })
     }
 
-    /// Reads sessions to learn from and to choose checkpoints by.
+    /// Reads sessions for training and for validation.
     pub fn of_files(
         data: &Path,
         valid: Option<&Path>,
@@ -158,7 +158,7 @@ pub struct Run<'a> {
     pub resume: bool,
     /// Set to request a checkpoint and stop.
     pub stop: &'a AtomicBool,
-    /// When the run began, for the line at its end.
+    /// When the run began, for its last line of output.
     pub started: Instant,
 }
 
@@ -214,7 +214,7 @@ pub fn train(inputs: &Inputs, config: &TrainConfig, run: &Run<'_>) -> Result<()>
         ControlFlow::Break(stopped) => {
             stopped?;
             bail!(
-                "stopped; {} holds the state: the same command with --resume goes on",
+                "stopped; {} holds the state, and the same command with --resume continues",
                 checkpoint.display()
             );
         }
@@ -288,10 +288,10 @@ fn text_line(text: &TextSummary) -> String {
         shares.join(", ")
     };
     match text.penalty {
-        None => "no text was seen".to_owned(),
+        None => "no text in the data".to_owned(),
         Some(penalty) => format!(
-            "{} different messages explain {} of the models' quality, {} of its gaps and {} of the answers' lengths \
-             (penalty {penalty}, {} subjects)",
+            "{} distinct messages: text explains {} of the variance of quality per model, {} of the differences \
+             between models, {} of the answers' lengths (penalty {penalty}, {} categories)",
             text.messages,
             percent(&text.explained_share),
             percent(&text.explained_gap_share),
