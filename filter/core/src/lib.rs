@@ -29,29 +29,26 @@
 )]
 #![forbid(unsafe_code)]
 
-pub mod api;
+pub mod answer;
+pub mod body;
 pub mod config;
 pub mod counters;
 pub mod decide;
 pub mod engine;
-pub mod estimate;
-pub mod features;
-pub mod header_pairs;
-pub mod identity;
 pub mod ledger;
-pub mod local_reply;
-pub mod locks;
-pub mod mask;
 pub mod money;
 pub mod one_line;
 pub mod policy;
-pub mod record;
-pub mod reply_headers;
+pub mod reply;
 pub mod request;
-pub mod scan;
-pub mod session_id;
-pub mod text;
 pub mod usage;
+pub mod wire;
+
+// The former paths, until every user names the new ones.
+pub use body::text;
+pub use decide::{estimate, features, mask};
+pub use reply::record;
+pub use request::{api, session_id};
 
 /// The largest number of models (actions) one policy may choose from.
 pub const MAX_MODELS: usize = 8;

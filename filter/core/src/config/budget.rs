@@ -55,7 +55,7 @@ pub enum LambdaRule {
     NextCost,
 }
 
-/// Money that every model but the cheapest must leave for the turns to come (see [`crate::mask`]).
+/// Money that every model but the cheapest must leave for the turns to come (see [`crate::decide::mask`]).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardConfig {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::bucket::{EVICTED_BYTES, HEADER_BYTES, RESERVATION_BYTES, SESSION_BYTES};
+use crate::ledger::sessions::bucket::{EVICTED_BYTES, HEADER_BYTES, RESERVATION_BYTES, SESSION_BYTES};
 use crate::ledger::tenants;
 use crate::money::NanoUsd;
 

@@ -43,7 +43,7 @@ pub struct Config {
     #[serde(default = "default_peek_bytes")]
     pub peek_bytes: u64,
     /// Request paths that are LLM calls; all others pass untouched. `{model}` stands for the model's name, see
-    /// [`crate::api::path_matches`].
+    /// [`crate::request::api::path_matches`].
     #[serde(default = "default_paths")]
     pub paths: Vec<String>,
     /// Whether upstreams may compress their answers.

@@ -4,18 +4,18 @@ use super::decision::Ask;
 use super::{Admission, Arm, Decision, Engine, Turn};
 use crate::config::{Enforcement, NoSession, OnError};
 use crate::counters::{Counter, Counts};
-use crate::estimate::RequestSize;
+use crate::decide::estimate::RequestSize;
 use crate::ledger::accounts::{Accounts, Granted, Payer};
 use crate::ledger::store::SharedStore;
-use crate::ledger::table::Choice;
+use crate::ledger::sessions::Choice;
 use crate::ledger::{Books, LedgerError, SessionView};
-use crate::local_reply::{LocalReply, Refusal};
-use crate::locks::Needs;
+use crate::reply::local_reply::{LocalReply, Refusal};
+use crate::decide::locks::Needs;
 use crate::money::NanoUsd;
-use crate::record::{DecisionRecord, RECORD_VERSION};
-use crate::request::RequestHead;
-use crate::scan::facts::BodyFacts;
-use crate::session_id::SessionId;
+use crate::reply::record::{DecisionRecord, RECORD_VERSION};
+use crate::request::head::RequestHead;
+use crate::body::facts::BodyFacts;
+use crate::request::session_id::SessionId;
 
 /// Longest piece of a client's model name in records and replies.
 const MAX_REQUESTED_MODEL_CHARS: usize = 64;

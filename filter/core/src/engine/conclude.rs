@@ -6,7 +6,7 @@ use crate::counters::{Counter, Counts};
 use crate::ledger::accounts::Accounts;
 use crate::ledger::store::SharedStore;
 use crate::ledger::{Books, Ending, SettledTurn};
-use crate::record::DecisionRecord;
+use crate::reply::record::DecisionRecord;
 use crate::usage::Usage;
 
 impl Engine {

@@ -6,14 +6,14 @@
 
 use super::{Arm, Engine};
 use crate::config::{LambdaRule, Strategy};
-use crate::decide::{self, QValues};
-use crate::estimate::{self, CostEstimate, RequestSize, TokenEstimate};
-use crate::features::{self, Features};
+use crate::decide::rule::{self, QValues};
+use crate::decide::estimate::{self, CostEstimate, RequestSize, TokenEstimate};
+use crate::decide::features::{self, Features};
 use crate::ledger::SessionView;
-use crate::locks::{Needs, Permitted};
-use crate::mask::{self, ActionMask};
+use crate::decide::locks::{Needs, Permitted};
+use crate::decide::mask::{self, ActionMask};
 use crate::money::NanoUsd;
-use crate::text::TextFeatures;
+use crate::body::text::TextFeatures;
 
 /// A decision and everything it was made from.
 #[derive(Clone, Debug, PartialEq)]

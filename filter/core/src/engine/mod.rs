@@ -20,7 +20,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::config::{Config, ConfigError, ModelConfig, Strategy};
 use crate::policy::{Policy, PolicyError};
-use crate::session_id::SessionId;
+use crate::request::session_id::SessionId;
 
 /// A configuration that cannot serve.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,13 +4,13 @@ use super::decision::Ask;
 use super::tests::{World, body, engine, head, identity, usage};
 use super::*;
 use crate::counters::{Counter, Counts};
-use crate::estimate::RequestSize;
+use crate::decide::estimate::RequestSize;
 use crate::ledger::SessionView;
 use crate::ledger::store::MemoryStore;
-use crate::locks::Needs;
+use crate::decide::locks::Needs;
 use crate::money::NanoUsd;
-use crate::request::RequestHead;
-use crate::text::TextFeatures;
+use crate::request::head::RequestHead;
+use crate::body::text::TextFeatures;
 use serde_json::{Value, json};
 
 fn with_tenant(budget_usd: &'static str) -> impl FnOnce(&mut Value) {
@@ -185,7 +185,7 @@ fn a_canary_decides_its_share_of_the_sessions_and_all_turns_of_each() {
 
 /// Policies of known choices.
 mod test_policy {
-    use crate::features;
+    use crate::decide::features;
     use crate::money::NanoUsd;
     use crate::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
     use crate::policy::write::{Layer, NetworkWeights, archive};

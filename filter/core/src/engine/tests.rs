@@ -3,14 +3,14 @@
 use super::*;
 use crate::config::tests::example;
 use crate::counters::{Counter, Counts};
-use crate::identity::Identity;
+use crate::request::identity::Identity;
 use crate::ledger::store::MemoryStore;
-use crate::ledger::table::SessionTable;
+use crate::ledger::sessions::SessionTable;
 use crate::ledger::{Books, SessionView};
 use crate::money::NanoUsd;
-use crate::record::DecisionRecord;
-use crate::request::RequestHead;
-use crate::scan::facts::BodyFacts;
+use crate::reply::record::DecisionRecord;
+use crate::request::head::RequestHead;
+use crate::body::facts::BodyFacts;
 use crate::usage::Usage;
 use serde_json::{Value, json};
 
@@ -266,8 +266,8 @@ fn a_body_that_is_not_rewritten_is_no_reason_to_reserve_less() {
 
 #[test]
 fn a_strong_answer_is_cut_before_it_takes_the_reserve_for_the_turns_to_come() {
-    use crate::estimate::{RequestSize, TokenEstimate};
-    use crate::text::TextFeatures;
+    use crate::decide::estimate::{RequestSize, TokenEstimate};
+    use crate::body::text::TextFeatures;
     let engine = engine(|v| {
         v["budget"] = json!({"default_usd": "0.0048", "cap_output": true});
         v["guard"] = json!({"remaining_turns": [10]});

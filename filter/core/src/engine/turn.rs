@@ -2,8 +2,8 @@
 
 use crate::ledger::Books;
 use crate::ledger::accounts::Holding;
-use crate::local_reply::LocalReply;
-use crate::record::DecisionRecord;
+use crate::reply::local_reply::LocalReply;
+use crate::reply::record::DecisionRecord;
 use crate::usage::Usage;
 
 /// A request that was decided on; it must be given to [`Engine::conclude`](super::Engine::conclude).

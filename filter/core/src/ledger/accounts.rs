@@ -8,11 +8,11 @@
 use crate::config::{LedgerConfig, TenantConfig};
 use crate::counters::Counts;
 use crate::ledger::store::SharedStore;
-use crate::ledger::table::{Choice, SessionTable};
+use crate::ledger::sessions::{Choice, SessionTable};
 use crate::ledger::tenants::{OpenTenant, Tenant, TenantHold, TenantTable};
 use crate::ledger::{Books, Ending, LedgerError, SessionView};
 use crate::money::NanoUsd;
-use crate::session_id::SessionId;
+use crate::request::session_id::SessionId;
 
 /// How often a turn is decided again because another VM took the tenant's money first.
 const MAX_DECISIONS: u32 = 16;

@@ -10,19 +10,18 @@
 //! and `spent + outstanding` of a session exceeds its budget only by what settlements cost beyond their
 //! reservations, which is counted as overrun.
 //!
-//! Sessions live in a table of a fixed number of buckets ([`table`]), each one value in shared data ([`bucket`]),
-//! changed only by compare-and-swap ([`swap`], [`store`]). Memory is bounded by the configuration, whatever clients
+//! Sessions live in a table of a fixed number of buckets ([`sessions`]), each one value in shared data ([`sessions::bucket`]),
+//! changed only by compare-and-swap ([`table`], [`store`]). Memory is bounded by the configuration, whatever clients
 //! send ([`crate::config::LedgerConfig::max_bytes`]). A second level, the tenants' budgets, is kept beside it in the
 //! same way ([`tenants`]); [`accounts`] reserves and ends a turn on both.
 
 pub mod accounts;
-pub mod bucket;
+pub mod sessions;
 pub mod store;
-pub mod swap;
 pub mod table;
 pub mod tenants;
 
-use crate::ledger::bucket::BucketError;
+use crate::ledger::sessions::bucket::BucketError;
 use crate::ledger::store::StoreError;
 use crate::money::NanoUsd;
 
@@ -36,7 +35,7 @@ pub enum LedgerError {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     /// Other VMs won every attempt.
-    #[error("ledger: gave up after {} conflicts", swap::MAX_ATTEMPTS)]
+    #[error("ledger: gave up after {} conflicts", table::MAX_ATTEMPTS)]
     Conflicts,
     /// The bucket has no room: it is full of sessions that may not be forgotten, or of reservations.
     #[error("ledger: no room in the bucket")]

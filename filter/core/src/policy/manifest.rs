@@ -19,9 +19,9 @@ pub struct Manifest {
     pub schema_version: u32,
     /// A short name, for records.
     pub name: String,
-    /// Names of the inputs, in order (see [`crate::features`]).
+    /// Names of the inputs, in order (see [`crate::decide::features`]).
     pub features: Vec<String>,
-    /// SHA-256 of the names ([`crate::features::names_sha256`]).
+    /// SHA-256 of the names ([`crate::decide::features::names_sha256`]).
     pub features_sha256: String,
     /// The models, in the order of the outputs.
     pub models: Vec<TrainedModel>,

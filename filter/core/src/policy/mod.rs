@@ -3,7 +3,7 @@
 //! The archive is a plain `.tar` with `graph.nnef`, one `.dat` file per variable, and the manifest
 //! `seqroute.json` ([`manifest`]). It may come from anyone who can write a configuration, so [`archive`] caps every
 //! size before anything is parsed and [`graph`] admits only the documented subset of NNEF before tract sees it.
-//! Normalisation is part of the graph: the input is the raw state of [`crate::features`].
+//! Normalisation is part of the graph: the input is the raw state of [`crate::decide::features`].
 
 pub mod archive;
 pub mod graph;
@@ -13,8 +13,8 @@ pub mod write;
 
 use crate::MAX_MODELS;
 use crate::config::ModelConfig;
-use crate::decide::QValues;
-use crate::features;
+use crate::decide::rule::QValues;
+use crate::decide::features;
 use crate::one_line::OneLine;
 use archive::Archive;
 use manifest::{Manifest, SCHEMA_VERSION};

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use tract_nnef::prelude::*;
 
 use crate::MAX_MODELS;
-use crate::decide::QValues;
+use crate::decide::rule::QValues;
 use crate::policy::PolicyError;
 
 static FRAMEWORK: OnceLock<tract_nnef::framework::Nnef> = OnceLock::new();

@@ -1,0 +1,211 @@
+//! Takes the usage event out of a stream whose client did not ask for it.
+//!
+//! The filter makes OpenAI chat streams report their usage (`stream_options.include_usage`); the API then sends one
+//! more event, with usage and no choices. Client libraries that index `choices[0]` fail on it, so it is removed on
+//! the way back. The bytes of an event are held until its first choice shows that it is another one; nothing else is
+//! delayed or changed. `"usage": null` in other events stays.
+
+use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
+use crate::wire::key::Key;
+use crate::wire::sse::{SseReader, SseVisitor};
+
+/// An event longer than this is none of usage alone.
+const MAX_HELD_BYTES: usize = 8192;
+
+/// The filter of one answer's body.
+#[derive(Clone, Debug, Default)]
+pub struct UsageHider {
+    sse: SseReader,
+    event: Event,
+    /// Bytes of the unfinished event that were not passed on.
+    held: Vec<u8>,
+    hidden: u64,
+}
+
+/// What is known of the event being read.
+#[derive(Clone, Debug, Default)]
+struct Event {
+    json: JsonReader,
+    has_choice: bool,
+    has_choices: bool,
+    has_usage: bool,
+    /// Its beginning was passed on.
+    is_passed: bool,
+}
+
+impl Event {
+    fn is_usage_alone(&self) -> bool {
+        self.has_choices && !self.has_choice && self.has_usage && self.json.progress() != Progress::Invalid
+    }
+
+    fn may_be_usage_alone(&self) -> bool {
+        !self.is_passed && !self.has_choice && self.json.progress() != Progress::Invalid
+    }
+}
+
+impl UsageHider {
+    /// Reads the next bytes of the body and returns what the client gets of them and of those held.
+    #[must_use]
+    pub fn pass(&mut self, chunk: &[u8], end_of_stream: bool) -> Vec<u8> {
+        let mut passing = Passing {
+            event: &mut self.event,
+            held: &mut self.held,
+            hidden: &mut self.hidden,
+            chunk,
+            from: 0,
+            out: Vec::with_capacity(chunk.len()),
+        };
+        self.sse.feed(chunk, &mut passing);
+        let Passing { from, mut out, .. } = passing;
+        let rest = chunk.get(from..).unwrap_or_default();
+        let fits = self.held.len().saturating_add(rest.len()) <= MAX_HELD_BYTES;
+        if self.event.may_be_usage_alone() && fits && !end_of_stream {
+            self.held.extend_from_slice(rest);
+        } else if end_of_stream && self.event.is_usage_alone() && !self.event.is_passed {
+            self.hidden = self.hidden.saturating_add(1);
+            self.held.clear();
+        } else {
+            out.append(&mut self.held);
+            out.extend_from_slice(rest);
+            self.event.is_passed |= !rest.is_empty();
+        }
+        out
+    }
+
+    /// Events hidden so far.
+    #[must_use]
+    pub fn hidden(&self) -> u64 {
+        self.hidden
+    }
+}
+
+/// One chunk on its way through.
+struct Passing<'a> {
+    event: &'a mut Event,
+    held: &'a mut Vec<u8>,
+    hidden: &'a mut u64,
+    chunk: &'a [u8],
+    /// Where the current event begins in the chunk.
+    from: usize,
+    out: Vec<u8>,
+}
+
+impl SseVisitor for Passing<'_> {
+    fn data(&mut self, piece: &[u8]) {
+        let Event { json, has_choice, has_choices, has_usage, .. } = &mut *self.event;
+        json.feed(piece, &mut Look { has_choice, has_choices, has_usage });
+    }
+
+    fn end_event(&mut self, at: usize) {
+        if self.event.is_usage_alone() && !self.event.is_passed {
+            *self.hidden = self.hidden.saturating_add(1);
+            self.held.clear();
+        } else {
+            self.out.append(self.held);
+            self.out.extend_from_slice(self.chunk.get(self.from..at).unwrap_or_default());
+        }
+        self.from = at;
+        *self.event = Event::default();
+    }
+}
+
+struct Look<'a> {
+    has_choice: &'a mut bool,
+    has_choices: &'a mut bool,
+    has_usage: &'a mut bool,
+}
+
+impl Visitor for Look<'_> {
+    fn begin(&mut self, path: &[Key], kind: Kind, _offset: u64) -> bool {
+        match path {
+            [Key::Choices] => *self.has_choices |= kind == Kind::Array,
+            [Key::Choices, ..] => *self.has_choice = true,
+            [Key::Usage] => *self.has_usage |= kind == Kind::Object,
+            _ => {}
+        }
+        false
+    }
+
+    fn text(&mut self, _path: &[Key], _piece: &[u8]) {}
+
+    fn end(&mut self, _path: &[Key], _kind: Kind, _end: u64, _is_empty: bool) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STREAM: &str = concat!(
+        "data: {\"choices\":[{\"delta\":{\"content\":\"é\"}}],\"usage\":null}\r\n\r\n",
+        ": ping\r\n\r\n",
+        "data: {\"choices\":[],\"prompt_filter_results\":[{}],\"usage\":null}\r\n\r\n",
+        "data: {\"id\":1,\"choices\":[],\"usage\":{\"prompt_tokens\":7}}\r\n\r\n",
+        "data: [DONE]\r\n\r\n",
+    );
+
+    fn pass(chunks: &[&[u8]]) -> String {
+        let mut hider = UsageHider::default();
+        let mut out = Vec::new();
+        for (k, chunk) in chunks.iter().enumerate() {
+            out.extend(hider.pass(chunk, k + 1 == chunks.len()));
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_the_event_of_usage_alone_is_missing() {
+        let passed = pass(&[STREAM.as_bytes()]);
+        assert!(!passed.contains("prompt_tokens") && passed.ends_with("data: [DONE]\r\n\r\n"));
+        assert_eq!(
+            passed.len(),
+            STREAM.len() - "data: {\"id\":1,\"choices\":[],\"usage\":{\"prompt_tokens\":7}}\r\n\r\n".len()
+        );
+    }
+
+    #[test]
+    fn an_event_passes_as_soon_as_it_has_a_choice() {
+        let mut hider = UsageHider::default();
+        let begun = b"data: {\"id\":1,\"choices\":[{\"del";
+        assert_eq!(hider.pass(begun, false), begun);
+        assert_eq!(hider.pass(b"ta\":{}}],\"usage\":{}}\n\n", false), b"ta\":{}}],\"usage\":{}}\n\n");
+    }
+
+    #[test]
+    fn an_event_too_long_to_hold_passes() {
+        let mut hider = UsageHider::default();
+        let long = format!("data: {{\"x\":\"{}", "y".repeat(MAX_HELD_BYTES));
+        assert_eq!(hider.pass(long.as_bytes(), false).len(), long.len());
+        assert_eq!(hider.pass(b"\",\"choices\":[],\"usage\":{}}\n\n", true).len(), 28);
+        assert_eq!(hider.hidden(), 0);
+    }
+
+    #[test]
+    fn what_is_no_stream_passes_whole() {
+        for text in ["{\"error\":{}}", "", "data: {\"choices\":[", "\u{0}\u{1}", "data: {\"a\":1}\n"] {
+            assert_eq!(pass(&[text.as_bytes()]), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_gives_the_client_the_same(
+            text in prop_oneof![
+                Just(STREAM.to_owned()),
+                "((data: ?(\\{\"choices\":\\[(\\{\\})?\\],\"usage\":(null|\\{\\})\\}|\\[DONE\\])|: x|dat)(\r\n|\n|\r)(\r\n|\n|\r)?){0,6}",
+            ],
+            mut cuts in proptest::collection::vec(0usize..300, 0..9),
+        ) {
+            let bytes = text.as_bytes();
+            cuts.retain(|cut| *cut < bytes.len());
+            cuts.sort_unstable();
+            let mut chunks = Vec::new();
+            let mut from = 0;
+            for cut in cuts.into_iter().chain([bytes.len()]) {
+                chunks.push(&bytes[from..cut]);
+                from = cut;
+            }
+            prop_assert_eq!(pass(&chunks), pass(&[bytes]));
+        }
+    }
+}

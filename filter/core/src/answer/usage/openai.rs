@@ -1,0 +1,57 @@
+//! Usage of OpenAI's APIs (API reference, `CompletionUsage` and `ResponseUsage`): inclusive already.
+//!
+//! Chat: `usage` of the answer, or of the last event of a stream whose request asked for it; other servers repeat
+//! it in every event. Responses: `usage` of the answer, or `response.usage` of the event `response.completed`,
+//! `response.incomplete` or `response.failed`.
+//!
+//! Some servers that speak the chat API leave reasoning out of `completion_tokens` and count it in `total_tokens`
+//! only (xAI; Gemini's OpenAI-compatible endpoint). It is billed as output, so the output is never taken to be less
+//! than the total without the input.
+
+use crate::wire::key::Key;
+use crate::answer::usage::{Convention, Count, Tally};
+use crate::usage::Usage;
+
+/// Chat completions.
+pub const CHAT: Convention = Convention { count_at: chat_count, inclusive };
+/// Responses.
+pub const RESPONSES: Convention = Convention { count_at: responses_count, inclusive };
+
+fn chat_count(path: &[Key]) -> Option<Count> {
+    match path {
+        [Key::Usage, Key::PromptTokens] => Some(Count::Input),
+        [Key::Usage, Key::PromptTokensDetails, Key::CachedTokens] => Some(Count::Cached),
+        [Key::Usage, Key::CompletionTokens] => Some(Count::Output),
+        [Key::Usage, Key::CompletionTokensDetails, Key::ReasoningTokens] => Some(Count::Reasoning),
+        [Key::Usage, Key::TotalTokens] => Some(Count::Total),
+        _ => None,
+    }
+}
+
+fn responses_count(path: &[Key]) -> Option<Count> {
+    match path {
+        [Key::Response, usage @ ..] | usage => match usage {
+            [Key::Usage, Key::InputTokens] => Some(Count::Input),
+            [Key::Usage, Key::InputTokensDetails, Key::CachedTokens] => Some(Count::Cached),
+            [Key::Usage, Key::OutputTokens] => Some(Count::Output),
+            [Key::Usage, Key::OutputTokensDetails, Key::ReasoningTokens] => Some(Count::Reasoning),
+            [Key::Usage, Key::TotalTokens] => Some(Count::Total),
+            _ => None,
+        },
+    }
+}
+
+fn inclusive(tally: &Tally) -> (Usage, Option<u64>) {
+    let input_tokens = tally.or_zero(Count::Input);
+    let beyond_input = tally.get(Count::Total).map(|total| total.saturating_sub(input_tokens));
+    let output_tokens =
+        tally.get(Count::Output).max(beyond_input.filter(|_| tally.get(Count::Input).is_some()));
+    let usage = Usage {
+        input_tokens,
+        cached_input_tokens: tally.or_zero(Count::Cached).min(input_tokens),
+        cache_write_tokens: 0,
+        output_tokens: output_tokens.unwrap_or(0),
+        reasoning_tokens: tally.or_zero(Count::Reasoning),
+    };
+    (usage, output_tokens)
+}

@@ -1,0 +1,180 @@
+//! What is done to each marked place of a body, so that the request is the one that was decided on and paid for.
+//!
+//! | place | change |
+//! |---|---|
+//! | `model`, every duplicate | the chosen model's name; added where it is missing |
+//! | output limit, every duplicate | lowered to the turn's cap; added where it is missing |
+//! | `n`, `candidateCount` | lowered to what was known at the decision: each answer may be as long as the limit |
+//! | `stream_options.include_usage` | `true` where an OpenAI chat request streams, so that its usage can be read |
+
+use crate::request::api::Api;
+use crate::body::marks::{Mark, Marks, Target};
+
+const STREAM_OPTIONS: &str = "\"stream_options\":{\"include_usage\":true}";
+
+/// What shall be different upstream. `None` leaves a member as the client sent it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The model's name.
+    pub model: Option<String>,
+    /// The greatest output limit of each answer.
+    pub max_output_tokens: Option<u64>,
+    /// The greatest number of answers.
+    pub max_answers: Option<u64>,
+    /// Ask for usage in streams that would not carry it.
+    pub include_usage: bool,
+}
+
+/// The changes as texts, for one body.
+#[derive(Clone, Debug)]
+pub struct Edits {
+    api: Api,
+    changes: Changes,
+    quoted_model: String,
+}
+
+/// What is done to a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Nothing.
+    Keep,
+    /// It is replaced; a closing brace gets something before it.
+    Put(String),
+}
+
+impl Edits {
+    /// The edits that make these changes.
+    #[must_use]
+    pub fn new(api: Api, changes: Changes) -> Edits {
+        let quoted_model = serde_json::Value::from(changes.model.as_deref().unwrap_or_default()).to_string();
+        let include_usage = changes.include_usage && api == Api::OpenAiChat;
+        Edits { api, changes: Changes { include_usage, ..changes }, quoted_model }
+    }
+
+    /// An unfinished value at this place is held back until its end, and then decided on.
+    #[must_use]
+    pub fn concern(&self, target: Target) -> bool {
+        match target {
+            Target::Model => self.changes.model.is_some(),
+            Target::Limit | Target::NoConfig | Target::EndOfConfig => {
+                self.changes.max_output_tokens.is_some()
+            }
+            Target::Answers => self.changes.max_answers.is_some(),
+            Target::IncludeUsage | Target::NoStreamOptions | Target::EndOfStreamOptions => {
+                self.changes.include_usage
+            }
+            Target::EndOfBody => true,
+        }
+    }
+
+    /// Bytes by which an honest client's body can still grow: one change, or addition, of each member that has not
+    /// been read to its end.
+    #[must_use]
+    pub fn most_growth(&self, marks: &Marks, stream: Option<bool>) -> u64 {
+        if marks.is_complete {
+            return 0;
+        }
+        let is_open = |target| marks.found().iter().any(|mark| mark.target == target && mark.end.is_none());
+        let mut bytes = 0usize;
+        if self.changes.model.is_some()
+            && self.api.has_model_in_body()
+            && (!marks.has_model || is_open(Target::Model))
+        {
+            bytes = bytes.saturating_add(self.model_member().len()).saturating_add(1);
+        }
+        if let Some(limit) = self.changes.max_output_tokens
+            && (!marks.has_limit || is_open(Target::Limit) || is_open(Target::NoConfig))
+        {
+            bytes = bytes.saturating_add(self.limit_member(limit).len()).saturating_add(1);
+        }
+        if self.changes.include_usage && stream != Some(false) && !marks.has_stream_options {
+            bytes = bytes.saturating_add(STREAM_OPTIONS.len()).saturating_add(1);
+        }
+        bytes as u64
+    }
+
+    /// What is done to a finished place. `stream` is the member as far as it was read.
+    #[must_use]
+    pub fn edit(&self, mark: &Mark, marks: &Marks, stream: Option<bool>) -> Edit {
+        if !self.concern(mark.target) {
+            return Edit::Keep;
+        }
+        let text = mark.text.as_deref();
+        let lowered = |limit: Option<u64>| {
+            let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+            match limit {
+                Some(limit) if number.is_none_or(|number| number > limit) => Edit::Put(limit.to_string()),
+                _ => Edit::Keep,
+            }
+        };
+        let first = |member: String| if mark.is_empty { member } else { format!(",{member}") };
+        match mark.target {
+            Target::Model => Edit::Put(self.quoted_model.clone()),
+            Target::Limit => lowered(self.changes.max_output_tokens),
+            // `null` is the default of one answer.
+            Target::Answers if text == Some(b"null") => Edit::Keep,
+            Target::Answers => lowered(self.changes.max_answers),
+            Target::IncludeUsage if text == Some(b"true") => Edit::Keep,
+            Target::IncludeUsage => Edit::Put("true".to_owned()),
+            Target::NoConfig => Edit::Put(format!("{{{}}}", self.limit_in_config())),
+            Target::EndOfConfig => Edit::Put(first(self.limit_in_config())),
+            // Whether the request streams may be said later; `null` can wait for it, anything else is refused.
+            Target::NoStreamOptions if stream != Some(true) && text.is_some() => Edit::Keep,
+            Target::NoStreamOptions if stream != Some(true) => Edit::Put("null".to_owned()),
+            Target::NoStreamOptions => Edit::Put("{\"include_usage\":true}".to_owned()),
+            Target::EndOfStreamOptions => Edit::Put(first("\"include_usage\":true".to_owned())),
+            Target::EndOfBody => {
+                let added = self.added_members(marks, stream).join(",");
+                if added.is_empty() { Edit::Keep } else { Edit::Put(first(added)) }
+            }
+        }
+    }
+
+    /// Whether this edit makes the upstream report usage that the client did not ask for.
+    #[must_use]
+    pub fn asks_for_usage(&self, mark: &Mark, marks: &Marks, stream: Option<bool>) -> bool {
+        match mark.target {
+            Target::IncludeUsage | Target::EndOfStreamOptions => self.edit(mark, marks, stream) != Edit::Keep,
+            Target::NoStreamOptions => self.changes.include_usage && stream == Some(true),
+            Target::EndOfBody => self.adds_stream_options(marks, stream),
+            _ => false,
+        }
+    }
+
+    fn adds_stream_options(&self, marks: &Marks, stream: Option<bool>) -> bool {
+        self.changes.include_usage && stream == Some(true) && !marks.has_stream_options
+    }
+
+    fn added_members(&self, marks: &Marks, stream: Option<bool>) -> Vec<String> {
+        let mut added = Vec::new();
+        if self.changes.model.is_some() && self.api.has_model_in_body() && !marks.has_model {
+            added.push(self.model_member());
+        }
+        if let Some(limit) = self.changes.max_output_tokens.filter(|_| !marks.has_limit) {
+            added.push(self.limit_member(limit));
+        }
+        if self.adds_stream_options(marks, stream) {
+            added.push(STREAM_OPTIONS.to_owned());
+        }
+        added
+    }
+
+    fn model_member(&self) -> String {
+        format!("\"model\":{}", self.quoted_model)
+    }
+
+    fn limit_member(&self, limit: u64) -> String {
+        match self.api {
+            Api::OpenAiChat => format!("\"max_completion_tokens\":{limit}"),
+            Api::OpenAiResponses => format!("\"max_output_tokens\":{limit}"),
+            Api::AnthropicMessages => format!("\"max_tokens\":{limit}"),
+            Api::GeminiGenerate => format!("\"generationConfig\":{{{}}}", self.limit_in_config()),
+            Api::BedrockConverse => format!("\"inferenceConfig\":{{{}}}", self.limit_in_config()),
+        }
+    }
+
+    fn limit_in_config(&self) -> String {
+        let name = if self.api == Api::GeminiGenerate { "maxOutputTokens" } else { "maxTokens" };
+        format!("\"{name}\":{}", self.changes.max_output_tokens.unwrap_or_default())
+    }
+}

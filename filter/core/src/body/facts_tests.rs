@@ -1,0 +1,226 @@
+use super::*;
+use crate::body::rewrite::RequestBody;
+use serde_json::{Value, json};
+
+fn facts(body: &Value) -> BodyFacts {
+    let mut scanned = RequestBody::default();
+    scanned.scan(body.to_string().as_bytes());
+    let facts = scanned.facts();
+    assert!(facts.complete);
+    facts
+}
+
+#[test]
+fn model_limit_and_stream_are_read() {
+    let found = facts(&json!({"model": "auto", "max_tokens": 7, "max_completion_tokens": 9, "stream": true}));
+    assert_eq!((found.requested_model.as_deref(), found.stream), (Some("auto"), true));
+    assert_eq!(found.max_output_tokens, Some(9));
+}
+
+#[test]
+fn the_limit_is_read_where_each_api_has_it() {
+    let bodies = [
+        json!({"max_tokens": 9}),
+        json!({"max_completion_tokens": 9}),
+        json!({"max_output_tokens": 9}),
+        json!({"generationConfig": {"maxOutputTokens": 9}}),
+        json!({"generation_config": {"max_output_tokens": 9}}),
+        json!({"inferenceConfig": {"maxTokens": 9}}),
+    ];
+    for body in bodies {
+        assert_eq!(facts(&body).max_output_tokens, Some(9), "{body}");
+    }
+    assert_eq!(facts(&json!({"metadata": {"max_tokens": 9}})).max_output_tokens, None);
+}
+
+#[test]
+fn a_limit_that_is_no_count_is_no_limit() {
+    for limit in ["-1", "1.5", "\"9\"", "null", "1e3", "{}", "99999999999999999999"] {
+        let mut body = RequestBody::default();
+        body.scan(format!("{{\"max_tokens\":{limit}}}").as_bytes());
+        assert_eq!(body.facts().max_output_tokens, None, "{limit}");
+    }
+}
+
+#[test]
+fn a_thinking_budget_is_read_where_anthropic_and_bedrock_have_it() {
+    let thinking = json!({"type": "enabled", "budget_tokens": 2048});
+    assert_eq!(facts(&json!({"thinking": thinking})).thinking_tokens, Some(2048));
+    let bedrock = json!({"additionalModelRequestFields": {"thinking": thinking}});
+    assert_eq!(facts(&bedrock).thinking_tokens, Some(2048));
+    assert_eq!(facts(&json!({"thinking": {"type": "disabled"}})).thinking_tokens, None);
+}
+
+#[test]
+fn several_answers_multiply_the_limit() {
+    let found = facts(&json!({"n": 4, "max_tokens": 100}));
+    assert_eq!((found.answers, found.max_output_tokens), (4, Some(400)));
+    assert_eq!(facts(&json!({"generationConfig": {"candidateCount": 2}})).answers, 2);
+    assert_eq!((facts(&json!({"n": null})).answers, facts(&json!({"n": 0})).answers), (1, 1));
+}
+
+#[test]
+fn a_tool_loop_is_open_while_its_result_is_the_last_message() {
+    let user = json!({"role": "user", "content": "hi"});
+    let open = [
+        json!({"messages": [user, {"role": "tool", "tool_call_id": "c", "content": "42"}]}),
+        json!({"messages": [user, {"role": "user", "content": [{"type": "tool_result", "content": "42"}]}]}),
+        json!({"messages": [user, {"content": [{"text": "so"}, {"type": "tool_result"}], "role": "user"}]}),
+        json!({"input": [user, {"type": "function_call_output", "call_id": "c", "output": "42"}]}),
+        json!({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": {}}}]}]}),
+        json!({"messages": [user, {"role": "user", "content": [{"toolResult": {"toolUseId": "t"}}]}]}),
+    ];
+    for mut body in open {
+        assert!(facts(&body).open_tool_loop, "{body}");
+        for list in ["messages", "input", "contents"] {
+            if let Some(list) = body.get_mut(list).and_then(Value::as_array_mut) {
+                list.push(user.clone());
+            }
+        }
+        assert!(!facts(&body).open_tool_loop, "{body}");
+    }
+}
+
+#[test]
+fn what_tools_are_told_and_say_is_no_message() {
+    let call = json!({"type": "tool_use", "input": {"type": "tool_result", "signature": "s", "image": {}}});
+    let found = facts(&json!({"messages": [{"role": "assistant", "content": [call]}]}));
+    assert!(!found.open_tool_loop && !found.signed_thinking && !found.has_images);
+    let call = json!({"functionCall": {"args": {"functionResponse": {}, "inlineData": {}}}});
+    let found = facts(&json!({"contents": [{"role": "model", "parts": [call]}]}));
+    assert!(!found.open_tool_loop && !found.has_images);
+}
+
+#[test]
+fn thinking_is_signed_when_it_carries_a_signature() {
+    let content = |part: Value| json!({"messages": [{"role": "assistant", "content": [part]}]});
+    let signed = [
+        content(json!({"type": "thinking", "thinking": "hm", "signature": "Eq=="})),
+        content(json!({"type": "redacted_thinking", "data": "x"})),
+        json!({"input": [{"type": "reasoning", "encrypted_content": "gAAA"}]}),
+        json!({"contents": [{"parts": [{"text": "x", "thoughtSignature": "s"}]}]}),
+        content(json!({"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}})),
+    ];
+    for body in signed {
+        assert!(facts(&body).signed_thinking, "{body}");
+    }
+    for body in [
+        content(json!({"type": "thinking", "thinking": "hm", "signature": ""})),
+        json!({"input": [{"type": "reasoning", "encrypted_content": null}]}),
+    ] {
+        assert!(!facts(&body).signed_thinking, "{body}");
+    }
+}
+
+#[test]
+fn images_are_seen_in_messages_and_in_results_of_tools() {
+    let content = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+    let with_image = [
+        content(json!({"type": "image_url", "image_url": {"url": "data:"}})),
+        content(json!({"type": "image", "source": {}})),
+        content(json!({"type": "tool_result", "content": [{"type": "image", "source": {}}]})),
+        content(json!({"toolResult": {"content": [{"image": {"format": "png"}}]}})),
+        json!({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]}),
+        json!({"contents": [{"parts": [{"inlineData": {"mimeType": "image/png"}}]}]}),
+    ];
+    for body in with_image {
+        assert!(facts(&body).has_images, "{body}");
+    }
+    assert!(!facts(&content(json!({"type": "text", "text": "\"type\":\"image\""}))).has_images);
+}
+
+#[test]
+fn tools_json_and_stored_history_are_seen() {
+    assert!(
+        facts(&json!({"tools": [{}]})).has_tools && facts(&json!({"toolConfig": {"tools": [{}]}})).has_tools
+    );
+    assert!(!facts(&json!({"tools": [], "functions": null})).has_tools);
+    let json_formats = [
+        json!({"response_format": {"type": "json_schema", "json_schema": {}}}),
+        json!({"text": {"format": {"type": "json_object"}}}),
+        json!({"generationConfig": {"responseMimeType": "application/json"}}),
+    ];
+    for body in json_formats {
+        assert!(facts(&body).response_format_json, "{body}");
+    }
+    assert!(
+        !facts(&json!({"response_format": {"type": "text"}, "text": {"format": {}}})).response_format_json
+    );
+    let long = "r".repeat(300);
+    assert!(facts(&json!({"previous_response_id": long})).previous_response_id);
+    assert!(!facts(&json!({"previous_response_id": null})).previous_response_id);
+    assert!(!facts(&json!({"previous_response_id": ""})).previous_response_id);
+}
+
+#[test]
+fn messages_are_counted() {
+    assert_eq!(facts(&json!({"messages": [{"content": [{}, {}]}, {}, 1]})).messages, 3);
+    assert_eq!(facts(&json!({"input": "hello"})).messages, 1);
+    assert_eq!(facts(&json!({"messages": []})).messages, 0);
+}
+
+#[test]
+fn session_ids_are_read_decoded_and_capped() {
+    let body = json!({
+        "metadata": {"session_id": "s\u{e9}\n", "user_id": "u", "deep": {"session_id": "no"}},
+        "conversation": {"id": "c"}, "prompt_cache_key": "k", "user": "x".repeat(255),
+    });
+    let ids = facts(&body).session_ids;
+    assert_eq!(ids.metadata_session_id.as_deref(), Some("s\u{e9}\n".as_bytes()));
+    assert_eq!(ids.metadata_user_id.as_deref(), Some(&b"u"[..]));
+    assert_eq!(ids.conversation.as_deref(), Some(&b"c"[..]));
+    assert_eq!(ids.prompt_cache_key.as_deref(), Some(&b"k"[..]));
+    assert_eq!(ids.user.map(|user| user.len()), Some(255));
+    let ids =
+        facts(&json!({"conversation": "c", "user": "x".repeat(256), "prompt_cache_key": ""})).session_ids;
+    assert_eq!(ids, BodySessionIds { conversation: Some(b"c".to_vec()), ..BodySessionIds::default() });
+    let ids = facts(&json!({"user": 5, "metadata": null, "conversation": null})).session_ids;
+    assert_eq!(ids, BodySessionIds::default());
+}
+
+#[test]
+fn facts_of_half_a_body_say_so() {
+    let mut body = RequestBody::default();
+    body.scan(br#"{"model":"auto","messages":[{"role":"tool","content":"4"#);
+    let found = body.facts();
+    assert!(!found.complete && found.open_tool_loop);
+    assert_eq!((found.requested_model.as_deref(), found.messages), (Some("auto"), 1));
+}
+
+#[test]
+fn a_path_that_names_the_model_and_the_stream_is_believed() {
+    let found = facts(&json!({"model": "body"})).of_path("/v1beta/models/auto:streamGenerateContent");
+    assert_eq!((found.requested_model.as_deref(), found.stream), (Some("auto"), true));
+    let found = facts(&json!({"model": "body"})).of_path("/v1/chat/completions");
+    assert_eq!((found.requested_model.as_deref(), found.stream), (Some("body"), false));
+}
+
+#[test]
+fn the_last_message_of_the_user_is_counted_wherever_an_api_puts_its_text() {
+    let expected = TextFeatures::of("Prove \"it\",\nplease");
+    let text = "Prove \"it\",\nplease";
+    let bodies = [
+        json!({"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "no"},
+            {"role": "assistant", "content": "yes"}, {"role": "user", "content": text}]}),
+        json!({"messages": [{"role": "user", "content": [{"type": "text", "text": text}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "input": {"text": "no"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "text", "text": "no"}]}]}]}),
+        json!({"messages": [{"role": "user", "content": [{"text": "Prove \"it\","}, {"text": "please"}]}]}),
+        json!({"contents": [{"role": "user", "parts": [{"text": text}]}, {"role": "model", "parts": [{"text": "x"}]}]}),
+        json!({"contents": [{"parts": [{"text": text}]}]}),
+        json!({"input": text}),
+        json!({"input": [{"role": "user", "content": [{"type": "input_text", "text": text}]},
+            {"type": "function_call_output", "output": "no"}]}),
+    ];
+    for body in bodies {
+        assert_eq!(facts(&body).text, expected, "{body}");
+    }
+    assert!(facts(&json!({"messages": [{"role": "system", "content": "no"}]})).text.is_empty());
+}
+
+#[test]
+fn of_a_body_that_is_cut_the_text_read_so_far_counts() {
+    let mut body = RequestBody::default();
+    body.scan(br#"{"messages":[{"role":"user","content":"one"},{"role":"user","content":"two thr"#);
+    assert_eq!(body.facts().text, TextFeatures::of("two thr"));
+}

@@ -1,0 +1,141 @@
+//! What a conversation permits, before any policy is asked.
+//!
+//! **Capabilities.** A request with images or tools goes only to models that take them.
+//!
+//! **Locks.** Some requests belong to the model that answered last: one that brings the results of tools which that
+//! model called (an open tool loop), one that refers to a response stored at its provider (`previous_response_id`),
+//! one that carries thinking which that model signed. They stay with it, or within its `compat_group`, whose models
+//! take each other's conversations. Where none of these is affordable the request is refused: another model would
+//! answer with an error, or with nonsense, and the client could not tell why. A session whose last model is not known
+//! (its first turn here, or forgotten) is not locked.
+
+use crate::MAX_MODELS;
+use crate::config::ModelConfig;
+use crate::ledger::SessionView;
+use crate::body::facts::BodyFacts;
+
+/// What a request needs of its model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// It has images.
+    pub images: bool,
+    /// It defines tools.
+    pub tools: bool,
+    /// It can only be answered by the model of the last turn, or its group.
+    pub same_model: bool,
+}
+
+impl Needs {
+    /// What a body shows. Of one that was not read to its end, what has not come yet is not known.
+    #[must_use]
+    pub fn of(body: &BodyFacts) -> Needs {
+        Needs {
+            images: body.has_images,
+            tools: body.has_tools,
+            same_model: body.open_tool_loop || body.previous_response_id || body.signed_thinking,
+        }
+    }
+}
+
+/// Which models a request may go to, money aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permitted {
+    models: [bool; MAX_MODELS],
+    /// The conversation is locked to its last model or that model's group.
+    pub locked: bool,
+}
+
+impl Permitted {
+    /// All models.
+    #[must_use]
+    pub fn all() -> Permitted {
+        Permitted { models: [true; MAX_MODELS], locked: false }
+    }
+
+    /// The models that have what the request needs.
+    #[must_use]
+    pub fn new(models: &[ModelConfig], needs: Needs, session: &SessionView) -> Permitted {
+        let last = session.last_model.map(usize::from).filter(|_| needs.same_model);
+        let last = last.and_then(|last| Some((last, models.get(last)?)));
+        let mut permitted = Permitted { models: [false; MAX_MODELS], locked: last.is_some() };
+        for (k, (permitted, model)) in permitted.models.iter_mut().zip(models).enumerate() {
+            let able = (model.accepts.images || !needs.images) && (model.accepts.tools || !needs.tools);
+            let same = last.is_none_or(|(last, last_model)| {
+                let group = model.compat_group.is_some() && model.compat_group == last_model.compat_group;
+                k == last || group
+            });
+            *permitted = able && same;
+        }
+        permitted
+    }
+
+    /// Whether model `k` is permitted.
+    #[must_use]
+    pub fn allows(&self, k: usize) -> bool {
+        self.models.get(k).copied().unwrap_or(false)
+    }
+
+    /// Whether any of the first `models` is.
+    #[must_use]
+    pub fn any(&self, models: usize) -> bool {
+        (0..models).any(|k| self.allows(k))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, tests::example};
+    use serde_json::json;
+
+    fn models() -> Vec<ModelConfig> {
+        let mut value = example();
+        let mut third = value["models"][1].clone();
+        third["name"] = json!("large-2");
+        value["models"].as_array_mut().unwrap().push(third);
+        value["models"][0]["accepts"] = json!({"images": false});
+        value["models"][1]["compat_group"] = json!("family");
+        value["models"][2]["compat_group"] = json!("family");
+        Config::from_json(value.to_string().as_bytes()).unwrap().models
+    }
+
+    fn permitted(needs: Needs, last_model: Option<u8>) -> [bool; 3] {
+        let session = SessionView { last_model, turns: 1, ..SessionView::default() };
+        let permitted = Permitted::new(&models(), needs, &session);
+        [0, 1, 2].map(|k| permitted.allows(k))
+    }
+
+    #[test]
+    fn a_model_without_images_gets_none() {
+        let images = Needs { images: true, ..Needs::default() };
+        assert_eq!(permitted(images, None), [false, true, true]);
+        assert_eq!(permitted(Needs::default(), None), [true, true, true]);
+    }
+
+    #[test]
+    fn a_locked_conversation_stays_with_its_model_or_its_group() {
+        let locked = Needs { same_model: true, ..Needs::default() };
+        assert_eq!(permitted(locked, Some(0)), [true, false, false]);
+        assert_eq!(permitted(locked, Some(2)), [false, true, true]);
+        assert_eq!(permitted(locked, None), [true, true, true]);
+        assert_eq!(permitted(Needs::default(), Some(0)), [true, true, true]);
+    }
+
+    #[test]
+    fn tool_loops_stored_responses_and_signed_thinking_lock_a_conversation() {
+        let open_tool_loop = BodyFacts { open_tool_loop: true, ..BodyFacts::default() };
+        let previous_response_id = BodyFacts { previous_response_id: true, ..BodyFacts::default() };
+        let signed_thinking = BodyFacts { signed_thinking: true, ..BodyFacts::default() };
+        for body in [open_tool_loop, previous_response_id, signed_thinking] {
+            assert!(Needs::of(&body).same_model, "{body:?}");
+        }
+        let tools = BodyFacts { has_tools: true, has_images: true, ..BodyFacts::default() };
+        assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, same_model: false });
+    }
+
+    #[test]
+    fn a_lock_gives_no_abilities() {
+        let needs = Needs { same_model: true, images: true, ..Needs::default() };
+        assert_eq!(permitted(needs, Some(0)), [false, false, false]);
+    }
+}

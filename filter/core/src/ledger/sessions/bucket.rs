@@ -1,0 +1,300 @@
+//! One bucket of the session table, and its bytes in shared data.
+//!
+//! Layout (little endian): format version `u8`, id of the next reservation `u64`, number of sessions `u16`, the
+//! sessions, then the evicted sessions up to the end.
+//!
+//! | part | fields | bytes |
+//! |---|---|---|
+//! | session | id 16, last seen and last settled `u64` ms, budget and spent `u64` nano-USD, turns `u32`, last model `u8` (255: none), last prompt tokens, last body bytes and output tokens `u64`, number of reservations `u8` | 78 |
+//! | its reservations | id `u64`, amount `u64` nano-USD, lease end `u64` ms | 24 each |
+//! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, last model `u8` | 45 |
+//!
+//! A bucket that does not read back exactly is an error, never an empty bucket: forgetting is not a repair.
+
+use crate::ledger::SessionView;
+use crate::ledger::table::Stored;
+use crate::money::NanoUsd;
+use crate::request::session_id::SessionId;
+
+const FORMAT: u8 = 3;
+const NO_MODEL: u8 = u8::MAX;
+/// Bytes of a bucket without sessions.
+pub const HEADER_BYTES: u64 = 11;
+/// Bytes of a session without reservations.
+pub const SESSION_BYTES: u64 = 78;
+/// Bytes of a reservation.
+pub const RESERVATION_BYTES: u64 = 24;
+/// Bytes of an evicted session.
+pub const EVICTED_BYTES: u64 = 45;
+
+/// Money that a turn in flight holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Unique within its bucket over the bucket's whole life, whatever the clock does.
+    pub id: u64,
+    /// What it holds.
+    pub amount: NanoUsd,
+    /// When it expires, in ms since the epoch.
+    pub lease_end_ms: u64,
+}
+
+/// Reservations whose lease has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// How many.
+    pub leases: u64,
+    /// What they held.
+    pub amount: NanoUsd,
+    /// Any lease was removed or cut.
+    pub changed: bool,
+}
+
+/// One session's entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose.
+    pub id: SessionId,
+    /// When it was last written, in ms since the epoch.
+    pub last_seen_ms: u64,
+    /// When a turn was last settled, in ms since the epoch; 0 before the first.
+    pub last_settled_ms: u64,
+    /// Everything but the reservations (`outstanding`, `in_flight` and `idle_ms` are derived).
+    pub session: SessionView,
+    /// Money of turns in flight.
+    pub reservations: Vec<Reservation>,
+}
+
+impl Entry {
+    /// A new session.
+    #[must_use]
+    pub fn new(id: SessionId, budget: NanoUsd, now_ms: u64) -> Self {
+        let session = SessionView::new(budget);
+        Entry { id, last_seen_ms: now_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+    }
+
+    /// Removes a reservation and returns what it held; `None` when it has ended already.
+    pub fn release(&mut self, id: u64) -> Option<NanoUsd> {
+        let position = self.reservations.iter().position(|held| held.id == id)?;
+        Some(self.reservations.swap_remove(position).amount)
+    }
+
+    /// The session with its outstanding money.
+    #[must_use]
+    pub fn view(&self, now_ms: u64) -> SessionView {
+        let outstanding = self.reservations.iter().map(|reservation| reservation.amount);
+        let known = self.last_settled_ms > 0;
+        let idle_ms = known.then(|| now_ms.saturating_sub(self.last_settled_ms));
+        SessionView {
+            outstanding: outstanding.fold(NanoUsd::ZERO, NanoUsd::saturating_add),
+            in_flight: u32::try_from(self.reservations.len()).unwrap_or(u32::MAX),
+            idle_ms,
+            ..self.session
+        }
+    }
+
+    /// Removes the reservations whose lease has ended.
+    ///
+    /// A lease that ends later than one lease from now was made before the clock was set back: it is cut, so that
+    /// money comes back within one lease whatever the clock does.
+    pub fn expire(&mut self, now_ms: u64, lease_ms: u64) -> Expired {
+        let mut expired = Expired::default();
+        let latest_end_ms = now_ms.saturating_add(lease_ms);
+        self.reservations.retain_mut(|reservation| {
+            let keep = reservation.lease_end_ms > now_ms;
+            if !keep {
+                expired.leases = expired.leases.saturating_add(1);
+                expired.amount = expired.amount.saturating_add(reservation.amount);
+            }
+            expired.changed = expired.changed || !keep || reservation.lease_end_ms > latest_end_ms;
+            reservation.lease_end_ms = reservation.lease_end_ms.min(latest_end_ms);
+            keep
+        });
+        self.last_seen_ms = self.last_seen_ms.min(now_ms);
+        expired
+    }
+
+    /// Nobody has used it for so long that it starts anew.
+    #[must_use]
+    pub fn is_dead(&self, now_ms: u64, ttl_ms: u64) -> bool {
+        self.reservations.is_empty() && now_ms.saturating_sub(self.last_seen_ms) >= ttl_ms
+    }
+}
+
+/// What is kept of a session that had to make room: enough to go on with its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evicted {
+    /// Whose.
+    pub id: SessionId,
+    /// When it was last written, in ms since the epoch.
+    pub last_seen_ms: u64,
+    /// What it may spend in all.
+    pub budget: NanoUsd,
+    /// What its settled turns have cost.
+    pub spent: NanoUsd,
+    /// Settled turns.
+    pub turns: u32,
+    /// The model of the last settled turn.
+    pub last_model: Option<u8>,
+}
+
+impl Evicted {
+    /// The rest of an entry without reservations.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Evicted {
+        let SessionView { budget, spent, turns, last_model, .. } = entry.session;
+        Evicted { id: entry.id, last_seen_ms: entry.last_seen_ms, budget, spent, turns, last_model }
+    }
+
+    /// The session again; what it had learned about its tokens is lost.
+    #[must_use]
+    pub fn restore(self) -> Entry {
+        let Evicted { id, last_seen_ms, budget, spent, turns, last_model } = self;
+        let session = SessionView { spent, turns, last_model, ..SessionView::new(budget) };
+        Entry { id, last_seen_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+    }
+}
+
+/// The sessions of one bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Id of the next reservation.
+    pub next_reservation: u64,
+    /// In no particular order.
+    pub entries: Vec<Entry>,
+    /// In no particular order.
+    pub evicted: Vec<Evicted>,
+}
+
+impl Bucket {
+    /// The number of its bytes: room that is made at once, for a bucket is written twice in a turn.
+    fn byte_size(&self) -> usize {
+        let reservations = self.entries.iter().map(|entry| entry.reservations.len() as u64);
+        let parts = [
+            (self.entries.len() as u64, SESSION_BYTES),
+            (reservations.fold(0, u64::saturating_add), RESERVATION_BYTES),
+            (self.evicted.len() as u64, EVICTED_BYTES),
+        ];
+        let size =
+            parts.iter().fold(HEADER_BYTES, |sum, (n, bytes)| sum.saturating_add(n.saturating_mul(*bytes)));
+        usize::try_from(size).unwrap_or(0)
+    }
+}
+
+/// Bytes that are no bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("session table: a bucket of {bytes} bytes cannot be read at byte {at}")]
+pub struct BucketError {
+    /// Length of the value.
+    pub bytes: usize,
+    /// Where reading failed.
+    pub at: usize,
+}
+
+impl Stored for Bucket {
+    fn from_bytes(bytes: &[u8]) -> Result<Bucket, BucketError> {
+        if bytes.is_empty() {
+            return Ok(Bucket::default());
+        }
+        let mut rest = bytes;
+        read_bucket(&mut rest)
+            .ok_or(BucketError { bytes: bytes.len(), at: bytes.len().saturating_sub(rest.len()) })
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.byte_size());
+        bytes.push(FORMAT);
+        put_u64(&mut bytes, [self.next_reservation]);
+        bytes.extend_from_slice(&u16::try_from(self.entries.len()).unwrap_or(u16::MAX).to_le_bytes());
+        for entry in self.entries.iter().take(usize::from(u16::MAX)) {
+            write_entry(&mut bytes, entry);
+        }
+        for evicted in &self.evicted {
+            bytes.extend_from_slice(&evicted.id.0);
+            put_u64(&mut bytes, [evicted.last_seen_ms, evicted.budget.0, evicted.spent.0]);
+            bytes.extend_from_slice(&evicted.turns.to_le_bytes());
+            bytes.push(evicted.last_model.unwrap_or(NO_MODEL));
+        }
+        bytes
+    }
+}
+
+fn put_u64<const N: usize>(bytes: &mut Vec<u8>, numbers: [u64; N]) {
+    for number in numbers {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn write_entry(bytes: &mut Vec<u8>, entry: &Entry) {
+    let session = &entry.session;
+    bytes.extend_from_slice(&entry.id.0);
+    put_u64(bytes, [entry.last_seen_ms, entry.last_settled_ms, session.budget.0, session.spent.0]);
+    bytes.extend_from_slice(&session.turns.to_le_bytes());
+    bytes.push(session.last_model.unwrap_or(NO_MODEL));
+    put_u64(bytes, [session.last_prompt_tokens, session.last_body_bytes, session.output_tokens]);
+    bytes.push(u8::try_from(entry.reservations.len()).unwrap_or(u8::MAX));
+    for reservation in entry.reservations.iter().take(usize::from(u8::MAX)) {
+        put_u64(bytes, [reservation.id, reservation.amount.0, reservation.lease_end_ms]);
+    }
+}
+
+/// The next `N` bytes.
+pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+/// The next number.
+pub(super) fn take_u64(rest: &mut &[u8]) -> Option<u64> {
+    take::<8>(rest).map(u64::from_le_bytes)
+}
+
+fn take_model(rest: &mut &[u8]) -> Option<Option<u8>> {
+    let [model] = take::<1>(rest)?;
+    Some((model != NO_MODEL).then_some(model))
+}
+
+fn read_bucket(rest: &mut &[u8]) -> Option<Bucket> {
+    if take::<1>(rest)? != [FORMAT] {
+        return None;
+    }
+    let mut bucket = Bucket { next_reservation: take_u64(rest)?, ..Bucket::default() };
+    let sessions = take::<2>(rest).map(u16::from_le_bytes)?;
+    for _ in 0..sessions {
+        bucket.entries.push(read_entry(rest)?);
+    }
+    while !rest.is_empty() {
+        bucket.evicted.push(Evicted {
+            id: SessionId(take::<16>(rest)?),
+            last_seen_ms: take_u64(rest)?,
+            budget: NanoUsd(take_u64(rest)?),
+            spent: NanoUsd(take_u64(rest)?),
+            turns: take::<4>(rest).map(u32::from_le_bytes)?,
+            last_model: take_model(rest)?,
+        });
+    }
+    Some(bucket)
+}
+
+fn read_entry(rest: &mut &[u8]) -> Option<Entry> {
+    let id = SessionId(take::<16>(rest)?);
+    let (last_seen_ms, last_settled_ms) = (take_u64(rest)?, take_u64(rest)?);
+    let mut session = SessionView::new(NanoUsd(take_u64(rest)?));
+    session.spent = NanoUsd(take_u64(rest)?);
+    session.turns = take::<4>(rest).map(u32::from_le_bytes)?;
+    session.last_model = take_model(rest)?;
+    session.last_prompt_tokens = take_u64(rest)?;
+    session.last_body_bytes = take_u64(rest)?;
+    session.output_tokens = take_u64(rest)?;
+    let [count] = take::<1>(rest)?;
+    let mut reservations = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        let (id, amount, lease_end_ms) = (take_u64(rest)?, NanoUsd(take_u64(rest)?), take_u64(rest)?);
+        reservations.push(Reservation { id, amount, lease_end_ms });
+    }
+    Some(Entry { id, last_seen_ms, last_settled_ms, session, reservations })
+}
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! The decision record: one JSON line per LLM request, enough to account, to retrain and to evaluate off-policy.
+//!
+//! The filter puts it into filter state, the access log prints it. It holds no prompt, no raw id and no client
+//! text but the model's name, cut short.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::NanoUsd;
+use crate::usage::Usage;
+
+/// Version of the record's format.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One turn: what was seen, decided and charged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// When the decision was made, ms since the epoch.
+    pub time_ms: u64,
+    /// Salted hash of the session; `None` for a request without one.
+    pub session: Option<String>,
+    /// Salted hash of the tenant; `None` where tenants have no budgets.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Settled turns before this one.
+    pub turn: u32,
+    /// Policy id, or the name of the strategy.
+    pub policy: String,
+    /// Share of the sessions that this policy decides: below 1 while another one is tried beside it.
+    #[serde(default = "whole")]
+    pub policy_share: f64,
+    /// The decision was only recorded: the request passed untouched, and nothing was charged.
+    #[serde(default)]
+    pub shadow: bool,
+    /// The model the client asked for (at most 64 characters).
+    pub requested_model: Option<String>,
+    /// Names of the models, in the order of the lists below.
+    pub models: Vec<String>,
+    /// The chosen model; `None` when the request was refused.
+    pub chosen: Option<String>,
+    /// Why: `policy`, `strategy`, `cache_kept`, `shortened`, `fallback`, or the code of the refusal.
+    pub reason: String,
+    /// Chance with which the action was taken, given the state and the policy: 1, for policies are deterministic; 0 in
+    /// a shadow, whose action was not taken. A policy's share of the sessions is apart, in `policy_share`.
+    pub propensity: f32,
+    /// The state, in the order of [`crate::decide::features::names`], without the text block.
+    pub features: Vec<f32>,
+    /// The text block: [`crate::body::text::TextFeatures::to_base64`]; absent where no text was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Which models were allowed.
+    pub mask: Vec<bool>,
+    /// Expected cost per model.
+    #[serde(default)]
+    pub expected_nano_usd: Vec<NanoUsd>,
+    /// The conversation was locked to its last model, or that model's group.
+    #[serde(default)]
+    pub locked: bool,
+    /// Quality to go per model; empty unless a policy chose.
+    pub q_quality: Vec<f32>,
+    /// Spend to go per model as a share of the budget; empty unless a policy chose.
+    pub q_cost: Vec<f32>,
+    /// λ of the decision.
+    pub lambda: f32,
+    /// The request's difficulty as a trusted header gave it, 0 to 1.
+    #[serde(default)]
+    pub difficulty: Option<f32>,
+    /// Estimated input tokens.
+    pub prompt_tokens: u64,
+    /// The client's limit on output tokens.
+    pub max_output_tokens: Option<u64>,
+    /// The limit that the filter set instead, so that the answer costs no more than was reserved.
+    pub output_cap_tokens: Option<u64>,
+    /// The session's budget.
+    pub budget_nano_usd: NanoUsd,
+    /// Spent before this turn.
+    pub spent_nano_usd: NanoUsd,
+    /// Reserved by other turns in flight.
+    pub outstanding_nano_usd: NanoUsd,
+    /// Reserved for this turn.
+    pub reserved_nano_usd: NanoUsd,
+    /// Charged for this turn.
+    pub charged_nano_usd: NanoUsd,
+    /// How the turn ended: `settled`, `estimated`, `refunded`, `refused`.
+    pub outcome: String,
+    /// Token usage that was charged.
+    pub usage: Option<Usage>,
+    /// Status of the answer the client got.
+    pub status: Option<u32>,
+}
+
+fn whole() -> f64 {
+    1.0
+}

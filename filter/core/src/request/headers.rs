@@ -1,0 +1,112 @@
+//! The headers of a message as a proxy-wasm host hands them over, all with one call.
+//!
+//! Layout (proxy-wasm ABI 0.2.1, "serialized header map"; `pairs_util.cc` of proxy-wasm-cpp-host): the number of pairs,
+//! then the length of each name and value, all little-endian u32, then names and values, each followed by a zero byte.
+//! The SDK's own reader panics on a name that is no UTF-8, and a panic ends every stream of the worker; this one takes
+//! names and values of any bytes, and of a map that ends too early the pairs that are whole.
+
+use crate::request::headers::Headers;
+
+/// The headers of one message, read in place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderPairs(Vec<u8>);
+
+impl HeaderPairs {
+    /// The headers in a host's bytes.
+    #[must_use]
+    pub fn new(serialized: Vec<u8>) -> HeaderPairs {
+        HeaderPairs(serialized)
+    }
+
+    /// Names and values, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (count, lengths) = self.0.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        let count = usize::try_from(u32::from_le_bytes(*count)).unwrap_or(usize::MAX);
+        let (lengths, mut texts) = lengths.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
+        let (lengths, _) = lengths.as_chunks::<8>();
+        lengths.iter().map_while(move |lengths| {
+            let [a, b, c, d, e, f, g, h] = *lengths;
+            let name = take_text(&mut texts, u32::from_le_bytes([a, b, c, d]))?;
+            Some((name, take_text(&mut texts, u32::from_le_bytes([e, f, g, h]))?))
+        })
+    }
+
+    /// The first value of a header, whatever the case of its name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, value)| value)
+    }
+}
+
+impl Headers for HeaderPairs {
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        HeaderPairs::get(self, name).map(<[u8]>::to_vec)
+    }
+}
+
+/// The next text; the zero byte behind it is left out.
+fn take_text<'a>(texts: &mut &'a [u8], bytes: u32) -> Option<&'a [u8]> {
+    let (text, rest) = texts.split_at_checked(usize::try_from(bytes).ok()?)?;
+    *texts = rest.split_first()?.1;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn serialized(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+        let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+        let mut bytes = word(pairs.len()).to_vec();
+        for (name, value) in pairs {
+            bytes.extend(word(name.len()));
+            bytes.extend(word(value.len()));
+        }
+        for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend(text);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_first_of_several_values_counts_and_case_does_not() {
+        let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let headers = HeaderPairs::new(serialized(&[pair("X-A", "1"), pair("x-a", "2"), pair("b", "")]));
+        assert_eq!(headers.get("x-a"), Some(&b"1"[..]));
+        assert_eq!(headers.get("b"), Some(&b""[..]));
+        assert_eq!(headers.get("c"), None);
+        assert_eq!(HeaderPairs::default().iter().count(), 0);
+    }
+
+    #[test]
+    fn a_name_of_any_bytes_is_a_name() {
+        let pairs = [(b"x-\xff".to_vec(), b"\0".to_vec()), (b"y".to_vec(), b"z".to_vec())];
+        let headers = HeaderPairs::new(serialized(&pairs));
+        assert_eq!(headers.iter().next(), Some((&b"x-\xff"[..], &b"\0"[..])));
+        assert_eq!(headers.get("y"), Some(&b"z"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            pairs in proptest::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..6),
+        ) {
+            let headers = HeaderPairs::new(serialized(&pairs));
+            let read: Vec<_> = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+            prop_assert_eq!(read, pairs);
+        }
+
+        #[test]
+        fn a_map_that_ends_too_early_gives_its_whole_pairs(
+            pairs in proptest::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..6), cut in 0.0f64..1.0,
+        ) {
+            let mut bytes = serialized(&pairs);
+            bytes.truncate((bytes.len() as f64 * cut) as usize);
+            let headers = HeaderPairs::new(bytes);
+            prop_assert!(headers.iter().zip(&pairs).all(|(read, pair)| read == (&*pair.0, &*pair.1)));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Which session and which tenant a request belongs to.
+//!
+//! The configured sources are asked in their order: headers and cookies when the headers come, fields of the body
+//! when it was read. The first that has an id wins, so an earlier body field wins over a later header. Ids that are
+//! empty or longer than [`MAX_RAW_ID_BYTES`] are none. The tenant's name is hashed into every session id: the same id
+//! of two tenants is two sessions.
+
+use crate::config::{BodySource, Config, SessionSource};
+use crate::ledger::tenants::Tenant;
+use crate::request::headers::Headers;
+use crate::body::facts::BodySessionIds;
+use crate::request::session_id::{MAX_RAW_ID_BYTES, SessionId};
+
+/// What the headers say of a request's identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The tenant's name; empty without one.
+    tenant: Vec<u8>,
+    /// The session that a header or cookie names, and the rank of that source.
+    session: Option<(usize, SessionId)>,
+}
+
+impl Identity {
+    /// Reads headers and cookies.
+    #[must_use]
+    pub fn read(config: &Config, headers: &impl Headers) -> Identity {
+        let tenant = config.session.tenant_header.as_ref().and_then(|name| headers.get(name));
+        let tenant = tenant.unwrap_or_default();
+        let mut sources = config.session.sources.iter().enumerate();
+        let session = sources.find_map(|(rank, source)| {
+            let raw = match source {
+                SessionSource::Header(name) => headers.get(name)?,
+                SessionSource::Cookie(name) => cookie(&headers.get("cookie")?, name)?.to_vec(),
+                SessionSource::Body(_) => return None,
+            };
+            fits(&raw).then(|| (rank, SessionId::new(config.salt.as_bytes(), &tenant, &raw)))
+        });
+        Identity { tenant, session }
+    }
+
+    /// The session, once the body is known as far as it will be: the first of the configured sources that has an id.
+    #[must_use]
+    pub fn session(&self, config: &Config, body: Option<&BodySessionIds>) -> Option<SessionId> {
+        let by_headers = self.session.map_or(usize::MAX, |(rank, _)| rank);
+        let earlier = config.session.sources.iter().enumerate().filter(|(rank, _)| *rank < by_headers);
+        let mut raw_ids = earlier.filter_map(|(_, source)| match source {
+            SessionSource::Body(field) => field_of(body?, *field),
+            SessionSource::Header(_) | SessionSource::Cookie(_) => None,
+        });
+        let in_body = raw_ids.next().map(|raw| SessionId::new(config.salt.as_bytes(), &self.tenant, raw));
+        in_body.or(self.session.map(|(_, id)| id))
+    }
+
+    /// The tenant and its budget, where tenants have budgets.
+    #[must_use]
+    pub fn tenant(&self, config: &Config) -> Option<Tenant> {
+        let budget = config.tenants.as_ref()?.budget(&self.tenant);
+        Some(Tenant { id: SessionId::new(config.salt.as_bytes(), &self.tenant, b""), budget })
+    }
+}
+
+fn field_of(body: &BodySessionIds, field: BodySource) -> Option<&[u8]> {
+    let id = match field {
+        BodySource::MetadataSessionId => &body.metadata_session_id,
+        BodySource::Conversation => &body.conversation,
+        BodySource::PromptCacheKey => &body.prompt_cache_key,
+        BodySource::MetadataUserId => &body.metadata_user_id,
+        BodySource::User => &body.user,
+    };
+    id.as_deref()
+}
+
+fn fits(raw: &[u8]) -> bool {
+    !raw.is_empty() && raw.len() <= MAX_RAW_ID_BYTES
+}
+
+/// The value of a cookie in a `cookie` header (RFC 6265, 4.2.1), without the quotes it may stand in.
+fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let value = pairs.filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next()?;
+    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    Some(unquoted.unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::example;
+    use serde_json::{Value, json};
+
+    fn config(change: impl FnOnce(&mut Value)) -> Config {
+        let mut value = example();
+        change(&mut value);
+        Config::from_json(value.to_string().as_bytes()).unwrap()
+    }
+
+    fn read(config: &Config, headers: &[(&str, &[u8])]) -> Identity {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
+        Identity::read(config, &headers)
+    }
+
+    #[test]
+    fn a_session_id_of_any_bytes_is_hashed() {
+        let config = config(|_| {});
+        assert!(read(&config, &[("x-session-id", b"\xff\xfe")]).session(&config, None).is_some());
+        assert_eq!(read(&config, &[("x-session-id", &[b'a'; 256])]).session(&config, None), None);
+        assert_eq!(read(&config, &[("x-session-id", b"")]).session(&config, None), None);
+    }
+
+    #[test]
+    fn the_first_source_that_has_an_id_wins() {
+        let config =
+            config(|v| v["session"] = json!({"sources": [{"cookie": "sid"}, {"header": "x-session-id"}]}));
+        let by_header = read(&config, &[("x-session-id", b"one")]);
+        let both = read(&config, &[("x-session-id", b"one"), ("cookie", b"a=b; sid=two; sid=three")]);
+        let by_cookie = read(&config, &[("cookie", b"sid=\"two\"")]);
+        assert!(by_header.session(&config, None).is_some());
+        assert_ne!(by_header.session(&config, None), both.session(&config, None));
+        assert_eq!(both.session(&config, None), by_cookie.session(&config, None));
+        // An empty cookie is none, and `xsid` is another one.
+        let empty = read(&config, &[("x-session-id", b"one"), ("cookie", b"sid=; xsid=two")]);
+        assert_eq!(empty.session(&config, None), by_header.session(&config, None));
+    }
+
+    #[test]
+    fn a_body_field_before_a_header_wins_and_one_behind_it_serves_where_there_is_no_header() {
+        let order = |sources| config(|v| v["session"] = json!({"sources": sources}));
+        let body = BodySessionIds { conversation: Some(b"conv".to_vec()), ..BodySessionIds::default() };
+        let field_first = order(json!([{"body": "conversation"}, {"header": "x-session-id"}]));
+        let header_first = order(json!([{"header": "x-session-id"}, {"body": "conversation"}]));
+        let with_header = [("x-session-id", &b"one"[..])];
+        let of = |config: &Config, headers: &[(&str, &[u8])]| {
+            read(config, headers).session(config, Some(&body)).unwrap()
+        };
+        assert_eq!(of(&field_first, &with_header), of(&field_first, &[]));
+        assert_ne!(of(&header_first, &with_header), of(&header_first, &[]));
+        assert_eq!(of(&header_first, &[]), of(&field_first, &[]));
+        // The same text names the same session wherever it stands.
+        assert_eq!(of(&header_first, &[("x-session-id", b"conv")]), of(&header_first, &[]));
+    }
+
+    #[test]
+    fn tenants_are_kept_apart_and_have_budgets() {
+        let config = config(|v| {
+            v["session"] = json!({"tenant_header": "x-team"});
+            v["tenants"] = json!({"default_usd": "1", "budgets_usd": {"a": "5"}});
+        });
+        let [a, b] = [b"a", b"b"].map(|team| read(&config, &[("x-session-id", b"s"), ("x-team", team)]));
+        assert_ne!(a.session(&config, None), b.session(&config, None));
+        let [a, b] = [a, b].map(|identity| identity.tenant(&config).unwrap());
+        assert_ne!(a.id, b.id);
+        assert_eq!((a.budget.0, b.budget.0), (5_000_000_000, 1_000_000_000));
+    }
+}

@@ -1,0 +1,9 @@
+//! What a request's headers say: which API it calls, whose it is, and which hints are trusted.
+
+pub mod api;
+pub mod head;
+pub mod headers;
+pub mod identity;
+pub mod session_id;
+
+pub use head::{HeadVerdict, RequestHead};
