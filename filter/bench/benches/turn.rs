@@ -1,6 +1,6 @@
 //! What the parts of one turn cost, natively: scanning, deciding, the ledger. `make bench-core` runs it.
 //!
-//! The module runs the same code in Wasm, some times slower; what it costs in Envoy is measured by `make bench`.
+//! The module runs the same code in Wasm, a few times slower; `make bench` measures the cost in Envoy.
 
 #[path = "../../core/tests/texts/mod.rs"]
 mod texts;
@@ -8,20 +8,20 @@ mod texts;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use seqroute_core::api::Api;
+use seqroute_core::answer::hide_usage::UsageHider;
+use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::rewrite::RequestBody;
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::Config;
 use seqroute_core::counters::Counts;
+use seqroute_core::decide::estimate::RequestSize;
 use seqroute_core::engine::{Admission, Answer, Engine};
-use seqroute_core::estimate::RequestSize;
 use seqroute_core::ledger::SessionView;
 use seqroute_core::ledger::store::MemoryStore;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
-use seqroute_core::request::{HeadVerdict, RequestHead};
-use seqroute_core::scan::answer::AnswerReader;
-use seqroute_core::scan::hide_usage::UsageHider;
-use seqroute_core::scan::request_body::RequestBody;
-use seqroute_core::text::TextFeatures;
+use seqroute_core::request::api::Api;
+use seqroute_core::request::head::{HeadVerdict, RequestHead};
 use seqroute_core::usage::Usage;
 
 /// What one callback of Envoy brings at most by default.
@@ -42,12 +42,13 @@ fn engine() -> Engine {
     let json = include_bytes!("../../../envoy/plugin.json");
     let mut config: serde_json::Value = serde_json::from_slice(json).expect("the shipped configuration");
     config["strategy"] = "best_affordable".into();
-    // No session shall run dry, however long the benchmark.
+    // No session may exhaust its budget, however long the benchmark runs.
     config["budget"]["default_usd"] = "1000000".into();
     let mut config = Config::from_json(config.to_string().as_bytes()).expect("the shipped configuration");
     config.strategy = seqroute_core::config::Strategy::Policy;
     let policy = Policy::open(include_bytes!("../../../envoy/policy/default.nnef.tar"));
-    Engine::new(config, Some(policy.expect("the shipped policy"))).expect("they belong together")
+    Engine::new(config, Some(policy.expect("the shipped policy")))
+        .expect("the policy is for the configured models")
 }
 
 fn scanning(criterion: &mut Criterion) {

@@ -1,4 +1,4 @@
-//! What the filter counts, as one list.
+//! The filter's counters, as one list.
 //!
 //! The core only adds numbers up; the shell turns each into an Envoy counter named `seqroute.<name>`. Envoy
 //! counters have no labels, so a fixed dimension is part of the name.
@@ -15,7 +15,7 @@ macro_rules! counters {
             /// Every counter, in the order of their numbers.
             pub const ALL: &[Counter] = &[$(Counter::$counter),+];
 
-            /// The counter's name behind `seqroute.`.
+            /// The counter's name after `seqroute.`.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -29,13 +29,13 @@ macro_rules! counters {
 counters! {
     /// LLM requests that reached a decision.
     Decisions = "decisions",
-    /// Requests passed on untouched (no LLM call, or no session where that means bypass).
+    /// Requests that passed untouched (not an LLM call, or without a session under `no_session: bypass`).
     Bypassed = "bypassed",
     /// Requests refused because no model was affordable.
     Exhausted = "exhausted",
     /// Of these, refused because the tenant's budget was used up, not the session's.
     TenantExhausted = "tenant_exhausted",
-    /// Requests served with an answer cut shorter than usual, the last thing before a refusal.
+    /// Requests served with an answer cut shorter than usual, the last resort before a refusal.
     Shortened = "shortened",
     /// Requests kept with a model, or its group, because the conversation could not be taken to another.
     Locked = "locked",
@@ -47,15 +47,15 @@ counters! {
     TooManyInFlight = "too_many_in_flight",
     /// Requests refused because shared data could not be read or written.
     StoreErrors = "store_errors",
-    /// Compare-and-swap attempts that another VM won.
+    /// Compare-and-swap attempts that lost against another VM.
     CasConflicts = "cas_conflicts",
     /// Requests without a session id.
     NoSession = "no_session",
-    /// Bodies that are no JSON object.
+    /// Bodies that are not a JSON object.
     InvalidBody = "invalid_body",
     /// Requests for a model that is not configured.
     UnknownModel = "unknown_model",
-    /// Trusted headers with a value that is no number in range.
+    /// Trusted headers whose value is not a number in range.
     InvalidHeader = "invalid_header",
     /// Policies whose output was not finite; the cheapest model was taken.
     PolicyFailures = "policy_failures",
@@ -67,7 +67,7 @@ counters! {
     LateSettlements = "late_settlements",
     /// Sessions created in the table.
     SessionsCreated = "sessions_created",
-    /// Sessions that made room for others before their TTL.
+    /// Sessions evicted for others before their TTL.
     SessionsEvicted = "sessions_evicted",
     /// Sessions that were over (unseen for their TTL) and removed.
     SessionsExpired = "sessions_expired",
@@ -75,7 +75,7 @@ counters! {
     SessionsRestored = "sessions_restored",
     /// Evicted sessions whose spending was forgotten before their TTL: should one come back, its budget is new.
     SessionsForgotten = "sessions_forgotten",
-    /// Reservations that nobody ended within their lease.
+    /// Reservations that were not ended within their lease.
     LeasesExpired = "leases_expired",
     /// Money reserved, nano-USD. Always: granted = settled + refunded + expired + outstanding.
     GrantedNanoUsd = "granted_nano_usd",
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_counter_stands_at_its_own_number() {
+    fn every_counter_has_its_own_number() {
         for (number, counter) in Counter::ALL.iter().enumerate() {
             assert_eq!(*counter as usize, number, "{counter:?}");
         }

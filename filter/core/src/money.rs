@@ -1,8 +1,8 @@
 //! Money without floating point.
 //!
 //! Amounts are integer nano-USD (10⁻⁹ USD), prices integer pico-USD (10⁻¹² USD) per token. One USD per million
-//! tokens is 1,000,000 pico-USD per token. A cost is rounded up to the next nano-USD, so that the sum of what was
-//! charged is never below what a provider bills at these prices. Arithmetic saturates: an absurd token count
+//! tokens is 1,000,000 pico-USD per token. A cost is rounded up to the next nano-USD, so that the sum of all
+//! charges is never below what a provider bills at these prices. Arithmetic saturates: an absurd token count
 //! becomes an unaffordable amount, never a small one.
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ const DECIMALS: usize = 9;
 const PICO_PER_NANO: u128 = 1_000;
 
 impl NanoUsd {
-    /// Nothing.
+    /// No money.
     pub const ZERO: NanoUsd = NanoUsd(0);
 
     /// Sum, capped at the largest amount.
@@ -93,7 +93,7 @@ impl fmt::Display for NanoUsd {
     }
 }
 
-/// A text that is no amount of USD.
+/// A text that is not an amount of USD.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("found `{found}`, expected a plain decimal number of USD with at most nine decimals, such as `0.25`")]
 pub struct MoneyError {
@@ -118,12 +118,13 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// What so many tokens can cost at most, however the provider's prompt cache treats them: a provider may write
-    /// all of the input to its cache, and ask more for that.
+    /// The most that so many tokens can cost, however the provider's prompt cache treats them: a provider may write
+    /// all of the input to its cache, and charge more for that.
     #[must_use]
     pub fn upper_cost(&self, input_tokens: u64, output_tokens: u64) -> NanoUsd {
-        let dearer = self.cache_write_pico_usd_per_token.is_some_and(|w| w > self.input_pico_usd_per_token);
-        let cache_write_tokens = if dearer { input_tokens } else { 0 };
+        let costs_more =
+            self.cache_write_pico_usd_per_token.is_some_and(|w| w > self.input_pico_usd_per_token);
+        let cache_write_tokens = if costs_more { input_tokens } else { 0 };
         self.cost(&Usage { input_tokens, cache_write_tokens, output_tokens, ..Usage::default() })
     }
 
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_amount_is_refused() {
+    fn a_text_that_is_not_a_plain_amount_is_refused() {
         for text in
             ["", ".", "-1", "+1", "NaN", "inf", "1e3", "0.0000000001", "1,5", "0x10", "99999999999999999999"]
         {
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upper_cost_assumes_that_all_input_is_written_to_a_dearer_cache() {
+    fn the_upper_cost_assumes_that_all_input_is_written_to_a_more_expensive_cache() {
         assert_eq!(prices().upper_cost(1000, 10), NanoUsd(3_750_000 + 150_000));
         let cheap = Prices { cache_write_pico_usd_per_token: None, ..prices() };
         assert_eq!(cheap.upper_cost(1000, 10), NanoUsd(3_000_000 + 150_000));

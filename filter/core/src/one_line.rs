@@ -1,11 +1,11 @@
-//! Text of others in messages of ours.
+//! Quotes untrusted text in our own messages.
 //!
 //! Error messages quote what was found in a configuration or an archive. A line break in it would forge a line of
-//! the log, and a megabyte of it would fill the disk: so it is escaped and cut.
+//! the log, and a megabyte of it would fill the disk, so it is escaped and cut.
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-/// Most characters of a message.
+/// Most characters of a quoted text.
 pub const MAX_CHARS: usize = 1000;
 
 /// A text as one line: control characters escaped, and no more than [`MAX_CHARS`] of it.
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_break_is_shown_and_not_made() {
+    fn a_line_break_is_escaped() {
         assert_eq!(OneLine("a `b\nc\u{1b}[0m\u{2028}é`").to_string(), "a `b\\nc\\u{1b}[0m\\u{2028}é`");
     }
 

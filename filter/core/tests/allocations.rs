@@ -4,10 +4,10 @@
 mod texts;
 
 use allocation_counter::measure;
-use seqroute_core::api::Api;
-use seqroute_core::scan::answer::AnswerReader;
-use seqroute_core::scan::json::Progress;
-use seqroute_core::scan::request_body::RequestBody;
+use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::rewrite::RequestBody;
+use seqroute_core::request::api::Api;
+use seqroute_core::wire::json::Progress;
 use texts::{chat, stream};
 
 /// Allocations of reading a body in network-sized pieces.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::scan::answer::AnswerReader;
+use seqroute_core::answer::reader::AnswerReader;
 use seqroute_fuzz::{APIS, Input};
 
 const TYPES: [&[u8]; 5] = [
@@ -21,6 +21,6 @@ fuzz_target!(|data: &[u8]| {
     let (mut whole, mut cut) = (reader(), reader());
     whole.feed(input.text);
     input.pieces().into_iter().for_each(|piece| cut.feed(piece));
-    let told = |reader: &AnswerReader| (reader.finish(3), reader.guessed_output_tokens(3));
-    assert_eq!(told(&whole), told(&cut));
+    let found = |reader: &AnswerReader| (reader.finish(3), reader.guessed_output_tokens(3));
+    assert_eq!(found(&whole), found(&cut));
 });

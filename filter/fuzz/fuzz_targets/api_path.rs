@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::api::{Api, model_of_path, path_matches, path_with_model};
+use seqroute_core::request::api::{Api, model_of_path, path_matches, path_with_model};
 
 fuzz_target!(|text: &str| {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::scan::event_stream::{EventStreamReader, MessageVisitor};
+use seqroute_core::wire::event_stream::{EventStreamReader, MessageVisitor};
 use seqroute_fuzz::Input;
 
 #[derive(Debug, Default, PartialEq)]

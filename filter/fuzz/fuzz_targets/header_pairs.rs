@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::header_pairs::HeaderPairs;
+use seqroute_core::request::headers::HeaderPairs;
 
 fuzz_target!(|data: &[u8]| {
     let headers = HeaderPairs::new(data.to_vec());

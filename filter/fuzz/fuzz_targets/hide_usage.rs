@@ -3,15 +3,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::scan::hide_usage::UsageHider;
+use seqroute_core::answer::hide_usage::UsageHider;
 use seqroute_fuzz::Input;
 
 fn pass(pieces: &[&[u8]]) -> (Vec<u8>, u64) {
     let (mut hider, mut passed) = (UsageHider::default(), Vec::new());
     for piece in pieces {
-        passed.extend(hider.pass(piece, false));
+        passed.extend_from_slice(&hider.pass(piece, false));
     }
-    passed.extend(hider.pass(&[], true));
+    passed.extend_from_slice(&hider.pass(&[], true));
     (passed, hider.hidden())
 }
 

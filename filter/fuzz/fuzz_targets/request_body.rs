@@ -1,11 +1,11 @@
-//! A request's body: any cut tells the same, and whatever is sent upstream in its place names the chosen model, asks
-//! for no more than was paid for, and has the length that was told.
+//! A request's body: any cut gives the same facts, and whatever is sent upstream in its place names the chosen model,
+//! asks for no more than was reserved, and has the declared length.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::api::Api;
-use seqroute_core::scan::json::Progress;
-use seqroute_core::scan::request_body::RequestBody;
+use seqroute_core::body::rewrite::RequestBody;
+use seqroute_core::request::api::Api;
+use seqroute_core::wire::json::Progress;
 use seqroute_fuzz::{APIS, Input};
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
 
 /// Sends a complete body as the filter does: the first piece is held until the decision, the others follow.
 fn rewrite(input: &Input<'_>, api: Api) {
-    let (mut body, mut sent, mut told) = (RequestBody::new(api), Vec::new(), 0);
+    let (mut body, mut sent, mut declared) = (RequestBody::new(api), Vec::new(), 0);
     for (number, piece) in input.pieces().into_iter().enumerate() {
         body.scan(piece);
         if number == 0 {
@@ -37,14 +37,14 @@ fn rewrite(input: &Input<'_>, api: Api) {
         }
         let new = body.rewrite(piece).unwrap_or_else(|| piece.to_vec());
         if number == 0 {
-            told = body.fix_length(input.text.len() as u64, piece.len(), new.len());
+            declared = body.fix_length(input.text.len() as u64, piece.len(), new.len());
         }
         sent.extend(new);
     }
     if body.overran() || body.progress() == Progress::Invalid {
         return;
     }
-    assert_eq!(sent.len() as u64, told);
+    assert_eq!(sent.len() as u64, declared);
     let text = input.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input.text);
     if serde_json::from_slice::<Value>(text).is_err() {
         return;

@@ -8,7 +8,8 @@ use libfuzzer_sys::fuzz_target;
 use seqroute_core::config::Config;
 use seqroute_core::counters::Counts;
 use seqroute_core::money::NanoUsd;
-use seqroute_core::request::{HeadVerdict, RequestHead};
+use seqroute_core::reply::local_reply::LocalReply;
+use seqroute_core::request::head::{HeadVerdict, RequestHead};
 use seqroute_fuzz::open_minded_config;
 
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -29,9 +30,12 @@ fuzz_target!(|data: &[u8]| {
             assert!(head.lambda >= 0.0 && head.lambda.is_finite());
             assert!(head.difficulty.is_none_or(|difficulty| (0.0..=1.0).contains(&difficulty)));
             assert_eq!(head.identity.session(&CONFIG, None), head.identity.session(&CONFIG, None));
-            assert!(head.identity.tenant(&CONFIG).is_some());
+            assert!(head.identity.tenant().is_some());
         }
-        HeadVerdict::Refuse(reply) => assert!((400..600).contains(&reply.status)),
+        HeadVerdict::Refuse(invalid) => {
+            let reply = LocalReply::to_invalid_header(invalid, &CONFIG);
+            assert!((400..600).contains(&reply.status));
+        }
         HeadVerdict::Bypass => {}
     }
 });

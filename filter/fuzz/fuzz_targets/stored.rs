@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::ledger::bucket::Bucket;
-use seqroute_core::ledger::swap::Stored;
-use seqroute_core::ledger::tenants::TenantBucket;
+use seqroute_core::ledger::sessions::bucket::SessionBucket;
+use seqroute_core::ledger::table::Stored;
+use seqroute_core::ledger::tenants::bucket::TenantBucket;
 use seqroute_fuzz::Input;
 
 fn check<V: Stored + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
@@ -18,7 +18,7 @@ fn check<V: Stored + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
 fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::read(data) else { return };
     if input.choice.is_multiple_of(2) {
-        check::<Bucket>(input.text)
+        check::<SessionBucket>(input.text)
     } else {
         check::<TenantBucket>(input.text)
     }

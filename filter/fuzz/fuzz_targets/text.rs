@@ -1,8 +1,8 @@
-//! The words of a message: any cut counts the same ones, and what is recorded is read back.
+//! Text features of a message: any cut gives the same ones, and their recorded form is read back.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::text::{TextFeatures, TextHasher};
+use seqroute_core::body::text::{TextFeatures, TextHasher};
 use seqroute_fuzz::Input;
 
 fuzz_target!(|data: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
         Some(base64) => assert_eq!(TextFeatures::from_base64(&base64), Some(features)),
         None => assert!(features.is_empty()),
     }
-    // What others have written into a log.
+    // A log may contain anything.
     if let Ok(text) = std::str::from_utf8(input.text) {
         let _ = TextFeatures::from_base64(text);
     }

@@ -4,22 +4,22 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::api::Api;
+use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
-use seqroute_core::ledger::Books;
-use seqroute_core::ledger::bucket::Bucket;
-use seqroute_core::ledger::store::MemoryStore;
-use seqroute_core::ledger::swap;
-use seqroute_core::request::{HeadVerdict, RequestHead};
-use seqroute_core::scan::answer::AnswerReader;
-use seqroute_core::scan::request_body::RequestBody;
+use seqroute_core::ledger::Namespace;
+use seqroute_core::ledger::sessions::bucket::SessionBucket;
+use seqroute_core::ledger::store::{MemoryStore, SharedStore};
+use seqroute_core::ledger::table::Stored;
+use seqroute_core::request::api::Api;
+use seqroute_core::request::head::{HeadVerdict, RequestHead};
 use seqroute_fuzz::open_minded_config;
 
 const BUCKETS: u32 = 2;
 
 thread_local! {
-    // A policy's network is no `Sync`; libFuzzer has one thread.
+    // A policy's network is not `Sync`; libFuzzer has one thread.
     static ENGINE: Engine = engine();
 }
 
@@ -82,8 +82,9 @@ fn play(engine: &Engine, actions: Vec<Action<'_>>) {
 /// What the buckets hold.
 fn outstanding(store: &MemoryStore) -> u64 {
     let bucket = |number: u32| {
-        let key = format!("{}/sessions/{BUCKETS}/{number}", Books::Real.prefix());
-        let (bucket, _) = swap::read::<Bucket>(store, &key).expect("a bucket that the engine wrote");
+        let key = format!("{}/sessions/{BUCKETS}/{number}", Namespace::Real.prefix());
+        let stored = store.get(&key).expect("a store in memory").unwrap_or_default().0;
+        let bucket = SessionBucket::from_bytes(&stored).expect("a bucket that the engine wrote");
         bucket.entries.iter().map(|entry| entry.view(0).outstanding.0).sum::<u64>()
     };
     (0..BUCKETS).map(bucket).sum()

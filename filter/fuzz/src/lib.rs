@@ -3,7 +3,7 @@
 //! An input is a byte that chooses among variants, a byte that seeds the cuts, and the text itself; so a corpus file
 //! stays readable, and a crash can be reduced by hand.
 
-use seqroute_core::api::Api;
+use seqroute_core::request::api::Api;
 
 /// The provider APIs, in the order in which a choice picks them.
 pub const APIS: [Api; 5] = [

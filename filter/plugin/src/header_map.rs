@@ -1,13 +1,13 @@
 //! The one host call that the SDK does not make safely: all headers of a message at once.
 //!
-//! The SDK's `get_map_bytes` panics when a header's name is no UTF-8. The call is made here as the SDK makes it, and
-//! what comes back is read by [`HeaderPairs`], which takes any bytes.
+//! The SDK's `get_map_bytes` panics when a header's name is not UTF-8. The same call is made here, and its result is
+//! parsed by [`HeaderPairs`], which accepts any bytes.
 #![expect(unsafe_code, reason = "a host call hands its result over as a raw pointer")]
 
 use std::ptr::null_mut;
 
 use proxy_wasm::types::{MapType, Status};
-use seqroute_core::header_pairs::HeaderPairs;
+use seqroute_core::request::headers::HeaderPairs;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -18,7 +18,7 @@ unsafe extern "C" {
     ) -> u32;
 }
 
-/// Reads all headers of the message that is just being handled; none where the host has none.
+/// Reads all headers of the current message; none where the host has none.
 pub fn read(map: MapType) -> HeaderPairs {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both pointers are valid for the call. The host allocates the bytes through the SDK's exported

@@ -1,4 +1,4 @@
-//! The host's services in the core's terms: shared data, counters, clock, replies.
+//! The host's services behind the core's types: shared data, counters, clock, replies.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MetricType, Status};
 use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::ledger::store::{SharedStore, StoreError, Swap, Versioned};
-use seqroute_core::local_reply::LocalReply;
+use seqroute_core::reply::local_reply::LocalReply;
 
 /// Shared data of all workers.
 pub struct SharedData;
@@ -17,7 +17,7 @@ impl SharedStore for SharedData {
     fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
         match hostcalls::get_shared_data(key).map_err(failed)? {
             (None, None) => Ok(None),
-            // A value of no bytes: the key is there, and its number must be used.
+            // An empty value: the key exists, and its number must be used.
             (value, number) => Ok(Some((value.unwrap_or_default(), number.unwrap_or_default()))),
         }
     }
@@ -32,7 +32,7 @@ impl SharedStore for SharedData {
 }
 
 fn failed(status: Status) -> StoreError {
-    StoreError(format!("{status:?}"))
+    StoreError::Host(status as u32)
 }
 
 /// Ids of the counters at the host.
@@ -64,7 +64,7 @@ impl Metrics {
         for (counter, amount) in counts.iter() {
             if let Some(Some(id)) = self.ids.get(counter as usize) {
                 let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-                // A counter that cannot be increased is no reason to fail a request.
+                // A request does not fail because a counter cannot be increased.
                 let _ = hostcalls::increment_metric(*id, amount);
             }
         }
@@ -78,7 +78,7 @@ pub fn now_ms() -> u64 {
     since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
 }
 
-/// Sends a response of our own.
+/// Sends a response of the filter's own.
 pub fn send(reply: &LocalReply) {
     let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let _ = hostcalls::send_http_response(reply.status, headers, Some(reply.body.as_bytes()));

@@ -1,14 +1,14 @@
 //! The proxy-wasm shell: Envoy's callbacks in, the core's answers out.
 //!
-//! The shell translates and decides nothing: headers, bodies, shared data, metrics and the clock are turned into
-//! the core's types and back (`host`), a configuration into an engine (`root`), a stream into a turn
-//! (`stream`). What must always hold: no input reaches a panic, for a panic kills the VM with every stream in it.
-//! Hence the lints below, byte getters only (see `clippy.toml`), and host calls only in the callbacks in which Envoy
-//! answers them: request headers until they are let go, a body in its own callback.
+//! The shell translates and decides nothing: headers, bodies, shared data, metrics and the clock are converted to the
+//! core's types and back (`host`), a configuration to an engine (`root`), a stream to a turn (`stream`). What must
+//! always hold: no input causes a panic, because a panic kills the VM with every stream in it. Hence the lints below,
+//! getters that return bytes (see `clippy.toml`), and host calls only in the callbacks in which Envoy answers them:
+//! request headers until they are sent on, a body in its own callback.
 #![cfg(target_arch = "wasm32")]
 #![expect(
     missing_docs,
-    reason = "the SDK's `main!` writes an undocumented function; nobody links this crate"
+    reason = "the SDK's `main!` writes an undocumented function; this crate is never linked"
 )]
 #![deny(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! The root context: one configuration of the plugin in one VM.
 //!
-//! Envoy calls `on_configure` in a throw-away VM first and then once per worker, so it must have no effect outside
-//! this context. A configuration that cannot serve is refused with one line; the former one keeps serving.
+//! Envoy calls `on_configure` in a temporary VM first and then once per worker, so it must have no effect outside this
+//! context. An invalid configuration is refused with one line; the previous one keeps serving.
 
 use std::rc::Rc;
 
@@ -11,6 +11,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 use seqroute_core::config::MAX_CONFIG_BYTES;
 use seqroute_core::engine::Engine;
+use seqroute_core::ledger::size;
 
 use crate::host::Metrics;
 use crate::stream::Stream;
@@ -30,7 +31,7 @@ impl RootContext for Root {
         match Engine::configure(&json.unwrap_or_default()) {
             Ok(engine) => {
                 let (version, policy) = (env!("CARGO_PKG_VERSION"), engine.policy_id());
-                let (models, bytes) = (engine.config().models.len(), engine.config().max_table_bytes());
+                let (models, bytes) = (engine.config().models.len(), size::max_bytes(engine.config()));
                 info!(
                     "seqroute {version}: serving {models} models by {policy}; tables of at most {bytes} bytes"
                 );

@@ -1,24 +1,27 @@
 //! One HTTP stream: a request on its way in, an answer on its way out, and the end of both.
 //!
 //! Stages of a request: `New` → (`Reading` the body while the headers are held) → `Routed` or `Refused`, or
-//! `Passing` untouched (with a turn where it is only observed). Whatever happens, [`on_log`](Context) is Envoy's last word and the only place where a turn
-//! ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
+//! `Passing` untouched (with a turn where it is only observed). Whatever happens, Envoy calls `on_log` last, and only
+//! there a turn ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
-use seqroute_core::api::{self, Api};
-use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Enforcement, Mode};
+use seqroute_core::answer::hide_usage::UsageHider;
+use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::rewrite::RequestBody;
+use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Mode};
 use seqroute_core::counters::Counts;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
-use seqroute_core::reply_headers::reply_headers;
-use seqroute_core::request::{HeadVerdict, RequestHead, is_internal};
-use seqroute_core::scan::answer::AnswerReader;
-use seqroute_core::scan::hide_usage::UsageHider;
-use seqroute_core::scan::json::Progress;
-use seqroute_core::scan::request_body::RequestBody;
+use seqroute_core::reply::headers::reply_headers;
+use seqroute_core::reply::local_reply::LocalReply;
+use seqroute_core::request::api;
+use seqroute_core::request::head::{HeadVerdict, RequestHead, is_internal};
+use seqroute_core::request::headers::HeaderPairs;
+use seqroute_core::wire::json::Progress;
 
 use crate::header_map;
 use crate::host::{self, Metrics, SharedData};
@@ -33,12 +36,8 @@ pub struct Stream {
     stage: Stage,
     body: RequestBody,
     turn: Option<Box<Turn>>,
-    status: Option<u32>,
-    api: Api,
-    answer: Option<AnswerReader>,
-    hider: Option<UsageHider>,
-    /// The answer's end was seen.
-    whole: bool,
+    /// The answer, once its headers have come; `None` for a stream without a turn.
+    answering: Option<Answering>,
 }
 
 enum Stage {
@@ -52,6 +51,37 @@ enum Stage {
     Passing,
 }
 
+/// The answer to a turn, on its way to the client.
+struct Answering {
+    status: Option<u32>,
+    reader: AnswerReader,
+    hider: Option<UsageHider>,
+    /// The answer's end was seen.
+    whole: bool,
+}
+
+impl Answering {
+    fn new(turn: &Turn, headers: &HeaderPairs, hides_usage: bool, end_of_stream: bool) -> Answering {
+        let header = |name: &str| headers.get(name).unwrap_or_default();
+        let encoding = header("content-encoding");
+        Answering {
+            status: std::str::from_utf8(header(":status")).ok().and_then(|status| status.parse().ok()),
+            reader: AnswerReader::new(turn.api(), header("content-type"), encoding),
+            hider: (hides_usage && encoding.is_empty()).then(UsageHider::default),
+            whole: end_of_stream,
+        }
+    }
+
+    fn seen(&self, bytes_per_token: u64) -> Answer {
+        Answer {
+            status: self.status,
+            whole: self.whole,
+            guessed_output_tokens: self.reader.guessed_output_tokens(bytes_per_token),
+            usage: self.reader.finish(bytes_per_token),
+        }
+    }
+}
+
 impl Stream {
     /// A stream that has seen nothing yet.
     pub fn new(engine: Option<Rc<Engine>>, metrics: Rc<Metrics>) -> Self {
@@ -61,35 +91,28 @@ impl Stream {
             stage: Stage::New,
             body: RequestBody::default(),
             turn: None,
-            status: None,
-            api: Api::default(),
-            answer: None,
-            hider: None,
-            whole: false,
+            answering: None,
         }
     }
 
-    /// Reads the new bytes of the body, which Envoy has collected while the headers are held.
-    fn read_body(
-        &mut self,
-        engine: &Engine,
-        head: Box<RequestHead>,
-        size: usize,
-        end_of_stream: bool,
-    ) -> Action {
+    /// Reads the new bytes of the body, which Envoy has collected while the headers are held, and decides once enough
+    /// of it was read.
+    fn read_body(&mut self, engine: &Engine, size: usize, end_of_stream: bool) -> Action {
         let seen = usize::try_from(self.body.scanned_bytes()).unwrap_or(usize::MAX);
         let new = body_bytes(BufferType::HttpRequestBody, seen, size.saturating_sub(seen));
         self.body.scan(&new);
         let complete = self.body.progress() == Progress::Complete;
         let invalid = self.body.progress() == Progress::Invalid || (end_of_stream && !complete);
-        if invalid {
-            return self.decide_on_invalid_body(engine, &head);
-        }
         let read_enough =
             engine.config().mode == Mode::Peek && self.body.scanned_bytes() >= engine.config().peek_bytes;
-        if !complete && !read_enough {
-            self.stage = Stage::Reading(head);
+        if !invalid && !complete && !read_enough {
             return Action::Pause;
+        }
+        let Stage::Reading(head) = std::mem::replace(&mut self.stage, Stage::Passing) else {
+            return Action::Continue;
+        };
+        if invalid {
+            return self.decide_on_invalid_body(engine, &head);
         }
         // Only white space may follow a complete object, so its length is the body's unless a header says better.
         let length = head.body_bytes.or(complete.then(|| self.body.scanned_bytes()));
@@ -175,8 +198,8 @@ impl Stream {
 
     /// Rewrites a later piece of the body.
     ///
-    /// A body that overran its length, is no JSON any more or ends too early is reset: nobody sends that in good
-    /// faith, and an upstream that reads it otherwise than we do might serve what nobody paid for.
+    /// A body that exceeds its declared length, stops being JSON or ends too early is reset: no honest client sends it,
+    /// and an upstream that parses it differently might serve more than was reserved.
     fn send_next_piece(&mut self, size: usize, end_of_stream: bool) {
         let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
         self.body.scan(&piece);
@@ -207,22 +230,19 @@ impl HttpContext for Stream {
         let verdict = RequestHead::read(engine.config(), &headers, &mut counts);
         self.metrics.add(&counts);
         // A shadow changes nothing, not even these.
-        let enforces = engine.config().enforcement == Enforcement::Enforce;
+        let enforces = !engine.config().is_shadow();
         let internal = headers.iter().filter(|(name, _)| enforces && is_internal(name));
         for name in internal.filter_map(|(name, _)| std::str::from_utf8(name).ok()) {
             set_request_header(name, None);
-        }
-        if let HeadVerdict::Llm(head) = &verdict {
-            self.api = Api::of_path(&head.path).unwrap_or_default();
         }
         match verdict {
             HeadVerdict::Bypass => {
                 self.stage = Stage::Passing;
                 Action::Continue
             }
-            HeadVerdict::Refuse(reply) => {
+            HeadVerdict::Refuse(invalid) => {
                 self.stage = Stage::Refused;
-                host::send(&reply);
+                host::send(&LocalReply::to_invalid_header(invalid, engine.config()));
                 Action::Pause
             }
             HeadVerdict::Llm(head) if engine.config().mode == Mode::Headers => {
@@ -238,7 +258,7 @@ impl HttpContext for Stream {
             }
             HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head),
             HeadVerdict::Llm(head) => {
-                self.body = RequestBody::new(self.api);
+                self.body = RequestBody::new(head.api);
                 self.stage = Stage::Reading(head);
                 Action::Pause
             }
@@ -247,51 +267,42 @@ impl HttpContext for Stream {
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let Some(engine) = self.engine.clone() else { return Action::Continue };
-        match std::mem::replace(&mut self.stage, Stage::Passing) {
-            Stage::Reading(head) => self.read_body(&engine, head, size, end_of_stream),
-            Stage::Routed => {
-                self.stage = Stage::Routed;
-                self.send_next_piece(size, end_of_stream);
-                Action::Continue
-            }
-            stage => {
-                let action = if matches!(stage, Stage::Refused) { Action::Pause } else { Action::Continue };
-                self.stage = stage;
-                action
-            }
+        match &self.stage {
+            Stage::Reading(_) => return self.read_body(&engine, size, end_of_stream),
+            Stage::Routed => self.send_next_piece(size, end_of_stream),
+            Stage::Refused => return Action::Pause,
+            Stage::New | Stage::RoutedUnread | Stage::Passing => {}
         }
+        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         let Some(engine) = self.engine.clone() else { return Action::Continue };
-        match std::mem::replace(&mut self.stage, Stage::Passing) {
-            // A complete object would have been decided on before its trailers.
-            Stage::Reading(head) => self.decide_on_invalid_body(&engine, &head),
-            stage => {
-                let is_cut = matches!(stage, Stage::Routed) && self.body.progress() != Progress::Complete;
-                self.stage = stage;
-                if is_cut {
-                    let _ = hostcalls::reset_http_request();
+        match &self.stage {
+            Stage::Reading(_) => {
+                let stage = std::mem::replace(&mut self.stage, Stage::Passing);
+                // A complete object would have been decided on before its trailers.
+                if let Stage::Reading(head) = stage {
+                    return self.decide_on_invalid_body(&engine, &head);
                 }
-                Action::Continue
             }
+            Stage::Routed if self.body.progress() != Progress::Complete => {
+                let _ = hostcalls::reset_http_request();
+            }
+            _ => {}
         }
+        Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         if let Some(turn) = &self.turn {
             let headers = header_map::read(MapType::HttpResponseHeaders);
-            let status = headers.get(":status");
-            self.status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
-            let header = |name: &str| headers.get(name).unwrap_or_default();
-            let encoding = header("content-encoding");
-            self.answer = Some(AnswerReader::new(self.api, header("content-type"), encoding));
-            if self.body.asks_for_usage() && encoding.is_empty() {
-                self.hider = Some(UsageHider::default());
-                // An event may be taken out of the stream.
+            let answering = Answering::new(turn, &headers, self.body.asks_for_usage(), end_of_stream);
+            if answering.hider.is_some() {
+                // An event may be removed from the stream.
                 let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, "content-length", None);
             }
-            self.whole = end_of_stream;
+            self.answering = Some(answering);
             if !turn.record().shadow {
                 add_decision_headers(turn);
             }
@@ -300,22 +311,24 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        self.whole = true;
+        if let Some(answering) = &mut self.answering {
+            answering.whole = true;
+        }
         Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        self.whole = self.whole || end_of_stream;
+        let Some(Answering { reader, hider, whole, .. }) = &mut self.answering else {
+            return Action::Continue;
+        };
+        *whole |= end_of_stream;
         if size == 0 && !end_of_stream {
             return Action::Continue;
         }
         let chunk = body_bytes(BufferType::HttpResponseBody, 0, size);
-        if let Some(answer) = &mut self.answer {
-            answer.feed(&chunk);
-        }
-        let passed = self.hider.as_mut().map(|hider| hider.pass(&chunk, end_of_stream));
-        if let Some(passed) = passed.filter(|passed| *passed != chunk) {
-            let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &passed);
+        reader.feed(&chunk);
+        if let Some(Cow::Owned(changed)) = hider.as_mut().map(|hider| hider.pass(&chunk, end_of_stream)) {
+            let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &changed);
         }
         Action::Continue
     }
@@ -324,13 +337,8 @@ impl HttpContext for Stream {
         // No turn: the stream passed untouched, or Envoy answered before any filter saw it.
         let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
         let bytes_per_token = engine.config().estimate.bytes_per_token;
-        let reader = self.answer.as_ref();
-        let answer = Answer {
-            status: self.status,
-            whole: self.whole,
-            guessed_output_tokens: reader.map_or(0, |reader| reader.guessed_output_tokens(bytes_per_token)),
-            usage: reader.and_then(|reader| reader.finish(bytes_per_token)),
-        };
+        let answer = self.answering.as_ref().map(|answering| answering.seen(bytes_per_token));
+        let answer = answer.unwrap_or_default();
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
         self.metrics.add(&counts);
@@ -341,7 +349,8 @@ impl HttpContext for Stream {
     }
 }
 
-/// Replaces a header of the request that is being held, or removes it. A host that refuses is no reason to fail.
+/// Replaces a header of the request that is being held, or removes it. An error of the host is ignored: the request
+/// goes on.
 fn set_request_header(name: &str, value: Option<&str>) {
     let value = value.map(str::as_bytes);
     let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, value);

@@ -1,15 +1,17 @@
-//! Takes the usage event out of a stream whose client did not ask for it.
+//! Removes the usage event from a stream whose client did not ask for it.
 //!
 //! The filter makes OpenAI chat streams report their usage (`stream_options.include_usage`); the API then sends one
 //! more event, with usage and no choices. Client libraries that index `choices[0]` fail on it, so it is removed on
 //! the way back. The bytes of an event are held until its first choice shows that it is another one; nothing else is
 //! delayed or changed. `"usage": null` in other events stays.
 
+use std::borrow::Cow;
+
 use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
 use crate::wire::key::Key;
 use crate::wire::sse::{SseReader, SseVisitor};
 
-/// An event longer than this is none of usage alone.
+/// An event longer than this does not consist of usage alone.
 const MAX_HELD_BYTES: usize = 8192;
 
 /// The filter of one answer's body.
@@ -44,32 +46,15 @@ impl Event {
 }
 
 impl UsageHider {
-    /// Reads the next bytes of the body and returns what the client gets of them and of those held.
+    /// Reads the next bytes of the body and returns what the client gets of them and of those held: the chunk itself,
+    /// not copied, where nothing is held or hidden.
     #[must_use]
-    pub fn pass(&mut self, chunk: &[u8], end_of_stream: bool) -> Vec<u8> {
-        let mut passing = Passing {
-            event: &mut self.event,
-            held: &mut self.held,
-            hidden: &mut self.hidden,
-            chunk,
-            from: 0,
-            out: Vec::with_capacity(chunk.len()),
-        };
-        self.sse.feed(chunk, &mut passing);
-        let Passing { from, mut out, .. } = passing;
-        let rest = chunk.get(from..).unwrap_or_default();
-        let fits = self.held.len().saturating_add(rest.len()) <= MAX_HELD_BYTES;
-        if self.event.may_be_usage_alone() && fits && !end_of_stream {
-            self.held.extend_from_slice(rest);
-        } else if end_of_stream && self.event.is_usage_alone() && !self.event.is_passed {
-            self.hidden = self.hidden.saturating_add(1);
-            self.held.clear();
-        } else {
-            out.append(&mut self.held);
-            out.extend_from_slice(rest);
-            self.event.is_passed |= !rest.is_empty();
-        }
-        out
+    pub fn pass<'a>(&mut self, chunk: &'a [u8], end_of_stream: bool) -> Cow<'a, [u8]> {
+        let UsageHider { sse, event, held, hidden } = self;
+        let mut passing = Passing { event, held, hidden, chunk, from: 0, out: None };
+        sse.feed(chunk, &mut passing);
+        passing.end_chunk(end_of_stream);
+        passing.out.map_or(Cow::Borrowed(chunk), Cow::Owned)
     }
 
     /// Events hidden so far.
@@ -87,7 +72,61 @@ struct Passing<'a> {
     chunk: &'a [u8],
     /// Where the current event begins in the chunk.
     from: usize,
-    out: Vec<u8>,
+    /// What the client gets of this chunk so far; `None` while that is the chunk up to `from`.
+    out: Option<Vec<u8>>,
+}
+
+impl Passing<'_> {
+    /// Passes the held bytes and the chunk up to `to`.
+    fn pass(&mut self, to: usize) {
+        if self.out.is_some() || !self.held.is_empty() {
+            let (held, piece) =
+                (std::mem::take(self.held), self.chunk.get(self.from..to).unwrap_or_default());
+            let out = self.changed();
+            out.extend_from_slice(&held);
+            out.extend_from_slice(piece);
+        }
+        self.from = to;
+    }
+
+    /// Drops the held bytes and the chunk up to `to`.
+    fn hide(&mut self, to: usize) {
+        *self.hidden = self.hidden.saturating_add(1);
+        self.held.clear();
+        if to > self.from {
+            self.changed();
+        }
+        self.from = to;
+    }
+
+    fn hold(&mut self) {
+        let rest = self.chunk.get(self.from..).unwrap_or_default();
+        self.held.extend_from_slice(rest);
+        if !rest.is_empty() {
+            self.changed();
+        }
+    }
+
+    fn changed(&mut self) -> &mut Vec<u8> {
+        self.out.get_or_insert_with(|| {
+            let mut out = Vec::with_capacity(self.chunk.len());
+            out.extend_from_slice(self.chunk.get(..self.from).unwrap_or_default());
+            out
+        })
+    }
+
+    fn end_chunk(&mut self, end_of_stream: bool) {
+        let rest = self.chunk.len().saturating_sub(self.from);
+        let fits = self.held.len().saturating_add(rest) <= MAX_HELD_BYTES;
+        if self.event.may_be_usage_alone() && fits && !end_of_stream {
+            self.hold();
+        } else if end_of_stream && self.event.is_usage_alone() && !self.event.is_passed {
+            self.hide(self.chunk.len());
+        } else {
+            self.event.is_passed |= rest > 0;
+            self.pass(self.chunk.len());
+        }
+    }
 }
 
 impl SseVisitor for Passing<'_> {
@@ -98,13 +137,10 @@ impl SseVisitor for Passing<'_> {
 
     fn end_event(&mut self, at: usize) {
         if self.event.is_usage_alone() && !self.event.is_passed {
-            *self.hidden = self.hidden.saturating_add(1);
-            self.held.clear();
+            self.hide(at);
         } else {
-            self.out.append(self.held);
-            self.out.extend_from_slice(self.chunk.get(self.from..at).unwrap_or_default());
+            self.pass(at);
         }
-        self.from = at;
         *self.event = Event::default();
     }
 }
@@ -148,7 +184,7 @@ mod tests {
         let mut hider = UsageHider::default();
         let mut out = Vec::new();
         for (k, chunk) in chunks.iter().enumerate() {
-            out.extend(hider.pass(chunk, k + 1 == chunks.len()));
+            out.extend_from_slice(&hider.pass(chunk, k + 1 == chunks.len()));
         }
         String::from_utf8(out).unwrap()
     }
@@ -167,8 +203,11 @@ mod tests {
     fn an_event_passes_as_soon_as_it_has_a_choice() {
         let mut hider = UsageHider::default();
         let begun = b"data: {\"id\":1,\"choices\":[{\"del";
-        assert_eq!(hider.pass(begun, false), begun);
-        assert_eq!(hider.pass(b"ta\":{}}],\"usage\":{}}\n\n", false), b"ta\":{}}],\"usage\":{}}\n\n");
+        assert_eq!(&*hider.pass(begun, false), begun);
+        let rest = b"ta\":{}}],\"usage\":{}}\n\n";
+        let passed = hider.pass(rest, false);
+        assert_eq!(&*passed, rest);
+        assert!(matches!(passed, Cow::Borrowed(_)), "an unchanged chunk is not copied");
     }
 
     #[test]
@@ -181,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_passes_whole() {
+    fn a_body_that_is_not_a_stream_passes_whole() {
         for text in ["{\"error\":{}}", "", "data: {\"choices\":[", "\u{0}\u{1}", "data: {\"a\":1}\n"] {
             assert_eq!(pass(&[text.as_bytes()]), text);
         }

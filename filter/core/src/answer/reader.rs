@@ -1,17 +1,18 @@
 //! Reads token usage from an answer while it passes to the client.
 //!
-//! Nothing is held back: each chunk is looked at and goes on. An answer is one JSON text, a server-sent stream or an
-//! Amazon event stream, whose events are JSON texts; what stands where is the API's [`Convention`]. Content types
+//! Nothing is held back: each chunk is read and passed on. An answer is one JSON text, a server-sent stream or an
+//! Amazon event stream, whose events are JSON texts; the API's [`Convention`] says where the counts are. Content types
 //! are often wrong, so the first byte decides, and the header only where that byte says nothing.
 
+use crate::answer::usage::convention;
+use crate::answer::usage::tally::{Convention, Count, Tally};
 use crate::request::api::Api;
+use crate::usage::Usage;
 use crate::wire::event_stream::{EventStreamReader, MessageVisitor};
 use crate::wire::json::{JsonReader, Kind, Visitor};
 use crate::wire::key::Key;
 use crate::wire::slot::Slot;
 use crate::wire::sse::{SseReader, SseVisitor};
-use crate::answer::usage::{Convention, Count, Tally, convention};
-use crate::usage::Usage;
 
 /// Longest number that is read as a count.
 const MAX_COUNT_BYTES: usize = 20;
@@ -106,7 +107,7 @@ impl AnswerReader {
         Some(usage)
     }
 
-    /// Output tokens guessed from what passed, rather too many than too few: an event of a stream carries one token
+    /// Output tokens guessed from what passed, erring on the high side: an event of a stream carries one token
     /// or several, each of about `bytes_per_token` of its text; a JSON answer is mostly text. A compressed answer
     /// has about a token per byte.
     #[must_use]

@@ -7,12 +7,12 @@
 //! | `n`, `candidateCount` | lowered to what was known at the decision: each answer may be as long as the limit |
 //! | `stream_options.include_usage` | `true` where an OpenAI chat request streams, so that its usage can be read |
 
-use crate::request::api::Api;
 use crate::body::marks::{Mark, Marks, Target};
+use crate::request::api::Api;
 
 const STREAM_OPTIONS: &str = "\"stream_options\":{\"include_usage\":true}";
 
-/// What shall be different upstream. `None` leaves a member as the client sent it.
+/// The changes to a body. `None` leaves a member as the client sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The model's name.

@@ -1,15 +1,16 @@
 //! What a request's body says, as far as the filter needs to know it.
 //!
-//! One visitor for all provider APIs: their members do not clash, and a client that mixes them is believed in what
-//! makes its turn harder to move or dearer, never in the opposite. Of duplicate members the last one counts.
+//! One visitor serves all provider APIs, because their members do not clash. A client that mixes them can only make its
+//! turn harder to move or more expensive. Of duplicate members the last one counts.
 
+use crate::body::messages::Messages;
+use crate::body::text::TextFeatures;
 use crate::request::api::{self, Api};
+use crate::request::identity::BodySessionIds;
+use crate::request::session_id::MAX_RAW_ID_BYTES;
 use crate::wire::json::{Kind, Visitor};
 use crate::wire::key::Key;
-use crate::body::messages::Messages;
 use crate::wire::slot::Slot;
-use crate::request::session_id::MAX_RAW_ID_BYTES;
-use crate::body::text::TextFeatures;
 
 /// Longest model name that is kept.
 const MAX_MODEL_BYTES: usize = 256;
@@ -19,7 +20,7 @@ const MAX_WORD_BYTES: usize = 40;
 /// What the body says, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BodyFacts {
-    /// The whole body was read. Where it was not, everything below may still change, and `open_tool_loop` speaks of
+    /// The whole body was read. Where it was not, everything below may still change, and `open_tool_loop` refers to
     /// the last message that was begun.
     pub complete: bool,
     /// The model the client asked for.
@@ -43,34 +44,18 @@ pub struct BodyFacts {
     pub signed_thinking: bool,
     /// A message holds an image or another file that is not text.
     pub has_images: bool,
-    /// The answer shall be JSON.
+    /// The client asks for an answer in JSON.
     pub response_format_json: bool,
     /// Messages, or input items, or contents; a plain text as input is one.
     pub messages: u64,
     /// Members that may name the session.
     pub session_ids: BodySessionIds,
-    /// What was counted in the last user message.
+    /// Text features of the last user message.
     pub text: TextFeatures,
 }
 
-/// Members of a body that may name its session, decoded; one that is empty or longer than
-/// [`MAX_RAW_ID_BYTES`] counts as absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BodySessionIds {
-    /// `metadata.session_id`
-    pub metadata_session_id: Option<Vec<u8>>,
-    /// `conversation`, a text or `{"id": …}`
-    pub conversation: Option<Vec<u8>>,
-    /// `prompt_cache_key`
-    pub prompt_cache_key: Option<Vec<u8>>,
-    /// `metadata.user_id`
-    pub metadata_user_id: Option<Vec<u8>>,
-    /// `user`: the end user, not a session
-    pub user: Option<Vec<u8>>,
-}
-
 impl BodyFacts {
-    /// The same with what the request's path (without its query) says: some APIs name the model there.
+    /// Adds what the request's path (without its query) says: some APIs name the model there.
     #[must_use]
     pub fn of_path(mut self, path: &str) -> BodyFacts {
         self.requested_model = api::model_of_path(path).or(self.requested_model);

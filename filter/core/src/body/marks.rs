@@ -1,19 +1,19 @@
 //! The places of a request's body that the filter may have to change.
 //!
-//! Found while the body is scanned, kept until the piece they stand in is sent. What is done to them is decided in
-//! [`crate::body::edits`].
+//! Found while the body is scanned, kept until the piece that contains them is sent. [`crate::body::edits`] decides how
+//! they change.
 
 use crate::request::api::Api;
 use crate::wire::json::{Kind, Visitor};
 use crate::wire::key::Key;
 use crate::wire::slot::Slot;
 
-/// Places kept at once; more of them in one piece are hostile or broken.
+/// Places kept at once; a piece with more of them makes the body invalid.
 const MAX_MARKS: usize = 64;
-/// Longest number or literal that can be given back as it was.
+/// Longest number or literal that is kept, to be sent unchanged.
 const MAX_TEXT_BYTES: usize = 24;
 
-/// What stands at a place.
+/// The meaning of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The value of `model`.
@@ -24,9 +24,9 @@ pub enum Target {
     Answers,
     /// The value of `stream_options.include_usage`.
     IncludeUsage,
-    /// A value, no object, where the object that holds the limit is expected.
+    /// A value other than an object, where the object that holds the limit is expected.
     NoConfig,
-    /// A value, no object, where the object that holds `include_usage` is expected.
+    /// A value other than an object, where the object that holds `include_usage` is expected.
     NoStreamOptions,
     /// The end of the object that holds the limit, without a limit in it.
     EndOfConfig,
@@ -39,7 +39,7 @@ pub enum Target {
 /// A place: a value from its first byte to behind its last one, or an object's closing brace.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// What stands there.
+    /// What it is.
     pub target: Target,
     /// Offset of its first byte.
     pub start: u64,
@@ -93,7 +93,7 @@ impl Marks {
         &self.marks
     }
 
-    /// Forgets the finished places: the piece they stand in was sent.
+    /// Forgets the finished places: the piece that contains them was sent.
     pub fn forget_finished(&mut self) {
         self.marks.retain(|mark| mark.end.is_none());
     }

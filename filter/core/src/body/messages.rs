@@ -8,15 +8,15 @@
 //! | Gemini | `contents` | part `functionResponse` | `thoughtSignature` | part `inlineData`, `fileData` |
 //! | Bedrock | `messages` | part `toolResult` | `signature`, `redactedContent` | part `image` |
 //!
-//! The text of the last message of the user (role `user`, or none) is counted ([`TextHasher`]); its parts count as if a
-//! line ended between them, and a message without text, such as a tool's result, changes nothing.
+//! The text of the last message of the user (role `user`, or none) is hashed ([`TextHasher`]); its parts count as
+//! separate lines, and a message without text, such as a tool's result, changes nothing.
 //!
-//! Arguments and results of tools may hold any JSON; nothing in them counts, except images in a result's content.
+//! Arguments and results of tools may hold any JSON and are ignored, except images in a result's content.
 
+use crate::body::text::{TextFeatures, TextHasher};
 use crate::wire::json::{Kind, Visitor};
 use crate::wire::key::Key;
 use crate::wire::slot::Slot;
-use crate::body::text::{TextFeatures, TextHasher};
 
 /// Longest role or type that is kept.
 const MAX_WORD_BYTES: usize = 40;
@@ -54,7 +54,7 @@ impl Default for Messages {
     }
 }
 
-/// What a member of a message tells.
+/// What a member of a message says.
 enum Meaning {
     Role,
     Type,
@@ -144,7 +144,7 @@ impl Visitor for Messages {
     fn text(&mut self, path: &[Key], piece: &[u8]) {
         match meaning(path) {
             Meaning::Role | Meaning::Type => self.word.push(piece),
-            // A member that is there but empty signs nothing.
+            // An empty signature does not count.
             Meaning::Signature => self.signed_thinking = true,
             Meaning::Text => self.text.feed(piece),
             _ => {}

@@ -2,18 +2,18 @@
 //!
 //! One pass finds the facts and the places to change; the bytes of those places change, everything else passes as
 //! the client sent it, never parsed and written again. All duplicates of a member are treated alike, so that no
-//! receiver can pick another model or a longer answer than was paid for.
+//! receiver can pick another model or a longer answer than was reserved.
 //!
-//! **Length.** A client's content-length must be right for what is sent instead, and it leaves before the whole body
-//! was read. So it is raised by the most that an honest body can still grow, and what remains of that room is filled
-//! with spaces behind the closing brace (RFC 8259 allows them). A body that needs more room is a smuggler's.
+//! **Length.** The content-length must match the rewritten body, and it is sent before the whole body was read. So it
+//! is raised by the most that an honest body can still grow, and the rest of that room is filled with spaces after the
+//! closing brace (RFC 8259 allows them). A body that needs more room is treated as request smuggling.
 
-use crate::request::api::Api;
 use crate::body::edits::{Changes, Edit, Edits};
 use crate::body::facts::{BodyFacts, FactsReader};
+use crate::body::marks::Marks;
+use crate::request::api::Api;
 use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
 use crate::wire::key::Key;
-use crate::body::marks::Marks;
 
 /// Scans a request body and changes it.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct RequestBody {
     visitors: Visitors,
     edits: Option<Edits>,
     asks_for_usage: bool,
-    /// Bytes by which the pieces to come must make the body longer; `None` where its length was not told.
+    /// Bytes by which the pieces to come must make the body longer; `None` where its length was not declared.
     room_bytes: Option<i64>,
 }
 
@@ -74,7 +74,7 @@ impl RequestBody {
         self.visitors.facts.facts(self.progress() == Progress::Complete)
     }
 
-    /// Fixes what shall be different upstream, before the first piece is sent. `output_cap_tokens` is the limit of
+    /// Sets the changes, before the first piece is sent. `output_cap_tokens` is the limit of
     /// all answers together; more answers than were read by now are not allowed.
     pub fn decide(&mut self, model: &str, output_cap_tokens: Option<u64>) {
         let answers = self.visitors.facts.answers();
@@ -138,7 +138,7 @@ impl RequestBody {
         sent.saturating_add(room)
     }
 
-    /// More was changed than the length that was told leaves room for.
+    /// The changes need more room than the declared length leaves.
     #[must_use]
     pub fn overran(&self) -> bool {
         self.room_bytes.is_some_and(|room| room < 0)

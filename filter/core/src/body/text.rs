@@ -1,4 +1,4 @@
-//! Hashed words of the last user message: what a policy sees of a request's subject.
+//! Text features: hashed tokens of the last user message, from which a policy infers the subject of a request.
 //!
 //! A message is cut into tokens, each token and each pair of neighbours is hashed into one of [`TEXT_BUCKETS`]
 //! counters (feature hashing, Weinberger et al. 2009, arXiv 0902.2206), and the counters are what leaves this module:
@@ -6,16 +6,16 @@
 //!
 //! * a word: a run of ASCII letters, lower-cased, and of bytes above 127 (so words of any script in UTF-8);
 //! * a number: a run of ASCII digits, all numbers alike;
-//! * any other printable ASCII character by itself: `$`, `=`, `{` tell mathematics and code from prose.
+//! * any other printable ASCII character by itself: `$`, `=`, `{` distinguish mathematics and code from prose.
 //!
 //! What must always hold: the result depends on the bytes and not on how they were cut into chunks; a byte costs a
 //! few instructions and no allocation; at most [`MAX_TEXT_BYTES`] are read, so a long message costs no more than
-//! that. The text must be plain: whoever feeds a JSON string decodes its escapes first, because the trainer hashes
-//! decoded prompts.
+//! that. The caller decodes the escapes of a JSON string first, because the trainer hashes decoded
+//! prompts.
 //!
-//! The number of buckets was chosen by how well a ridge regression on them foresees the gap in quality between two models:
-//! its five-fold cross-validated correlation on 10,563 prompts is 0.147 for 64 buckets, 0.149 for 128, 0.158 for 256,
-//! 0.166 for 512 and 0.169 for 1024, with a standard error of 0.010 (`trainer/bench/text_buckets.py`).
+//! The number of buckets was chosen by how well a ridge regression on them predicts the gap in quality between two
+//! models: its five-fold cross-validated correlation on 10,563 prompts is 0.147 for 64 buckets, 0.149 for 128, 0.158
+//! for 256, 0.166 for 512 and 0.169 for 1024, with a standard error of 0.010 (`trainer/bench/text_buckets.py`).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -34,7 +34,7 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// Sets the two members of a pair apart, so that `a b` and `b a` differ.
 const PAIR_FACTOR: u64 = 31;
 
-/// What was counted in one message; at first, that none was seen.
+/// Text features of one message; by default, of no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TextFeatures {
     counts: [u8; TEXT_BUCKETS],
@@ -56,7 +56,7 @@ impl TextFeatures {
         hasher.finish()
     }
 
-    /// No text was seen: in headers mode, when the message lies beyond what was read, or when it has no byte.
+    /// No text was seen: in headers mode, when the message is beyond what was read, or when it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.seen
@@ -74,7 +74,7 @@ impl TextFeatures {
         self.seen.then(|| BASE64_STANDARD_NO_PAD.encode(self.counts))
     }
 
-    /// Reads what [`TextFeatures::to_base64`] wrote; `None` when it is something else.
+    /// Reads what [`TextFeatures::to_base64`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_base64(text: &str) -> Option<Self> {
         let counts = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
@@ -82,7 +82,7 @@ impl TextFeatures {
     }
 
     /// The counters as a vector of length 1 (0 where nothing was counted), in which each bucket weighs `ln(1 + count)`:
-    /// a word that comes often says little more than one that comes twice, and the length of the message is a feature
+    /// a word that occurs often says little more than one that occurs twice, and the length of the message is a feature
     /// of its own.
     pub fn scaled(&self) -> impl Iterator<Item = f32> {
         let mut scaled = [0.0; TEXT_BUCKETS];
@@ -93,7 +93,7 @@ impl TextFeatures {
     /// Writes [`Self::scaled`] over zeros.
     ///
     /// A short message fills a dozen counters, so eight empty ones are passed over at once: one by one, this was the
-    /// dearest part of a turn.
+    /// most expensive part of a turn.
     pub(crate) fn write_scaled(&self, zeros: &mut [f32; TEXT_BUCKETS]) {
         let mut square = 0.0;
         for (weights, counts) in self.filled(zeros) {
@@ -106,7 +106,7 @@ impl TextFeatures {
         self.filled(zeros).for_each(|(weights, _)| weights.iter_mut().for_each(|weight| *weight /= length));
     }
 
-    /// Eight counters at a time, and what stands for them; those that are all 0 are left out.
+    /// Eight counters at a time, and their weights; those that are all 0 are left out.
     fn filled<'a>(
         &'a self,
         weights: &'a mut [f32; TEXT_BUCKETS],
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(TextFeatures::from_base64("some text"), None);
     }
 
-    /// Trained policies depend on these counters: whoever changes the hashing makes them all useless.
+    /// Trained policies depend on these counters: a change of the hashing makes all of them useless.
     #[test]
     fn the_counters_of_a_sentence_stay_what_they_are() {
         let features = TextFeatures::of("What is 2 + 2?");

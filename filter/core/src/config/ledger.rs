@@ -1,15 +1,15 @@
-//! The tables in shared data, and the bound of their memory.
+//! The tables in shared data: sessions, and tenants with their budgets. [`crate::ledger::size`] bounds their memory.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::sessions::bucket::{EVICTED_BYTES, HEADER_BYTES, RESERVATION_BYTES, SESSION_BYTES};
-use crate::ledger::tenants;
+use super::faults::Faults;
+use super::usd;
 use crate::money::NanoUsd;
 
 /// The session table in shared data: bounded whatever clients send.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LedgerConfig {
     /// Buckets the sessions are spread over. Changing it forgets all sessions.
@@ -58,23 +58,20 @@ impl Default for LedgerConfig {
 }
 
 impl LedgerConfig {
-    /// Bytes that the values of the session table can take in shared data at most, whatever clients send:
-    ///
-    /// ```text
-    /// buckets · (11 + 78 · sessions_per_bucket + 24 · reservations_per_bucket + 45 · evicted_per_bucket)
-    /// ```
-    ///
-    /// Envoy adds its keys and nodes, about 200 bytes per bucket.
-    #[must_use]
-    pub fn max_bytes(&self) -> u64 {
-        let parts = [
-            (1, HEADER_BYTES),
-            (self.sessions_per_bucket, SESSION_BYTES),
-            (self.reservations_per_bucket, RESERVATION_BYTES),
-            (self.evicted_per_bucket, EVICTED_BYTES),
-        ];
-        let bucket = parts.iter().map(|(count, bytes)| u64::from(*count).saturating_mul(*bytes));
-        bucket.fold(0, u64::saturating_add).saturating_mul(u64::from(self.buckets))
+    pub(super) fn check(&self, faults: &mut Faults) {
+        let LedgerConfig { buckets, lease_ms, session_ttl_ms, max_in_flight, .. } = *self;
+        faults.require((1..=1 << 20).contains(&buckets), "ledger.buckets", buckets, "1 to 1048576");
+        let sessions = self.sessions_per_bucket;
+        faults.require((1..=256).contains(&sessions), "ledger.sessions_per_bucket", sessions, "1 to 256");
+        let reservations = self.reservations_per_bucket;
+        let field = "ledger.reservations_per_bucket";
+        faults.require((1..=4096).contains(&reservations), field, reservations, "1 to 4096");
+        let evicted = self.evicted_per_bucket;
+        faults.require(evicted <= 1024, "ledger.evicted_per_bucket", evicted, "0 to 1024");
+        faults.require(lease_ms >= 1000, "ledger.lease_ms", lease_ms, "at least 1000");
+        let ttl = session_ttl_ms >= lease_ms;
+        faults.require(ttl, "ledger.session_ttl_ms", session_ttl_ms, "at least `ledger.lease_ms`");
+        faults.require((1..=255).contains(&max_in_flight), "ledger.max_in_flight", max_in_flight, "1 to 255");
     }
 }
 
@@ -82,11 +79,12 @@ impl LedgerConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantConfig {
-    /// Budget of a tenant that `budgets_usd` does not name, decimal USD.
-    pub default_usd: String,
-    /// Budgets by tenant name, decimal USD.
-    #[serde(default)]
-    pub budgets_usd: BTreeMap<String, String>,
+    /// Budget of a tenant that `budgets_usd` does not name; written as decimal USD.
+    #[serde(with = "usd")]
+    pub default_usd: NanoUsd,
+    /// Budgets by tenant name; written as decimal USD.
+    #[serde(default, with = "usd::by_name")]
+    pub budgets_usd: BTreeMap<String, NanoUsd>,
     /// Budgets are per window of this length, counted from the epoch. Absent: in all.
     #[serde(default)]
     pub window_ms: Option<u64>,
@@ -116,17 +114,25 @@ impl TenantConfig {
     #[must_use]
     pub fn budget(&self, name: &[u8]) -> NanoUsd {
         let named = std::str::from_utf8(name).ok().and_then(|name| self.budgets_usd.get(name));
-        NanoUsd::parse_usd(named.unwrap_or(&self.default_usd)).unwrap_or_default()
+        named.copied().unwrap_or(self.default_usd)
     }
 
-    /// Bytes that the values of the tenant table can take in shared data at most:
-    /// `buckets · (9 + 281 · tenants_per_bucket)`.
-    #[must_use]
-    pub fn max_bytes(&self) -> u64 {
-        let tenant = (tenants::MAX_HOLDS as u64)
-            .saturating_mul(tenants::HOLD_BYTES)
-            .saturating_add(tenants::TENANT_BYTES);
-        let bucket = u64::from(self.tenants_per_bucket).saturating_mul(tenant);
-        bucket.saturating_add(tenants::HEADER_BYTES).saturating_mul(u64::from(self.buckets))
+    pub(super) fn check(&self, lease_ms: u64, faults: &mut Faults) {
+        let (default, positive) = (self.default_usd, "a positive decimal number of USD");
+        faults.require(default > NanoUsd::ZERO, "tenants.default_usd", default, positive);
+        for (name, budget) in &self.budgets_usd {
+            let field = format_args!("tenants.budgets_usd.{name}");
+            faults.require(*budget > NanoUsd::ZERO, field, budget, positive);
+        }
+        let named = self.budgets_usd.len();
+        let found = format_args!("{named} tenants");
+        faults.require(named <= 10_000, "tenants.budgets_usd", found, "at most 10000");
+        if let Some(window_ms) = self.window_ms {
+            faults.require(window_ms >= 1000, "tenants.window_ms", window_ms, "at least 1000");
+        }
+        faults.require(self.ttl_ms >= lease_ms, "tenants.ttl_ms", self.ttl_ms, "at least `ledger.lease_ms`");
+        let (buckets, tenants) = (self.buckets, self.tenants_per_bucket);
+        faults.require((1..=1 << 16).contains(&buckets), "tenants.buckets", buckets, "1 to 65536");
+        faults.require((1..=256).contains(&tenants), "tenants.tenants_per_bucket", tenants, "1 to 256");
     }
 }

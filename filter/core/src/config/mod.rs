@@ -1,16 +1,19 @@
-//! The plugin configuration: what an operator writes, checked before anything serves by it.
+//! The plugin configuration: what an operator writes, checked before it is used.
 //!
-//! Unknown fields are refused, every value is range-checked, and each error names its field, what was found and
-//! what was expected. There is no half-valid configuration: [`Config::from_json`] returns all or nothing, and on
-//! an error the old configuration keeps serving. `filter/README.md` lists every field with its default.
+//! Unknown fields are refused, every value is range-checked, and an error names every fault: field, found, expected.
+//! [`Config::from_json`] returns a valid configuration or an error, and on an error the old configuration keeps serving.
+//! Each file has a part of the configuration with its defaults and its `check`; `filter/README.md` lists every field.
 
 mod budget;
-mod check;
+mod diagnose;
+mod faults;
 mod ledger;
 mod models;
 mod session;
+mod usd;
 
 pub use budget::{BudgetConfig, GuardConfig, LambdaConfig, LambdaRule};
+pub use faults::{ConfigError, Fault};
 pub use ledger::{LedgerConfig, OnFull, TenantConfig};
 pub use models::{Accepts, EstimateConfig, MissingUsage, ModelConfig, Strategy, SwitchConfig};
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};
@@ -18,7 +21,7 @@ pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSourc
 use serde::{Deserialize, Serialize};
 
 use crate::money::NanoUsd;
-use crate::one_line::OneLine;
+use faults::Faults;
 
 /// Largest accepted configuration, policies included.
 pub const MAX_CONFIG_BYTES: usize = 8 * 1024 * 1024;
@@ -39,10 +42,10 @@ pub struct Config {
     /// Whether decisions are carried out.
     #[serde(default)]
     pub enforcement: Enforcement,
-    /// Bytes of a body that `peek` holds back at most.
+    /// Most bytes of a body that `peek` holds back.
     #[serde(default = "default_peek_bytes")]
     pub peek_bytes: u64,
-    /// Request paths that are LLM calls; all others pass untouched. `{model}` stands for the model's name, see
+    /// Request paths that are LLM calls; all others pass untouched. `{model}` matches the model's name, see
     /// [`crate::request::api::path_matches`].
     #[serde(default = "default_paths")]
     pub paths: Vec<String>,
@@ -66,7 +69,7 @@ pub struct Config {
     /// Header that asks for all decision headers in the answer.
     #[serde(default = "default_debug")]
     pub debug: HintConfig,
-    /// Who chooses the model.
+    /// How the model is chosen.
     #[serde(default)]
     pub strategy: Strategy,
     /// The models, in the order of the policy's outputs.
@@ -92,15 +95,15 @@ pub struct Config {
     /// Money kept for the turns to come. Absent: none.
     #[serde(default)]
     pub guard: GuardConfig,
-    /// What happens to requests that cannot be understood.
+    /// What happens to invalid requests.
     #[serde(default)]
     pub on_error: ErrorConfig,
 }
 
-/// What becomes of the `accept-encoding` of a request that is routed.
+/// What happens to the `accept-encoding` of a routed request.
 ///
-/// A compressed answer cannot be read, so its usage must be estimated, unless Envoy's decompressor stands behind this
-/// filter; that one writes an `accept-encoding` of its own, so removing the client's costs nothing there.
+/// A compressed answer cannot be read, so its usage must be estimated, unless Envoy's decompressor comes after this
+/// filter: it writes an `accept-encoding` of its own, so removing the client's costs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AcceptEncoding {
@@ -128,36 +131,36 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
-    /// They are. The default.
+    /// Decisions are carried out. The default.
     #[default]
     Enforce,
-    /// They are only recorded: requests and answers pass as they are, nothing is charged or refused. What a session
-    /// would have spent is kept in a table of its own.
+    /// Decisions are only recorded: requests and answers pass unchanged, nothing is charged or refused. What a session
+    /// would have spent is kept in a separate table.
     Shadow,
 }
 
-/// What happens to requests that cannot be understood.
+/// What happens to invalid requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorConfig {
-    /// A body that is no JSON object.
+    /// A body that is not a JSON object.
     pub invalid_body: OnError,
-    /// A model name that is neither one of ours nor in `auto_models`.
+    /// A model name that is neither configured nor in `auto_models`.
     pub unknown_model: OnError,
-    /// A trusted budget, λ or difficulty header that is no number in range.
+    /// A trusted budget, λ or difficulty header that is not a number in range.
     pub invalid_header: OnError,
-    /// Model names that stand for "choose for me". Absent: `auto`.
+    /// Model names that leave the choice to the filter. Absent: `auto`.
     pub auto_models: Vec<String>,
 }
 
-/// Refuse a request, or serve it by the defaults.
+/// Refuse a request, or use the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// 400 with a clear message; nothing is charged.
     #[default]
     Reject,
-    /// Serve as if the value had not been sent.
+    /// Serve the request as if the value were absent.
     UseDefault,
 }
 
@@ -183,56 +186,104 @@ fn default_debug() -> HintConfig {
     HintConfig::untrusted("x-seqroute-debug")
 }
 
-/// A configuration that cannot serve.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The text is no configuration object.
-    #[error("plugin configuration: {}", OneLine(.0))]
-    Syntax(String),
-    /// A field's value is out of range.
-    #[error("plugin configuration, field `{}`: found {}, expected {expected}", OneLine(.field), OneLine(.found))]
-    Field {
-        /// Where.
-        field: String,
-        /// What was found there.
-        found: String,
-        /// What is accepted there.
-        expected: &'static str,
-    },
-}
-
 impl Config {
     /// Reads and checks a configuration.
     ///
     /// # Errors
-    /// [`ConfigError`], one line, for anything that could not serve.
+    /// [`ConfigError`], one line that names every fault.
     pub fn from_json(json: &[u8]) -> Result<Config, ConfigError> {
         if json.len() > MAX_CONFIG_BYTES {
-            return Err(ConfigError::Syntax(format!(
-                "found {} bytes, expected at most {MAX_CONFIG_BYTES}",
-                json.len()
-            )));
+            let (found, most) = (json.len(), MAX_CONFIG_BYTES);
+            return Err(ConfigError::Syntax(format!("found {found} bytes, expected at most {most}")));
         }
-        let mut config: Config =
-            serde_json::from_slice(json).map_err(|error| ConfigError::Syntax(error.to_string()))?;
+        let mut faults = Faults::default();
+        let config = match serde_json::from_slice::<Config>(json) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                let config = diagnose::diagnose(json, &mut faults);
+                if faults.is_empty() {
+                    return Err(ConfigError::Syntax(error.to_string()));
+                }
+                config
+            }
+        };
+        if let Some(config) = &config {
+            config.check(&mut faults);
+        }
+        faults.into_result()?;
+        let mut config = config.ok_or_else(|| ConfigError::Syntax("not a configuration".to_owned()))?;
         if config.on_error.auto_models.is_empty() {
             config.on_error.auto_models.push("auto".to_owned());
         }
-        check::check(&config)?;
         Ok(config)
     }
 
-    /// Budget of a session that names none.
+    fn check(&self, faults: &mut Faults) {
+        faults.require(self.version == 1, "version", self.version, "1");
+        let salt_bytes = self.salt.len();
+        let found = format_args!("{salt_bytes} bytes");
+        faults.require(salt_bytes >= 8, "salt", found, "at least 8 bytes of secret text");
+        faults.require(self.peek_bytes >= 1024, "peek_bytes", self.peek_bytes, "at least 1024");
+        faults.require_present(!self.paths.is_empty(), "paths", "at least one request path");
+        self.session.check(self.mode != Mode::Headers, faults);
+        self.budget.check(self.can_cut_answers(), faults);
+        self.lambda.check(faults);
+        faults.require_header(&self.difficulty.header, "difficulty.header");
+        faults.require_header(&self.debug.header, "debug.header");
+        self.switching.check(faults);
+        self.guard.check(faults);
+        if let Some(tenants) = &self.tenants {
+            let named = self.session.tenant_header.is_some();
+            faults.require_present(
+                named,
+                "session.tenant_header",
+                "the header that names the tenants of `tenants`",
+            );
+            tenants.check(self.ledger.lease_ms, faults);
+        }
+        self.ledger.check(faults);
+        self.estimate.check(faults);
+        models::check(&self.models, faults);
+        self.check_strategy(faults);
+    }
+
+    fn check_strategy(&self, faults: &mut Faults) {
+        let policy = self.strategy == Strategy::Policy;
+        let given = !policy || self.policy_b64.is_some();
+        faults.require_present(given, "policy_b64", "a policy archive, as the strategy is `policy`");
+        if let Strategy::Always(name) = &self.strategy {
+            let known = self.models.iter().any(|model| model.name == *name);
+            faults.require(known, "strategy.always", name, "the name of one of the models");
+        }
+        let canary = self.policy_canary_b64.is_some();
+        faults.require(
+            policy || !canary,
+            "policy_canary_b64",
+            "a policy archive",
+            "nothing, as the strategy is not `policy`",
+        );
+        let share = self.canary_share;
+        faults.require((0.0..=1.0).contains(&share), "canary_share", share, "0 to 1");
+        let used = canary || share == 0.0;
+        faults.require(used, "canary_share", share, "0, as there is no `policy_canary_b64`");
+    }
+
+    /// Budget of a session whose request names none.
     #[must_use]
     pub fn default_budget(&self) -> NanoUsd {
-        NanoUsd::parse_usd(&self.budget.default_usd).unwrap_or_default()
+        self.budget.default_usd
     }
 
     /// Largest budget that a header may ask for.
     #[must_use]
     pub fn max_budget(&self) -> NanoUsd {
-        let text = self.budget.max_usd.as_deref().unwrap_or(&self.budget.default_usd);
-        NanoUsd::parse_usd(text).unwrap_or_default()
+        self.budget.max_usd.unwrap_or(self.budget.default_usd)
+    }
+
+    /// Whether decisions are only recorded.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.enforcement == Enforcement::Shadow
     }
 
     /// Whether answers can be cut at what their reservation pays.
@@ -241,17 +292,31 @@ impl Config {
         self.budget.cap_output != Some(false) && self.mode != Mode::Headers
     }
 
-    /// What the tables can take in shared data at most, in bytes.
-    #[must_use]
-    pub fn max_table_bytes(&self) -> u64 {
-        let sessions = self.ledger.max_bytes();
-        sessions.saturating_add(self.tenants.as_ref().map_or(0, TenantConfig::max_bytes))
-    }
-
-    /// What serves, but not as its author may think, one line each.
+    /// Warnings: settings that are valid but probably unintended, one line each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        check::warnings(self)
+        let headers_only = self.mode == Mode::Headers;
+        let locks = self.models.iter().any(|model| model.compat_group.is_some());
+        let narrow = self.models.iter().any(|model| !model.accepts.images || !model.accepts.tools);
+        let shadow = self.is_shadow();
+        let idle_canary = self.policy_canary_b64.is_some() && self.canary_share == 0.0;
+        let checks = [
+            (
+                headers_only && self.budget.cap_output == Some(true),
+                "`budget.cap_output` has no effect in the mode `headers`",
+            ),
+            (
+                headers_only && locks,
+                "`compat_group` has no effect in the mode `headers`: tool loops are not seen",
+            ),
+            (
+                headers_only && narrow,
+                "`accepts` has no effect in the mode `headers`: images and tools are not seen",
+            ),
+            (idle_canary, "`policy_canary_b64` is not used, as `canary_share` is 0"),
+            (shadow, "enforcement is `shadow`: nothing is charged or refused"),
+        ];
+        checks.iter().filter(|(applies, _)| *applies).map(|(_, text)| (*text).to_owned()).collect()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Faults;
+use crate::MAX_MODELS;
 use crate::money::Prices;
 
 /// Who chooses the model.
@@ -25,9 +27,9 @@ pub struct ModelConfig {
     pub name: String,
     /// The Envoy cluster that serves it.
     pub cluster: String,
-    /// Its prices.
+    /// Prices in pico-USD per token.
     pub prices: Prices,
-    /// A model that is free on purpose; else a price of 0 is an error.
+    /// The model is intentionally free; otherwise a price of 0 is an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub free: bool,
     /// Input and output tokens it can hold.
@@ -35,22 +37,63 @@ pub struct ModelConfig {
     pub context_tokens: u64,
     /// Mean output of a turn: the expected cost's estimate.
     pub expected_output_tokens: u64,
-    /// Output of a turn that is rarely exceeded: what a reservation assumes where the request sets no limit.
+    /// Output of a turn that is rarely exceeded; reserved where the request sets no limit.
     pub upper_output_tokens: u64,
-    /// What it takes beside text.
+    /// What it accepts in addition to text.
     #[serde(default, skip_serializing_if = "Accepts::is_default")]
     pub accepts: Accepts,
-    /// Models of one group take each other's conversations (tool calls, signed thinking, stored responses). Absent:
+    /// Models of one group accept each other's conversations (tool calls, signed thinking, stored responses). Absent:
     /// only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat_group: Option<String>,
 }
 
-/// What a model takes beside text.
+/// Checks the list of models.
+pub(super) fn check(models: &[ModelConfig], faults: &mut Faults) {
+    let count = models.len();
+    if !(1..=MAX_MODELS).contains(&count) {
+        faults.add("models", format_args!("{count} models"), "1 to 8 models");
+    }
+    for (k, model) in models.iter().enumerate() {
+        let repeated = models.iter().filter(|other| other.name == model.name).count() > 1;
+        model.check(k, repeated, faults);
+    }
+}
+
+impl ModelConfig {
+    fn check(&self, k: usize, is_repeated: bool, faults: &mut Faults) {
+        let at = |name: &str| format!("models[{k}].{name}");
+        let graphic =
+            |text: &str| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let (name, cluster) = (&self.name, &self.cluster);
+        faults.require(graphic(name), at("name"), name, "1 to 128 printable ASCII characters");
+        if is_repeated {
+            faults.add(at("name"), format_args!("`{name}` twice"), "names that differ");
+        }
+        faults.require(graphic(cluster), at("cluster"), cluster, "the name of an Envoy cluster");
+        let (input, output) = (self.prices.input_pico_usd_per_token, self.prices.output_pico_usd_per_token);
+        if (input == 0 || output == 0) && !self.free {
+            faults.add(at("prices"), "a price of 0", "prices above 0, or `\"free\": true`");
+        }
+        if let Some(cached) = self.prices.cached_input_pico_usd_per_token {
+            let field = at("prices.cached_input_pico_usd_per_token");
+            faults.require(cached <= input, field, cached, "at most the input price");
+        }
+        let (mean, upper) = (self.expected_output_tokens, self.upper_output_tokens);
+        if mean == 0 || upper < mean {
+            let found = format_args!("expected {mean}, upper {upper}");
+            let expected = "1 <= expected_output_tokens <= upper_output_tokens";
+            faults.add(at("upper_output_tokens"), found, expected);
+        }
+        faults.require(self.context_tokens > 0, at("context_tokens"), self.context_tokens, "at least 1");
+    }
+}
+
+/// What a model accepts in addition to text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accepts {
-    /// Images in messages.
+    /// Images and files in messages.
     pub images: bool,
     /// Tool definitions.
     pub tools: bool,
@@ -72,7 +115,7 @@ fn default_context_tokens() -> u64 {
     128_000
 }
 
-/// When a session changes its model although the policy would rather not stay.
+/// When a session stays with its model although the policy prefers another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SwitchConfig {
@@ -92,19 +135,35 @@ pub struct EstimateConfig {
     pub unknown_input_tokens: u64,
     /// How long a provider keeps a prompt's prefix cached after a turn.
     pub prompt_cache_ttl_ms: u64,
-    /// What a turn is charged whose answer came without usage.
+    /// The charge for an answer without usage.
     pub missing_usage: MissingUsage,
 }
 
-/// What a turn is charged whose answer came without usage.
+/// The charge for an answer without usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingUsage {
-    /// The estimated input, and the output by what came.
+    /// Estimated input, and output by the bytes that came.
     #[default]
     Estimate,
-    /// All that it had reserved, or the estimate where that is more.
+    /// Everything reserved, or the estimate where that is more.
     Reservation,
+}
+
+impl SwitchConfig {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        let margin = self.cache_margin;
+        faults.require((0.0..=1e6).contains(&margin), "switching.cache_margin", margin, "0 to 1000000");
+    }
+}
+
+impl EstimateConfig {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        let (ratio, upper) = (self.bytes_per_token, self.upper_bytes_per_token);
+        faults.require((1..=16).contains(&ratio), "estimate.bytes_per_token", ratio, "1 to 16");
+        let field = "estimate.upper_bytes_per_token";
+        faults.require((1..=ratio).contains(&upper), field, upper, "1 to `estimate.bytes_per_token`");
+    }
 }
 
 impl Default for EstimateConfig {

@@ -1,20 +1,22 @@
-//! Where a session's identity comes from, and which hints of a request are believed.
+//! Where a session's identity comes from, and which hints of a request are trusted.
 
 use serde::{Deserialize, Serialize};
+
+use super::faults::{Faults, is_token};
 
 /// Sources of session identity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionConfig {
-    /// Where the session id may stand; the first source that has one wins.
+    /// Where the session id may be found; the first source that has one wins.
     pub sources: Vec<SessionSource>,
     /// Header whose value keeps the sessions of tenants apart, and names the tenant whose budget is charged.
     pub tenant_header: Option<String>,
-    /// What a request without a session gets.
+    /// What happens to a request without a session.
     pub no_session: NoSession,
 }
 
-/// A place where a session id may stand.
+/// A place where a session id may be found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionSource {
@@ -46,16 +48,16 @@ pub enum BodySource {
     User,
 }
 
-/// What a request without a session gets.
+/// What happens to a request without a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoSession {
     /// A session of one turn with the default budget.
     #[default]
     DefaultBudget,
-    /// It passes to the default cluster, unaccounted.
+    /// It passes to the default cluster and is not accounted for.
     Bypass,
-    /// 400.
+    /// It is refused with 400.
     Reject,
 }
 
@@ -63,18 +65,44 @@ pub enum NoSession {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HintConfig {
-    /// Its name.
+    /// Name of the header, in lower case.
     pub header: String,
-    /// Whether it is believed.
+    /// Whether it is trusted.
     #[serde(default)]
     pub trust_header: bool,
 }
 
 impl HintConfig {
-    /// A hint that is not believed.
+    /// A hint that is not trusted.
     #[must_use]
     pub fn untrusted(header: &str) -> HintConfig {
         HintConfig { header: header.to_owned(), trust_header: false }
+    }
+}
+
+impl SessionConfig {
+    pub(super) fn check(&self, sees_bodies: bool, faults: &mut Faults) {
+        let count = self.sources.len();
+        let found = format_args!("{count} sources");
+        faults.require((1..=16).contains(&count), "session.sources", found, "1 to 16 sources");
+        for (k, source) in self.sources.iter().enumerate() {
+            let field = format_args!("session.sources[{k}]");
+            match source {
+                SessionSource::Header(name) => faults.require_header(name, field),
+                SessionSource::Cookie(name) => {
+                    faults.require(is_token(name), field, name, "the name of a cookie");
+                }
+                SessionSource::Body(name) => faults.require(
+                    sees_bodies,
+                    field,
+                    name.name(),
+                    "a header or a cookie: the mode `headers` never sees a body",
+                ),
+            }
+        }
+        if let Some(name) = &self.tenant_header {
+            faults.require_header(name, "session.tenant_header");
+        }
     }
 }
 

@@ -75,6 +75,42 @@ fn each_bad_value_is_named_with_its_field() {
 }
 
 #[test]
+fn every_fault_is_reported_at_once() {
+    let error = error_of(|v| {
+        v["salt"] = json!("short");
+        v["budget"]["default_usd"] = json!("0,5");
+        v["tenants"] = json!({"default_usd": "1", "budgets_usd": {"a": "x", "b": 3}});
+        v["models"][0]["context_tokens"] = json!(0);
+        v["models"][1]["name"] = json!("");
+    });
+    for fault in [
+        "`salt`: found `5 bytes`, expected at least 8 bytes",
+        "`budget.default_usd`: found `0,5`, expected a plain decimal number",
+        "`tenants.budgets_usd.a`: found `x`",
+        "`tenants.budgets_usd.b`: found `3`, which is not a string",
+        "`session.tenant_header`: found nothing",
+        "`models[0].context_tokens`: found `0`",
+        "`models[1].name`: found ``",
+    ] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+    assert_eq!(error.matches("field `").count(), 7, "{error}");
+}
+
+#[test]
+fn faults_of_shape_are_reported_for_each_top_level_field() {
+    let mut value = example();
+    value.as_object_mut().unwrap().remove("salt");
+    value["models"][0]["prices"] = json!({"input_pico_usd_per_token": 5});
+    value["ledger"] = json!({"buckets": "many"});
+    value["budget"]["max_usd"] = json!("lots");
+    let error = Config::from_json(value.to_string().as_bytes()).unwrap_err();
+    let fields: Vec<_> = error.faults().iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["budget.max_usd", "salt", "ledger", "models"]);
+    assert!(error.to_string().contains("found missing field `output_pico_usd_per_token`"), "{error}");
+}
+
+#[test]
 fn a_missing_price_and_an_unknown_field_are_refused() {
     assert!(
         error_of(|v| v["models"][0]["prices"] = json!({"input_pico_usd_per_token": 5}))
@@ -170,6 +206,10 @@ fn every_field_is_documented_with_its_default() {
         })
         .collect();
     let maximal = fields_of(&maximal());
+    let listed = |field: &str| {
+        let (_, after) = readme.split_once(&format!("Default of `{field}`:\n\n```json\n")).unwrap();
+        after.split_once("```").unwrap().0
+    };
     assert_eq!(documented.keys().copied().collect::<Vec<_>>(), maximal.keys().collect::<Vec<_>>());
 
     let mut bare = example();
@@ -181,11 +221,15 @@ fn every_field_is_documented_with_its_default() {
     for (field, default) in documented.iter().filter(|(field, _)| !given.contains(field)) {
         match *default {
             "required" => assert!(defaults.contains_key(*field), "`{field}`"),
-            // The block of what a model accepts stands in the configuration only where it was given.
+            // `accepts` is serialised only where it was given.
             "`true`" if field.starts_with("models[].accepts.") => {
                 assert_eq!(Accepts::default(), Accepts { images: true, tools: true });
             }
             "absent" => assert_eq!(defaults.get(*field), None, "`{field}`"),
+            "below" => {
+                let json: Value = serde_json::from_str(listed(field)).unwrap();
+                assert_eq!(defaults.get(*field), Some(&json), "`{field}`");
+            }
             json => {
                 let json: Value = serde_json::from_str(json.trim_matches('`')).unwrap();
                 assert_eq!(defaults.get(*field), Some(&json), "`{field}`");
@@ -196,14 +240,7 @@ fn every_field_is_documented_with_its_default() {
 }
 
 #[test]
-fn the_memory_that_the_readme_names_is_what_the_formula_gives() {
-    let tenants: TenantConfig = serde_json::from_value(json!({"default_usd": "1"})).unwrap();
-    assert_eq!(LedgerConfig::default().max_bytes(), 41_332_736);
-    assert_eq!(tenants.max_bytes(), 576_064);
-}
-
-#[test]
-fn a_body_field_is_no_source_in_the_mode_headers() {
+fn a_body_field_is_not_a_source_in_the_mode_headers() {
     let error = error_of(|v| {
         v["mode"] = json!("headers");
         v["session"] = json!({"sources": [{"header": "x-session-id"}, {"body": "conversation"}]});
@@ -212,7 +249,7 @@ fn a_body_field_is_no_source_in_the_mode_headers() {
 }
 
 #[test]
-fn what_serves_but_has_no_effect_is_said() {
+fn a_setting_without_effect_gives_a_warning() {
     let mut value = example();
     value["mode"] = json!("headers");
     value["budget"]["cap_output"] = json!(true);

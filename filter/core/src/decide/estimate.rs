@@ -1,6 +1,6 @@
 //! What a turn may cost, before the answer is known.
 //!
-//! The expected cost feeds the policy, the upper cost is what a reservation holds where the money is there, the
+//! The expected cost feeds the policy, the upper cost is what a reservation holds if that much is free, the
 //! least cost is what must be free for a model to be allowed. Tokens are estimated from bytes: a tokenizer in the
 //! request path costs tens of milliseconds and still errs for models it was not made for. What a session's settled
 //! turns have shown (tokens per byte, output per turn) replaces the configured guesses as soon as it is known.
@@ -19,18 +19,18 @@ const UNCUT_OUTPUT_FACTOR: u64 = 2;
 /// models differ by about a tenth on the same text.
 const LEARNED_MARGIN_PART: u64 = 8;
 
-/// What a gateway knows of a request's size.
+/// What a gateway knows about a request's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestSize {
     /// Length of the body; `None` where it is unknown.
     pub body_bytes: Option<u64>,
     /// The client's own limit on output tokens.
     pub max_output_tokens: Option<u64>,
-    /// Output tokens without which the request makes no sense: its answer may not be cut below them.
+    /// Output tokens below which the answer may not be cut.
     pub least_output_tokens: u64,
 }
 
-/// The tokens of one request, as far as they can be told.
+/// Estimated tokens of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenEstimate {
     /// Expected input tokens: history and new message together.
@@ -82,7 +82,7 @@ fn scaled(bytes: u64, tokens: u64, per_bytes: u64) -> u64 {
     u64::try_from(product.div_ceil(u128::from(per_bytes.max(1)))).unwrap_or(u64::MAX)
 }
 
-/// Tokens at the prompt's head that the model of the last turn has in its provider's cache, as far as can be told:
+/// Tokens at the prompt's head that the model of the last turn probably has in its provider's cache:
 /// the last turn's prompt, while the cache lives.
 #[must_use]
 pub fn cached_prefix_tokens(config: &EstimateConfig, session: &SessionView, model: usize) -> u64 {
@@ -116,8 +116,8 @@ pub fn cost(
     cost_with_cache(model, tokens, session, can_cut, 0)
 }
 
-/// The same where the provider has `cached_tokens` of the prompt cached. Only the expected cost counts on that: the
-/// cache may be gone.
+/// Estimates the cost where the provider has `cached_tokens` of the prompt cached. Only the expected cost counts on
+/// that: the cache may be gone.
 #[must_use]
 pub fn cost_with_cache(
     model: &ModelConfig,

@@ -6,16 +6,16 @@
 //!
 //! The order is: the session block ([`SESSION_FEATURES`]), then for each model k the block `m{k}_*`
 //! ([`MODEL_FEATURES`]), then the text block: `text_absent`, which is 1 where no text was seen, and one number per
-//! bucket, `text_000` and so on ([`TextFeatures::scaled`]). [`names`] lists them; a policy's manifest carries the same list and its hash, and a policy
-//! with another list is refused.
+//! bucket, `text_000` and so on ([`TextFeatures::scaled`]). [`names`] lists them; a policy's manifest carries the same
+//! list and its hash, and a policy with another list is refused.
 
 use sha2::{Digest, Sha256};
 
 use crate::MAX_MODELS;
-use crate::decide::estimate::{CostEstimate, TokenEstimate};
-use crate::ledger::SessionView;
-use crate::decide::mask::ActionMask;
 use crate::body::text::{TEXT_BUCKETS, TextFeatures};
+use crate::decide::estimate::{CostEstimate, TokenEstimate};
+use crate::decide::mask::ActionMask;
+use crate::ledger::SessionView;
 
 /// Features of the session and the request. Logarithms are natural, `ln(1 + x)`.
 ///
@@ -53,7 +53,7 @@ pub const TEXT_BLOCK: usize = 1 + TEXT_BUCKETS;
 /// The largest number of features: all of them, for [`MAX_MODELS`] models.
 pub const MAX_FEATURES: usize = SESSION_FEATURES.len() + MODEL_FEATURES.len() * MAX_MODELS + TEXT_BLOCK;
 
-/// Runway and turns left are capped at e¹² ≈ 163,000 turns: beyond that money is no constraint.
+/// Runway and turns left are capped at e¹² ≈ 163,000 turns: beyond that, money does not constrain a session.
 const MAX_TURNS_LN: f64 = 12.0;
 
 /// A state: one number per feature, in the order of [`names`].
@@ -157,7 +157,9 @@ pub fn extract(
     }
     match values.into_slice().split_first_mut() {
         Some((absent, _)) if text.is_empty() => *absent = 1.0,
-        Some((_, words)) => words.first_chunk_mut().into_iter().for_each(|words| text.write_scaled(words)),
+        Some((_, buckets)) => {
+            buckets.first_chunk_mut().into_iter().for_each(|buckets| text.write_scaled(buckets));
+        }
         None => {}
     }
     features

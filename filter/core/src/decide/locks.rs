@@ -1,18 +1,18 @@
 //! What a conversation permits, before any policy is asked.
 //!
-//! **Capabilities.** A request with images or tools goes only to models that take them.
+//! **Capabilities.** A request with images or tools goes only to models that accept them.
 //!
-//! **Locks.** Some requests belong to the model that answered last: one that brings the results of tools which that
+//! **Locks.** Some requests belong to the model that answered last: one with the results of tools that this
 //! model called (an open tool loop), one that refers to a response stored at its provider (`previous_response_id`),
-//! one that carries thinking which that model signed. They stay with it, or within its `compat_group`, whose models
-//! take each other's conversations. Where none of these is affordable the request is refused: another model would
-//! answer with an error, or with nonsense, and the client could not tell why. A session whose last model is not known
+//! one that carries thinking that this model signed. They stay with it, or within its `compat_group`, whose models
+//! accept each other's conversations. If none of these is affordable, the request is refused: another model would
+//! answer with an error or with nonsense, and the client could not see why. A session whose last model is not known
 //! (its first turn here, or forgotten) is not locked.
 
 use crate::MAX_MODELS;
+use crate::body::facts::BodyFacts;
 use crate::config::ModelConfig;
 use crate::ledger::SessionView;
-use crate::body::facts::BodyFacts;
 
 /// What a request needs of its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What a body shows. Of one that was not read to its end, what has not come yet is not known.
+    /// What a body shows as far as it was read.
     #[must_use]
     pub fn of(body: &BodyFacts) -> Needs {
         Needs {
@@ -52,7 +52,7 @@ impl Permitted {
         Permitted { models: [true; MAX_MODELS], locked: false }
     }
 
-    /// The models that have what the request needs.
+    /// The models that support the request's needs and can continue its conversation.
     #[must_use]
     pub fn new(models: &[ModelConfig], needs: Needs, session: &SessionView) -> Permitted {
         let last = session.last_model.map(usize::from).filter(|_| needs.same_model);

@@ -4,15 +4,15 @@
 //! least cost, and the prompt fits its context. The policy never sees a model that the mask removed, so no weight
 //! can overspend a budget.
 //!
-//! **Guard.** Where a reserve for the turns to come is configured ([`reserve`]), every model but the cheapest must
-//! leave that reserve free: the session can then go on with the cheapest model when a stronger one has answered. Nor may
-//! its reservation take the reserve: where answers can be cut, a stronger model's is cut at the rest.
+//! **Guard.** Where a reserve for the turns to come is configured ([`future_reserve`]), every model but the cheapest
+//! must leave that reserve free: the session can then go on with the cheapest model when a stronger one has answered.
+//! Nor may its reservation use the reserve: where answers can be cut, a stronger model's answer is cut at the rest.
 
 use crate::MAX_MODELS;
 use crate::config::{GuardConfig, ModelConfig};
 use crate::decide::estimate::{self, CostEstimate, TokenEstimate};
-use crate::ledger::SessionView;
 use crate::decide::locks::Permitted;
+use crate::ledger::SessionView;
 use crate::money::NanoUsd;
 use crate::usage::Usage;
 
@@ -31,7 +31,7 @@ impl ActionMask {
         Self::among(estimates, Permitted::all(), available, reserve)
     }
 
-    /// The same among the models that the conversation permits.
+    /// The mask among the models that the conversation permits.
     #[must_use]
     pub fn among(
         estimates: &[CostEstimate],
@@ -94,7 +94,7 @@ pub fn to_leave(k: usize, cheapest: Option<usize>, reserve: NanoUsd) -> NanoUsd 
 /// The prompt is expected to grow by the session's mean growth per turn, so n turns cost
 /// `n · turn + price · growth · n(n+1)/2`.
 #[must_use]
-pub fn reserve(
+pub fn future_reserve(
     guard: &GuardConfig,
     models: &[ModelConfig],
     estimates: &[CostEstimate],
@@ -166,11 +166,11 @@ mod tests {
         // A turn is 300 × 100 + 100 × 400 pico-USD·1000; the prompt grows by 100 tokens, once and then twice.
         let expected = 2 * (300 * 100 + 100 * 400) + 3 * 100 * 100;
         assert_eq!(
-            reserve(&guard, &models, &estimates, Permitted::all(), &tokens, &session),
+            future_reserve(&guard, &models, &estimates, Permitted::all(), &tokens, &session),
             NanoUsd(expected)
         );
         assert_eq!(
-            reserve(&GuardConfig::default(), &models, &estimates, Permitted::all(), &tokens, &session),
+            future_reserve(&GuardConfig::default(), &models, &estimates, Permitted::all(), &tokens, &session),
             NanoUsd::ZERO
         );
     }

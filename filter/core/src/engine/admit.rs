@@ -1,32 +1,43 @@
 //! From a request to a turn that holds money, or to a refusal.
 
-use super::decision::Ask;
 use super::{Admission, Arm, Decision, Engine, Turn};
+use crate::body::facts::BodyFacts;
 use crate::config::{Enforcement, NoSession, OnError};
 use crate::counters::{Counter, Counts};
+use crate::decide::decision::{Ask, Chooser};
 use crate::decide::estimate::RequestSize;
-use crate::ledger::accounts::{Accounts, Granted, Payer};
-use crate::ledger::store::SharedStore;
-use crate::ledger::sessions::Choice;
-use crate::ledger::{Books, LedgerError, SessionView};
-use crate::reply::local_reply::{LocalReply, Refusal};
 use crate::decide::locks::Needs;
+use crate::decide::reason::Reason;
+use crate::ledger::error::MAX_ATTEMPTS;
+use crate::ledger::holding::{Holding, Ledger, Payer};
+use crate::ledger::store::SharedStore;
+use crate::ledger::{LedgerError, Namespace, SessionView};
 use crate::money::NanoUsd;
-use crate::reply::record::{DecisionRecord, RECORD_VERSION};
+use crate::reply::local_reply::{LocalReply, Refusal};
+use crate::reply::record::{DecisionRecord, Outcome, RECORD_VERSION};
 use crate::request::head::RequestHead;
-use crate::body::facts::BodyFacts;
+use crate::request::identity::Tenant;
 use crate::request::session_id::SessionId;
 
 /// Longest piece of a client's model name in records and replies.
 const MAX_REQUESTED_MODEL_CHARS: usize = 64;
 
-/// A request as far as it is known when it is decided on.
+/// A request as far as it is known when it is decided on, and who decides.
 struct Request<'a> {
     head: &'a RequestHead,
     session: Option<SessionId>,
+    tenant: Option<Tenant>,
+    arm: &'a Arm,
     ask: Ask,
     requested_model: Option<&'a str>,
     now_ms: u64,
+}
+
+/// A decision, the session as it saw it, and the money that is held for it: none where no model was allowed.
+struct Decided {
+    decision: Decision,
+    session: SessionView,
+    holding: Option<Holding>,
 }
 
 impl Engine {
@@ -42,21 +53,7 @@ impl Engine {
         now_ms: u64,
         counts: &mut Counts,
     ) -> Admission {
-        let max_output_tokens = body.and_then(|body| self.output_limit(body));
-        let least_output_tokens = body.map_or(0, least_output);
-        let request = Request {
-            head,
-            session: head.identity.session(&self.config, body.map(|body| &body.session_ids)),
-            ask: Ask {
-                size: RequestSize { body_bytes, max_output_tokens, least_output_tokens },
-                needs: body.map(Needs::of).unwrap_or_default(),
-                // Only a body that was understood is rewritten.
-                text: body.map(|body| body.text).unwrap_or_default(),
-                can_cut: self.config.can_cut_answers() && body.is_some(),
-            },
-            requested_model: body.and_then(|body| body.requested_model.as_deref()),
-            now_ms,
-        };
+        let request = self.request(head, body, body_bytes, now_ms);
         if request.session.is_none() {
             counts.add(Counter::NoSession, 1);
             if self.config.session.no_session == NoSession::Bypass {
@@ -67,18 +64,17 @@ impl Engine {
         match self.config.enforcement {
             Enforcement::Enforce => {
                 counts.add(Counter::Decisions, 1);
-                self.decide_and_reserve(store, &request, Books::Real, counts)
+                self.admit_in(Namespace::Real, store, &request, counts)
             }
             Enforcement::Shadow => {
-                // What a shadow does to its own books is no money, and counts as none.
-                let admission =
-                    self.decide_and_reserve(store, &request, Books::Shadow, &mut Counts::default());
+                // Shadow turns spend nothing, so they do not count.
+                let admission = self.admit_in(Namespace::Shadow, store, &request, &mut Counts::default());
                 self.observe(admission, request.requested_model, counts)
             }
         }
     }
 
-    /// Refuses a request whose body is no JSON object, or passes it as if it said nothing (`None`).
+    /// Refuses a request whose body is not a JSON object; `None` where it is served as if its body were empty.
     #[must_use]
     pub fn refuse_invalid_body(
         &self,
@@ -90,15 +86,39 @@ impl Engine {
         if self.config.on_error.invalid_body == OnError::UseDefault {
             return None;
         }
-        let size = RequestSize { body_bytes: Some(0), ..RequestSize::default() };
-        let (ask, requested_model) = (Ask { size, ..Ask::default() }, None);
-        let session = head.identity.session(&self.config, None);
-        let request = Request { head, session, ask, requested_model, now_ms };
-        let refused = self.refuse(self.new_turn(&request, Books::Real), &Refusal::InvalidBody, head);
+        let request = self.request(head, None, Some(0), now_ms);
+        let refused = self.refuse(self.new_turn(&request, Namespace::Real), &Refusal::InvalidBody);
         Some(match self.config.enforcement {
             Enforcement::Enforce => refused,
             Enforcement::Shadow => self.observe(refused, None, counts),
         })
+    }
+
+    fn request<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        body: Option<&'a BodyFacts>,
+        body_bytes: Option<u64>,
+        now_ms: u64,
+    ) -> Request<'a> {
+        let max_output_tokens = body.and_then(|body| self.output_limit(body));
+        let least_output_tokens = body.map_or(0, least_output);
+        let session = head.identity.session(&self.config, body.map(|body| &body.session_ids));
+        Request {
+            head,
+            session,
+            tenant: head.identity.tenant(),
+            arm: self.arm(session),
+            ask: Ask {
+                size: RequestSize { body_bytes, max_output_tokens, least_output_tokens },
+                needs: body.map(Needs::of).unwrap_or_default(),
+                text: body.map(|body| body.text).unwrap_or_default(),
+                // Only a body that was understood is rewritten.
+                can_cut: self.config.can_cut_answers() && body.is_some(),
+            },
+            requested_model: body.and_then(|body| body.requested_model.as_deref()),
+            now_ms,
+        }
     }
 
     /// The request's limit on output tokens. Without one, each of several answers may be as long as the longest that is
@@ -109,63 +129,56 @@ impl Engine {
         body.max_output_tokens.or(several)
     }
 
-    fn decide_and_reserve(
+    fn admit_in(
         &self,
+        namespace: Namespace,
         store: &impl SharedStore,
         request: &Request<'_>,
-        books: Books,
         counts: &mut Counts,
     ) -> Admission {
-        let mut turn = self.new_turn(request, books);
+        let mut turn = self.new_turn(request, namespace);
         if let Some(refusal) = self.refusal_of_request(request, counts) {
-            return self.refuse(turn, &refusal, request.head);
+            return self.refuse(turn, &refusal);
         }
-        let granted = match self.reserve(store, request, books, counts) {
-            Ok(granted) => granted,
-            Err(error) => {
-                let refusal = refusal_of_ledger(&error, counts);
-                return self.refuse(turn, &refusal, request.head);
-            }
+        let ledger = Ledger::new(store, &self.config.ledger, self.config.tenants.as_ref(), namespace);
+        let Decided { decision, session, holding } = match self.decide_and_hold(&ledger, request, counts) {
+            Ok(decided) => decided,
+            Err(error) => return self.refuse(turn, &refusal_of_ledger(&error, counts)),
         };
-        let Granted { value: decision, seen: session, holding } = granted;
-        counts.add(Counter::PolicyFailures, u64::from(decision.reason == "fallback"));
-        counts.add(Counter::CacheKept, u64::from(decision.reason == "cache_kept"));
-        counts.add(Counter::Shortened, u64::from(decision.reason == "shortened"));
-        counts.add(Counter::Locked, u64::from(decision.permitted.locked));
-        turn.holding = holding;
+        count_decision(&decision, counts);
         fill_record(&mut turn.record, &decision, &session);
+        turn.holding = holding;
         let Some(model) = decision.chosen else {
-            let refusal = self.refusal_of_decision(&decision, &session, counts);
-            return self.refuse(turn, &refusal, request.head);
+            return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));
         };
         turn.model = Some(model);
-        turn.record.chosen = self.model(model).map(|model| model.name.clone());
+        turn.record.chosen = self.names.get(model).cloned();
         Admission::Route(Box::new(turn))
     }
 
-    fn reserve(
+    /// Decides on what the accounts have, and holds the money; decides again where another VM was faster.
+    fn decide_and_hold(
         &self,
-        store: &impl SharedStore,
+        ledger: &Ledger<'_, impl SharedStore>,
         request: &Request<'_>,
-        books: Books,
         counts: &mut Counts,
-    ) -> Result<Granted<Box<Decision>>, LedgerError> {
-        let head = request.head;
-        let accounts = Accounts::new(store, &self.config.ledger, self.config.tenants.as_ref(), books);
-        let payer = Payer {
-            session: request.session,
-            budget_if_new: head.budget,
-            tenant: head.identity.tenant(&self.config),
-        };
-        let arm = self.arm(request.session);
-        accounts.reserve(payer, request.now_ms, counts, |session| {
-            // Boxed, for it is 3 KB with its features and passes through several hands.
-            let decision = Box::new(self.decide_by(arm, session, &request.ask, head.lambda));
-            match decision.chosen {
-                Some(_) => Choice::Reserve(decision.reserved, decision),
-                None => Choice::Refuse(decision),
+    ) -> Result<Decided, LedgerError> {
+        let Request { head, session, tenant, arm, ask, now_ms, .. } = request;
+        let payer = Payer { session: *session, budget_if_new: head.budget, tenant: *tenant };
+        for _ in 0..MAX_ATTEMPTS {
+            let open = ledger.open(&payer, *now_ms, counts)?;
+            let session = open.view;
+            let chooser = Chooser { config: &self.config, session: &session, ask, lambda: head.lambda };
+            let decision = arm.decide(chooser);
+            if decision.chosen.is_none() {
+                open.leave(counts)?;
+                return Ok(Decided { decision, session, holding: None });
             }
-        })
+            if let Some(holding) = open.hold(decision.reserved, counts)? {
+                return Ok(Decided { decision, session, holding: Some(holding) });
+            }
+        }
+        Err(LedgerError::Conflicts)
     }
 
     /// What is wrong with the request itself, whatever its session has.
@@ -211,7 +224,7 @@ impl Engine {
         }
     }
 
-    /// Turns what would have been done into a record of it.
+    /// Turns an admission into the record of what would have been done.
     fn observe(&self, admission: Admission, requested: Option<&str>, counts: &mut Counts) -> Admission {
         let (mut turn, refused) = match admission {
             Admission::Route(turn) | Admission::Observe(turn) => (turn, false),
@@ -227,21 +240,21 @@ impl Engine {
         Admission::Observe(turn)
     }
 
-    fn new_turn(&self, request: &Request<'_>, books: Books) -> Turn {
-        let (head, Arm { id, share, .. }) = (request.head, self.arm(request.session));
+    fn new_turn(&self, request: &Request<'_>, namespace: Namespace) -> Turn {
+        let Request { head, arm, .. } = request;
         let record = DecisionRecord {
             v: RECORD_VERSION,
             time_ms: request.now_ms,
             session: request.session.map(|id| id.to_string()),
-            tenant: head.identity.tenant(&self.config).map(|tenant| tenant.id.to_string()),
+            tenant: request.tenant.map(|tenant| tenant.id.to_string()),
             turn: 0,
-            policy: id.clone(),
-            policy_share: *share,
-            shadow: books == Books::Shadow,
+            policy: arm.id.clone(),
+            policy_share: arm.share,
+            shadow: namespace == Namespace::Shadow,
             requested_model: request.requested_model.map(shortened),
-            models: self.config.models.iter().map(|model| model.name.clone()).collect(),
+            models: self.names.clone(),
             chosen: None,
-            reason: String::new(),
+            reason: Reason::Undecided,
             propensity: 1.0,
             features: Vec::new(),
             text: None,
@@ -260,27 +273,38 @@ impl Engine {
             outstanding_nano_usd: NanoUsd::ZERO,
             reserved_nano_usd: NanoUsd::ZERO,
             charged_nano_usd: NanoUsd::ZERO,
-            outcome: String::new(),
+            outcome: Outcome::Pending,
             usage: None,
             status: None,
         };
         let body_bytes = request.ask.size.body_bytes;
-        Turn { model: None, holding: None, books, body_bytes, debug: head.debug, record }
+        Turn { api: head.api, model: None, holding: None, namespace, body_bytes, debug: head.debug, record }
     }
 
-    fn refuse(&self, mut turn: Turn, refusal: &Refusal, head: &RequestHead) -> Admission {
-        let reply = LocalReply::new(refusal, &self.config, &head.path, turn.record.time_ms);
-        turn.record.reason = reply.reason.to_owned();
-        turn.record.outcome = "refused".to_owned();
+    fn refuse(&self, mut turn: Turn, refusal: &Refusal) -> Admission {
+        let reply = LocalReply::new(refusal, &self.config, turn.api, turn.record.time_ms);
+        turn.record.reason = reply.reason;
+        turn.record.outcome = Outcome::Refused;
         turn.record.status = Some(reply.status);
         Admission::Refuse(Box::new(turn), reply)
     }
 }
 
+fn count_decision(decision: &Decision, counts: &mut Counts) {
+    let counter = match decision.reason {
+        Some(Reason::Fallback) => Some(Counter::PolicyFailures),
+        Some(Reason::CacheKept) => Some(Counter::CacheKept),
+        Some(Reason::Shortened) => Some(Counter::Shortened),
+        _ => None,
+    };
+    counter.into_iter().for_each(|counter| counts.add(counter, 1));
+    counts.add(Counter::Locked, u64::from(decision.permitted.locked));
+}
+
 fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &SessionView) {
     let models = decision.estimates.len();
     record.turn = session.turns;
-    record.reason = decision.reason.to_owned();
+    record.reason = decision.reason.unwrap_or(Reason::Undecided);
     record.features = decision.features.without_text().to_vec();
     record.text = decision.text.to_base64();
     record.mask = decision.mask.as_slice().to_vec();
@@ -316,7 +340,7 @@ fn refusal_of_ledger(error: &LedgerError, counts: &mut Counts) -> Refusal {
             Refusal::TableUnavailable
         }
         LedgerError::Store(_)
-        | LedgerError::Bucket(_)
+        | LedgerError::Decode(_)
         | LedgerError::Conflicts
         | LedgerError::Overdrawn { .. } => {
             counts.add(Counter::StoreErrors, 1);

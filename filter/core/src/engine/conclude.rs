@@ -3,10 +3,10 @@
 use super::{Answer, Engine, Turn};
 use crate::config::{MissingUsage, ModelConfig};
 use crate::counters::{Counter, Counts};
-use crate::ledger::accounts::Accounts;
+use crate::ledger::holding::Ledger;
 use crate::ledger::store::SharedStore;
-use crate::ledger::{Books, Ending, SettledTurn};
-use crate::reply::record::DecisionRecord;
+use crate::ledger::{Ending, Namespace, SettledTurn};
+use crate::reply::record::{DecisionRecord, Outcome};
 use crate::usage::Usage;
 
 impl Engine {
@@ -31,7 +31,7 @@ impl Engine {
     /// | `reset_by_filter` | the filter reset a request that contradicts itself | none | `refunded` | 0 |
     /// | `refused` | the filter answered itself | 4xx, 5xx | `refused` | 0, nothing was reserved |
     /// | `bypassed` | no LLM call, or no session where that means bypass | any | no record | 0 |
-    /// | `vm_crash` | the VM died: nobody ends the turn | any | no record; the lease expires | 0 |
+    /// | `vm_crash` | the VM died before the end | any | no record; the lease expires | 0 |
     /// | `late` | the turn ended after its lease had expired | any | as above, counted as late | as above |
     /// | `books_closed` | shared data failed at the end | any | as above, counted as `store_errors`; the lease expires | 0 |
     pub fn conclude(
@@ -42,7 +42,7 @@ impl Engine {
         now_ms: u64,
         counts: &mut Counts,
     ) -> DecisionRecord {
-        let Turn { model, holding, books, body_bytes, mut record, .. } = turn;
+        let Turn { model, holding, namespace, body_bytes, mut record, .. } = turn;
         record.status = answer.status;
         let answered = answer.status.is_some_and(|status| (200..300).contains(&status));
         let model = model.and_then(|k| Some((u8::try_from(k).ok()?, self.model(k)?)));
@@ -52,16 +52,16 @@ impl Engine {
         let ending = if answered {
             self.settle(model, index, body_bytes, answer, &mut record)
         } else {
-            record.outcome = "refunded".to_owned();
+            record.outcome = Outcome::Refunded;
             Ending::Refund
         };
-        // A shadow's books are no money, and count as none.
+        // Shadow turns spend nothing, so they do not count.
         let mut of_shadow = Counts::default();
-        let counts = if books == Books::Real { counts } else { &mut of_shadow };
-        counts.add(Counter::UsageEstimated, u64::from(record.outcome == "estimated"));
+        let counts = if namespace == Namespace::Real { counts } else { &mut of_shadow };
+        counts.add(Counter::UsageEstimated, u64::from(record.outcome == Outcome::Estimated));
         if let Some(holding) = holding {
-            let accounts = Accounts::new(store, &self.config.ledger, self.config.tenants.as_ref(), books);
-            if accounts.end(holding, ending, now_ms, counts).is_err() {
+            let ledger = Ledger::new(store, &self.config.ledger, self.config.tenants.as_ref(), namespace);
+            if ledger.end(holding, ending, now_ms, counts).is_err() {
                 counts.add(Counter::StoreErrors, 1);
             }
         }
@@ -82,7 +82,7 @@ impl Engine {
         let guessed_output_tokens = answer.guessed_output_tokens.min(limit);
         let usage = charged_usage(&Answer { guessed_output_tokens, ..*answer }, record.prompt_tokens);
         let exact = answer.usage == Some(usage);
-        record.outcome = if exact { "settled" } else { "estimated" }.to_owned();
+        record.outcome = if exact { Outcome::Settled } else { Outcome::Estimated };
         record.usage = Some(usage);
         let mut cost = model.prices.cost(&usage);
         if answer.usage.is_none() && self.config.estimate.missing_usage == MissingUsage::Reservation {
@@ -100,8 +100,8 @@ impl Engine {
     }
 }
 
-/// The usage that an answer is charged by. An answer that was cut may have brought more output than the usage that
-/// came with its head says.
+/// The usage that an answer is charged by. A cut answer may have brought more output than the usage at its beginning
+/// says.
 fn charged_usage(answer: &Answer, prompt_tokens: u64) -> Usage {
     let guess = answer.guessed_output_tokens;
     match answer.usage {

@@ -5,30 +5,35 @@
 //! [`Engine::admit`] when it knows enough of a request and [`Engine::conclude`] exactly once when the stream has ended,
 //! however it ended. The trainer calls [`Engine::decide`], the same decision without a ledger.
 //!
-//! The parts: [`decision`] chooses a model, [`admit`] turns a request into a turn or a refusal, [`conclude`] ends it.
+//! [`admit`] turns a request into a turn or a refusal, [`conclude`] ends the turn.
 
 pub mod admit;
 pub mod conclude;
-pub mod decision;
 pub mod turn;
 
-pub use decision::Decision;
+pub use crate::decide::decision::Decision;
 pub use turn::{Admission, Answer, Turn};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::body::text::TextFeatures;
 use crate::config::{Config, ConfigError, ModelConfig, Strategy};
+use crate::decide::decision::{Ask, Chooser};
+use crate::decide::estimate::{RequestSize, TokenEstimate};
+use crate::ledger::SessionView;
+use crate::money::NanoUsd;
 use crate::policy::{Policy, PolicyError};
+use crate::reply::record::Name;
 use crate::request::session_id::SessionId;
 
-/// A configuration that cannot serve.
+/// A configuration that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// The configuration itself.
+    /// The fault is in the configuration itself.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Its policy.
+    /// The fault is in one of its policies.
     #[error(transparent)]
     Policy(#[from] PolicyError),
 }
@@ -37,15 +42,17 @@ pub enum EngineError {
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    /// Names of the models, in their order.
+    names: Vec<Name>,
     main: Arm,
     canary: Option<Arm>,
 }
 
-/// One of two policies that sessions are split between, or the strategy in a policy's place.
+/// One of the two policies that sessions are split between, or the strategy that replaces a policy.
 #[derive(Debug)]
 struct Arm {
     policy: Option<Policy>,
-    id: String,
+    id: Name,
     /// Share of the sessions that it decides.
     share: f64,
 }
@@ -59,7 +66,7 @@ impl Engine {
         let mut config = Config::from_json(json)?;
         let (main, canary) = (config.policy_b64.take(), config.policy_canary_b64.take());
         let uses_policy = config.strategy == Strategy::Policy;
-        let open = |field: &str, text: Option<String>| {
+        let open = |field: &'static str, text: Option<String>| {
             let text = text.filter(|_| uses_policy);
             text.map(|text| Policy::open(&decode(field, &text)?)).transpose()
         };
@@ -80,14 +87,13 @@ impl Engine {
             policy.check_models(&config.models)?;
         }
         let id = match (&config.strategy, &policy) {
-            (Strategy::Always(name), _) => format!("always-{name}"),
-            (Strategy::BestAffordable, _) => "best-affordable".to_owned(),
-            (Strategy::Policy, Some(policy)) => policy.id(),
-            (Strategy::Policy, None) => {
-                return Err(PolicyError("the strategy `policy` has no policy".to_owned()));
-            }
+            (Strategy::Always(name), _) => Name::from(format!("always-{name}")),
+            (Strategy::BestAffordable, _) => Name::from("best-affordable"),
+            (Strategy::Policy, Some(policy)) => Name::from(policy.id()),
+            (Strategy::Policy, None) => return Err(PolicyError::Missing),
         };
-        Ok(Engine { config, main: Arm { policy, id, share: 1.0 }, canary: None })
+        let names = config.models.iter().map(|model| Name::from(model.name.as_str())).collect();
+        Ok(Engine { config, names, main: Arm { policy, id, share: 1.0 }, canary: None })
     }
 
     /// Lets a second policy decide the share of sessions that the configuration names.
@@ -95,7 +101,7 @@ impl Engine {
         policy.check_models(&self.config.models)?;
         let share = self.config.canary_share;
         self.main.share = 1.0 - share;
-        self.canary = Some(Arm { id: policy.id(), policy: Some(policy), share });
+        self.canary = Some(Arm { id: Name::from(policy.id()), policy: Some(policy), share });
         Ok(())
     }
 
@@ -129,7 +135,34 @@ impl Engine {
         self.config.models.get(k)
     }
 
-    /// Who decides a session: the same arm for all of its turns, by its hash. A request without a session is main's.
+    /// Chooses a model for one turn. Pure: the same session, size, text and λ give the same decision.
+    #[must_use]
+    pub fn decide(
+        &self,
+        session: &SessionView,
+        size: &RequestSize,
+        text: &TextFeatures,
+        lambda: f32,
+    ) -> Decision {
+        let ask = Ask { size: *size, text: *text, can_cut: self.config.can_cut_answers(), ..Ask::default() };
+        self.main.decide(Chooser { config: &self.config, session, ask: &ask, lambda })
+    }
+
+    /// The money that a turn with model `k` reserves where the conversation permits every model, and the output tokens
+    /// at which its answer must be cut to cost no more.
+    #[must_use]
+    pub fn reservation(
+        &self,
+        k: usize,
+        session: &SessionView,
+        tokens: &TokenEstimate,
+    ) -> (NanoUsd, Option<u64>) {
+        let ask = Ask { can_cut: self.config.can_cut_answers(), ..Ask::default() };
+        Chooser { config: &self.config, session, ask: &ask, lambda: 0.0 }.reservation(k, tokens)
+    }
+
+    /// The arm that decides a session: the same one for all of its turns, by its hash. A request without a session is
+    /// decided by the main arm.
     fn arm(&self, session: Option<SessionId>) -> &Arm {
         match (&self.canary, session) {
             (Some(canary), Some(session)) if session.unit_interval() < canary.share => canary,
@@ -138,9 +171,14 @@ impl Engine {
     }
 }
 
-fn decode(field: &str, base64: &str) -> Result<Vec<u8>, PolicyError> {
-    let tar = BASE64_STANDARD.decode(base64.trim());
-    tar.map_err(|error| PolicyError(format!("`{field}` is no base64: {error}")))
+impl Arm {
+    fn decide(&self, chooser: Chooser<'_>) -> Decision {
+        chooser.decide(|state| self.policy.as_ref()?.values(state).ok())
+    }
+}
+
+fn decode(field: &'static str, base64: &str) -> Result<Vec<u8>, PolicyError> {
+    BASE64_STANDARD.decode(base64.trim()).map_err(|error| PolicyError::Base64 { field, error })
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Tests of tenants, shadow, canary, locks and the exhaustion ladder.
 
-use super::decision::Ask;
 use super::tests::{World, body, engine, head, identity, usage};
 use super::*;
+use crate::body::text::TextFeatures;
 use crate::counters::{Counter, Counts};
+use crate::decide::decision::Ask;
 use crate::decide::estimate::RequestSize;
+use crate::decide::locks::Needs;
+use crate::decide::reason::Reason;
 use crate::ledger::SessionView;
 use crate::ledger::store::MemoryStore;
-use crate::decide::locks::Needs;
 use crate::money::NanoUsd;
 use crate::request::head::RequestHead;
-use crate::body::text::TextFeatures;
 use serde_json::{Value, json};
 
 fn with_tenant(budget_usd: &'static str) -> impl FnOnce(&mut Value) {
@@ -37,7 +38,7 @@ fn a_tenants_budget_bounds_its_sessions_together_and_is_named_when_it_is_used_up
         }
     };
     assert_eq!(sessions, ["large", "small"]);
-    assert_eq!((refused.1.status, refused.1.reason), (429, "tenant_budget_exceeded"));
+    assert_eq!((refused.1.status, refused.1.reason), (429, Reason::TenantBudgetExceeded));
     assert!(refused.0.record().tenant.is_some());
     assert_eq!(world.counts.get(Counter::TenantExhausted), 1);
     assert_eq!(
@@ -73,7 +74,7 @@ fn a_shadow_records_and_charges_nothing() {
     assert_eq!(record.outcome, "settled");
     assert_eq!(world.session(), SessionView::default(), "no money of the session was touched");
     assert_eq!(world.counts.get(Counter::GrantedNanoUsd), 0);
-    // Its own books go on, so that the second decision is a second turn's.
+    // Its own table is updated, so that the second decision is a second turn's.
     let Admission::Observe(second) = world.admit() else { panic!("a shadow only observes") };
     assert_eq!((second.record().turn, second.record().spent_nano_usd), (1, record.charged_nano_usd));
     assert_eq!(world.counts.get(Counter::ShadowDecisions), 2);
@@ -117,7 +118,8 @@ fn a_locked_conversation_is_refused_rather_than_broken() {
     let decide = |budget| {
         let session = session(budget);
         let ask = Ask { size, needs, ..Ask::default() };
-        world.engine.decide_by(&world.engine.main, &session, &ask, 0.0).chosen
+        let chooser = Chooser { config: world.engine.config(), session: &session, ask: &ask, lambda: 0.0 };
+        chooser.decide(|_| None).chosen
     };
     assert_eq!(decide(10_000_000), Some(1));
     assert_eq!(decide(1_000_000), None, "the small model is affordable, and the conversation is not its own");
@@ -145,14 +147,14 @@ fn a_switch_must_pay_for_the_prompt_cache_that_it_gives_up() {
         RequestSize { body_bytes: Some(40_000), max_output_tokens: Some(100), ..RequestSize::default() };
     let decide = |margin, session: &SessionView| {
         let decision = engine(margin).decide(session, &size, &TextFeatures::default(), 0.0);
-        (decision.chosen, decision.reason)
+        (decision.chosen, decision.reason.unwrap())
     };
     // 10,000 tokens at a discount of 0.09 USD per million are 0.0009 of the budget of 1 USD; the gain is 0.1.
-    assert_eq!(decide(0.0, &session), (Some(1), "policy"));
-    assert_eq!(decide(100.0, &session), (Some(1), "policy"));
-    assert_eq!(decide(120.0, &session), (Some(0), "cache_kept"));
+    assert_eq!(decide(0.0, &session), (Some(1), Reason::Policy));
+    assert_eq!(decide(100.0, &session), (Some(1), Reason::Policy));
+    assert_eq!(decide(120.0, &session), (Some(0), Reason::CacheKept));
     let cold = SessionView { idle_ms: Some(3_600_000), ..session };
-    assert_eq!(decide(120.0, &cold), (Some(1), "policy"));
+    assert_eq!(decide(120.0, &cold), (Some(1), Reason::Policy));
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Tests of whole turns on a store in memory.
 
 use super::*;
+use crate::body::facts::BodyFacts;
 use crate::config::tests::example;
 use crate::counters::{Counter, Counts};
-use crate::request::identity::Identity;
-use crate::ledger::store::MemoryStore;
 use crate::ledger::sessions::SessionTable;
-use crate::ledger::{Books, SessionView};
+use crate::ledger::store::MemoryStore;
+use crate::ledger::{Namespace, SessionView};
 use crate::money::NanoUsd;
 use crate::reply::record::DecisionRecord;
+use crate::request::api::Api;
 use crate::request::head::RequestHead;
-use crate::body::facts::BodyFacts;
+use crate::request::identity::Identity;
 use crate::usage::Usage;
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ pub(super) fn identity(engine: &Engine, session: &str) -> Identity {
 pub(super) fn head(engine: &Engine) -> RequestHead {
     RequestHead {
         path: "/v1/chat/completions".to_owned(),
+        api: Api::OpenAiChat,
         identity: identity(engine, "chat-1"),
         budget: engine.config().default_budget(),
         lambda: 0.0,
@@ -75,7 +77,7 @@ impl World {
     }
 
     pub(super) fn session(&self) -> SessionView {
-        let table = SessionTable::new(&self.store, &self.engine.config().ledger, Books::Real);
+        let table = SessionTable::new(&self.store, &self.engine.config().ledger, Namespace::Real);
         table
             .view(identity(&self.engine, "chat-1").session(self.engine.config(), None).unwrap(), 2000)
             .unwrap()
@@ -177,7 +179,7 @@ fn a_request_without_a_session_gets_one_turn_of_the_default_budget() {
 }
 
 #[test]
-fn a_body_that_is_no_object_is_refused_without_a_charge() {
+fn a_body_that_is_not_an_object_is_refused_without_a_charge() {
     let mut world = World::new(|_| {});
     let head = head(&world.engine);
     let refused = world.engine.refuse_invalid_body(&head, 0, &mut world.counts);
@@ -186,7 +188,7 @@ fn a_body_that_is_no_object_is_refused_without_a_charge() {
 }
 
 #[test]
-fn a_prompt_that_fits_no_context_is_not_called_exhaustion() {
+fn a_prompt_too_long_for_every_model_is_not_called_exhaustion() {
     let mut world = World::new(|v| v["budget"]["default_usd"] = json!("1000"));
     let head = head(&world.engine);
     let admission = world.engine.admit(&world.store, &head, None, Some(4_000_000), 0, &mut world.counts);
@@ -206,12 +208,12 @@ fn a_record_survives_its_own_json() {
 }
 
 #[test]
-fn a_policy_that_is_no_base64_is_refused_in_one_line() {
+fn a_policy_that_is_not_base64_is_refused_in_one_line() {
     let mut value = example();
     value["strategy"] = json!("policy");
     value["policy_b64"] = json!("%%%");
     let error = Engine::configure(value.to_string().as_bytes()).unwrap_err().to_string();
-    assert!(error.starts_with("policy archive: `policy_b64` is no base64"), "{error}");
+    assert!(error.starts_with("policy archive: `policy_b64` is not valid base64"), "{error}");
 }
 
 #[test]
@@ -266,8 +268,8 @@ fn a_body_that_is_not_rewritten_is_no_reason_to_reserve_less() {
 
 #[test]
 fn a_strong_answer_is_cut_before_it_takes_the_reserve_for_the_turns_to_come() {
-    use crate::decide::estimate::{RequestSize, TokenEstimate};
     use crate::body::text::TextFeatures;
+    use crate::decide::estimate::{RequestSize, TokenEstimate};
     let engine = engine(|v| {
         v["budget"] = json!({"default_usd": "0.0048", "cap_output": true});
         v["guard"] = json!({"remaining_turns": [10]});

@@ -1,23 +1,32 @@
 //! What passes between a request's admission and its end.
 
-use crate::ledger::Books;
-use crate::ledger::accounts::Holding;
+use crate::ledger::Namespace;
+use crate::ledger::holding::Holding;
 use crate::reply::local_reply::LocalReply;
 use crate::reply::record::DecisionRecord;
+use crate::request::api::Api;
 use crate::usage::Usage;
 
 /// A request that was decided on; it must be given to [`Engine::conclude`](super::Engine::conclude).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
+#[must_use = "a turn that is not concluded locks its money until the lease expires"]
 pub struct Turn {
+    pub(super) api: Api,
     pub(super) model: Option<usize>,
     pub(super) holding: Option<Holding>,
-    pub(super) books: Books,
+    pub(super) namespace: Namespace,
     pub(super) body_bytes: Option<u64>,
     pub(super) debug: bool,
     pub(super) record: DecisionRecord,
 }
 
 impl Turn {
+    /// The API that was called.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.api
+    }
+
     /// Index of the model that is charged for this turn.
     #[must_use]
     pub fn model(&self) -> Option<usize> {
@@ -37,16 +46,17 @@ impl Turn {
     }
 }
 
-/// What the filter shall do with a request.
-#[derive(Clone, Debug)]
+/// What the filter does with a request.
+#[derive(Debug)]
+#[must_use]
 pub enum Admission {
     /// Send it to this turn's model.
     Route(Box<Turn>),
-    /// Answer it ourselves.
+    /// Answer it with a response of the filter's own.
     Refuse(Box<Turn>, LocalReply),
     /// Let it pass untouched, and record what would have been done.
     Observe(Box<Turn>),
-    /// Let it pass untouched; it is none of ours.
+    /// Let it pass untouched: it is not accounted for.
     Bypass,
 }
 

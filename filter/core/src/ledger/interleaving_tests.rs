@@ -1,10 +1,10 @@
-//! Many VMs on one store, in every order that a seed can think of.
+//! Many VMs on one store, in any order that a seed produces.
 //!
 //! A step is **one** call to shared data by one VM: between any two steps another VM may act, a VM may die, the clock
-//! may jump forwards or backwards, and any call may fail. To stop an operation between two of its calls it is run again from its start with
-//! the answers that it got before, makes one call more, and is stopped at the next; operations are pure but for those
-//! calls, so this is exact. After every step both levels must conserve money to the last nano-USD, and no budget may be
-//! overspent but by what settlements cost beyond their reservations.
+//! may jump forwards or backwards, and any call may fail. To stop an operation between two of its calls it is run again
+//! from its start with the answers that it got before, makes one call more, and is stopped at the next; operations are
+//! pure but for those calls, so this is exact. After every step both levels must conserve money to the last nano-USD,
+//! and no budget may be overspent but by what settlements cost beyond their reservations.
 //!
 //! A failure prints the seed of its schedule; `SEQROUTE_SCHEDULE=<seed>` runs that one alone, and
 //! `SEQROUTE_SCHEDULES=<count>` sets their number.
@@ -12,11 +12,11 @@
 use super::*;
 use crate::config::OnFull;
 use crate::counters::Counter;
-use crate::ledger::SettledTurn;
-use crate::ledger::sessions::bucket::Bucket;
+use crate::ledger::sessions::bucket::SessionBucket;
 use crate::ledger::store::{MemoryStore, StoreError, Swap, Versioned};
-use crate::ledger::table as swap;
-use crate::ledger::tenants::TenantBucket;
+use crate::ledger::table::Stored;
+use crate::ledger::tenants::bucket::TenantBucket;
+use crate::ledger::view::SettledTurn;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cell::{Cell, RefCell};
@@ -28,6 +28,7 @@ const SESSIONS: u8 = 3;
 const BUDGET: NanoUsd = NanoUsd(1000);
 const TENANT_BUDGET: NanoUsd = NanoUsd(1500);
 const LEASE_MS: u64 = 1000;
+const STOPPED: u32 = u32::MAX;
 
 #[derive(Clone, Debug)]
 enum Reply {
@@ -60,11 +61,11 @@ impl OneMoreCall<'_> {
             }
             None => {
                 self.stopped.set(true);
-                return Err(StoreError("stopped between two calls".to_owned()));
+                return Err(StoreError::Host(STOPPED));
             }
         };
         match reply {
-            Reply::Failed => Err(StoreError("the host failed".to_owned())),
+            Reply::Failed => Err(StoreError::Host(2)),
             reply => Ok(reply),
         }
     }
@@ -74,20 +75,20 @@ impl SharedStore for OneMoreCall<'_> {
     fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
         match self.answer(|| Ok(Reply::Value(self.store.get(key)?)))? {
             Reply::Value(value) => Ok(value),
-            other => panic!("an operation is not the same when it is run again: {other:?}"),
+            other => panic!("an operation makes other calls when it is run again: {other:?}"),
         }
     }
 
     fn compare_and_swap(&self, key: &str, value: &[u8], number: u32) -> Result<Swap, StoreError> {
         match self.answer(|| Ok(Reply::Swap(self.store.compare_and_swap(key, value, number)?)))? {
             Reply::Swap(swap) => Ok(swap),
-            other => panic!("an operation is not the same when it is run again: {other:?}"),
+            other => panic!("an operation makes other calls when it is run again: {other:?}"),
         }
     }
 }
 
 /// What a VM is doing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Job {
     /// Takes the first of these amounts that is free, like a ladder of models.
     Reserve {
@@ -120,8 +121,39 @@ struct World {
     counts: Counts,
 }
 
+/// A bucket as it is stored, leases that have ended included.
+fn stored<V: Stored>(store: &MemoryStore, key: &str) -> V {
+    store.get(key).unwrap().map_or_else(V::default, |(bytes, _)| V::from_bytes(&bytes).unwrap())
+}
+
 fn tenant() -> Tenant {
     Tenant { id: SessionId([200; 16]), budget: TENANT_BUDGET }
+}
+
+/// The holding of an operation that is run again from its start.
+fn again(holding: &Holding) -> Holding {
+    let lease = |lease: &TenantLease| TenantLease { ..*lease };
+    Holding { session: holding.session, tenant: holding.tenant.as_ref().map(lease) }
+}
+
+/// Holds the first of these amounts that is free, and decides again while other VMs are faster.
+fn reserve<S: SharedStore>(
+    ledger: &Ledger<'_, S>,
+    payer: &Payer,
+    amounts: &[u64],
+    now_ms: u64,
+    counts: &mut Counts,
+) -> Result<Option<Holding>, LedgerError> {
+    loop {
+        let open = ledger.open(payer, now_ms, counts)?;
+        let mut amounts = amounts.iter().copied().map(NanoUsd);
+        let Some(amount) = amounts.find(|amount| *amount <= open.view.available()) else {
+            return open.leave(counts).map(|()| None);
+        };
+        if let Some(holding) = open.hold(amount, counts)? {
+            return Ok(Some(holding));
+        }
+    }
 }
 
 impl World {
@@ -153,7 +185,7 @@ impl World {
             1 => self.now_ms += rng.random_range(1..3 * LEASE_MS),
             2 => self.now_ms -= rng.random_range(1..3 * LEASE_MS),
             3 if !self.in_flight.is_empty() => {
-                // The VM that holds this turn dies: nobody ends it.
+                // The VM that holds this turn dies and never ends it.
                 let which = rng.random_range(0..self.in_flight.len());
                 self.in_flight.swap_remove(which);
             }
@@ -191,20 +223,16 @@ impl World {
             fails,
             stopped: Cell::new(false),
         };
-        let accounts = Accounts::new(&store, &self.ledger, Some(&self.tenants), Books::Real);
+        let ledger = Ledger::new(&store, &self.ledger, Some(&self.tenants), Namespace::Real);
         let mut counts = Counts::default();
         let now_ms = running.now_ms;
-        let result = match running.job {
+        let result = match &running.job {
             Job::Reserve { session, amounts } => {
                 let session = session.map(|number| SessionId([number; 16]));
                 let payer = Payer { session, budget_if_new: BUDGET, tenant: Some(tenant()) };
-                let granted = accounts.reserve(payer, now_ms, &mut counts, |seen| {
-                    let affordable =
-                        amounts.into_iter().map(NanoUsd).find(|amount| *amount <= seen.available());
-                    affordable.map_or(Choice::Refuse(()), |amount| Choice::Reserve(amount, ()))
-                });
-                // A decision that was stopped or failed is nobody's.
-                granted.map(|granted| self.in_flight.extend(granted.holding))
+                // Nothing is in flight for a decision that was stopped or failed.
+                let held = reserve(&ledger, &payer, amounts, now_ms, &mut counts);
+                held.map(|holding| self.in_flight.extend(holding))
             }
             Job::End { holding, cost } => {
                 let ending = cost.map_or(Ending::Refund, |cost| {
@@ -217,7 +245,7 @@ impl World {
                         output_tokens: 1,
                     })
                 });
-                accounts.end(holding, ending, now_ms, &mut counts)
+                ledger.end(again(holding), ending, now_ms, &mut counts)
             }
         };
         if store.stopped.get() {
@@ -233,7 +261,7 @@ impl World {
         }
     }
 
-    /// A VM dies between two of its calls: what it has written stays, what it held is known to nobody.
+    /// A VM dies between two of its calls: what it has written stays, but it cannot end what it held.
     fn crash(&mut self, vm: usize) {
         if let Some(running) = self.vms[vm].take() {
             self.counts.merge(&running.counts);
@@ -246,14 +274,14 @@ impl World {
         counts
     }
 
-    fn bucket(&self) -> Bucket {
-        let key = SessionTable::new(&self.store, &self.ledger, Books::Real).key(SessionId([0; 16]));
-        swap::read(&self.store, &key).unwrap().0
+    fn bucket(&self) -> SessionBucket {
+        let table = SessionTable::new(&self.store, &self.ledger, Namespace::Real);
+        stored(&self.store, &table.key(SessionId([0; 16])))
     }
 
     fn tenant_bucket(&self) -> TenantBucket {
-        let table = TenantTable::new(&self.store, &self.tenants, LEASE_MS, Books::Real);
-        swap::read(&self.store, &table.key(tenant().id)).unwrap().0
+        let table = TenantTable::new(&self.store, &self.tenants, LEASE_MS, Namespace::Real);
+        stored(&self.store, &table.key(tenant().id))
     }
 
     fn outstanding(&self) -> u64 {
@@ -292,7 +320,7 @@ impl World {
         assert!(spent + held <= TENANT_BUDGET.0 + overrun, "tenants: {spent} + {held}");
     }
 
-    /// Lets all VMs finish, touches the books, waits one lease, and touches them again.
+    /// Lets all VMs finish, touches both tables, waits one lease, and touches them again.
     fn settle_down(&mut self) {
         for vm in 0..VMS {
             while self.vms[vm].is_some() {

@@ -19,14 +19,20 @@ pub type Versioned = (Vec<u8>, u32);
 pub enum Swap {
     /// Written.
     Done,
-    /// Somebody else wrote in between.
+    /// Another VM has written in between.
     Conflict,
 }
 
 /// The host failed to read or write.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("shared data: {0}")]
-pub struct StoreError(pub String);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A host call failed with this proxy-wasm status.
+    #[error("shared data: the host call failed with status {0}")]
+    Host(u32),
+    /// A thread panicked while it held the lock of a [`MemoryStore`].
+    #[error("shared data: the store's lock is poisoned")]
+    Poisoned,
+}
 
 /// Shared data of a proxy-wasm host.
 pub trait SharedStore {
@@ -56,7 +62,7 @@ impl MemoryStore {
         self.values.lock().map_or(0, |values| values.0.len())
     }
 
-    /// Whether nothing was ever written.
+    /// Whether no key was ever written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -74,12 +80,12 @@ impl MemoryStore {
 
 impl SharedStore for MemoryStore {
     fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
-        let values = self.values.lock().map_err(|error| StoreError(error.to_string()))?;
+        let values = self.values.lock().map_err(|_| StoreError::Poisoned)?;
         Ok(values.0.get(key).cloned())
     }
 
     fn compare_and_swap(&self, key: &str, value: &[u8], number: u32) -> Result<Swap, StoreError> {
-        let mut values = self.values.lock().map_err(|error| StoreError(error.to_string()))?;
+        let mut values = self.values.lock().map_err(|_| StoreError::Poisoned)?;
         let (map, last) = &mut *values;
         if number != 0 && map.get(key).is_some_and(|(_, present)| *present != number) {
             return Ok(Swap::Conflict);

@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::policy::PolicyError;
-use crate::policy::manifest;
+use crate::policy::error::PolicyError;
+use crate::policy::manifest::FILE_NAME;
 
 /// Largest archive. The compact policies are under 100 KB; the cap bounds start-up time and memory of the filter.
 pub const MAX_ARCHIVE_BYTES: usize = 4 * 1024 * 1024;
@@ -29,12 +29,13 @@ impl Archive {
     /// [`PolicyError`].
     pub fn read(tar: &[u8]) -> Result<Archive, PolicyError> {
         if tar.len() > MAX_ARCHIVE_BYTES {
-            return Err(PolicyError::new(format!(
+            return Err(PolicyError::Archive(format!(
                 "found {} bytes, expected at most {MAX_ARCHIVE_BYTES}",
                 tar.len()
             )));
         }
-        let broken = |error: std::io::Error| PolicyError::new(format!("no whole tar file: {error}"));
+        let broken =
+            |error: std::io::Error| PolicyError::Archive(format!("truncated or invalid tar: {error}"));
         let mut files = BTreeMap::new();
         for entry in tar::Archive::new(tar).entries().map_err(broken)? {
             let entry = entry.map_err(broken)?;
@@ -43,21 +44,23 @@ impl Archive {
                 continue;
             }
             if entry.header().entry_type() != tar::EntryType::Regular || !is_plain(&path) {
-                return Err(PolicyError::new(format!("found the entry `{path}`, expected regular files")));
+                return Err(PolicyError::Archive(format!(
+                    "found the entry `{path}`, expected regular files"
+                )));
             }
             if files.len() >= MAX_FILES {
-                return Err(PolicyError::new(format!("found more than {MAX_FILES} files")));
+                return Err(PolicyError::Archive(format!("found more than {MAX_FILES} files")));
             }
             let (size, mut bytes) = (entry.size(), Vec::new());
             entry.take(MAX_ARCHIVE_BYTES as u64).read_to_end(&mut bytes).map_err(broken)?;
             if bytes.len() as u64 != size {
-                return Err(PolicyError::new(format!(
+                return Err(PolicyError::Archive(format!(
                     "`{path}` is cut off: {} of {size} bytes",
                     bytes.len()
                 )));
             }
             if files.insert(path.clone(), bytes).is_some() {
-                return Err(PolicyError::new(format!("found `{path}` twice")));
+                return Err(PolicyError::Archive(format!("found `{path}` twice")));
             }
         }
         Ok(Archive { files })
@@ -71,7 +74,7 @@ impl Archive {
         self.files
             .get(path)
             .map(Vec::as_slice)
-            .ok_or_else(|| PolicyError::new(format!("`{path}` is missing")))
+            .ok_or_else(|| PolicyError::Archive(format!("`{path}` is missing")))
     }
 
     /// The tensor files: path and bytes.
@@ -94,7 +97,7 @@ impl Archive {
 #[must_use]
 pub fn content_sha256<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hash = Sha256::new();
-    for (path, bytes) in files.filter(|(path, _)| *path != manifest::FILE_NAME) {
+    for (path, bytes) in files.filter(|(path, _)| *path != FILE_NAME) {
         for part in [path.as_bytes(), bytes] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);

@@ -13,8 +13,8 @@
 use tract_nnef::ast::parse::parse_document;
 use tract_nnef::ast::{Assignment, Invocation, LValue, RValue};
 
-use crate::policy::PolicyError;
 use crate::policy::archive::{Archive, DAT_HEADER_BYTES, GRAPH};
+use crate::policy::error::PolicyError;
 
 /// Largest graph text.
 pub const MAX_GRAPH_BYTES: usize = 16 * 1024;
@@ -34,20 +34,23 @@ pub fn check(archive: &Archive) -> Result<(), PolicyError> {
     let text = archive.file(GRAPH)?;
     if text.len() > MAX_GRAPH_BYTES {
         let found = text.len();
-        return Err(PolicyError::new(format!(
+        return Err(PolicyError::Graph(format!(
             "{GRAPH}: found {found} bytes, expected at most {MAX_GRAPH_BYTES}"
         )));
     }
-    let text = std::str::from_utf8(text).map_err(|_| PolicyError::new(format!("{GRAPH}: no UTF-8 text")))?;
+    let text =
+        std::str::from_utf8(text).map_err(|_| PolicyError::Graph(format!("{GRAPH}: not UTF-8 text")))?;
     if let Some(sign) = stray_sign(text) {
-        return Err(PolicyError::new(format!("{GRAPH}: found `{sign}`, which flat NNEF does not need")));
+        return Err(PolicyError::Graph(format!("{GRAPH}: found `{sign}`, which flat NNEF does not need")));
     }
     if nesting(text) > MAX_NESTING {
-        return Err(PolicyError::new(format!("{GRAPH}: brackets nest deeper than {MAX_NESTING}")));
+        return Err(PolicyError::Graph(format!("{GRAPH}: brackets nest deeper than {MAX_NESTING}")));
     }
-    let document = parse_document(text).map_err(|error| PolicyError::new(format!("{GRAPH}: {error:#}")))?;
+    let document = parse_document(text).map_err(|error| PolicyError::Graph(format!("{GRAPH}: {error:#}")))?;
     if !document.extension.is_empty() || !document.fragments.is_empty() {
-        return Err(PolicyError::new(format!("{GRAPH}: found extensions or fragments, expected flat NNEF")));
+        return Err(PolicyError::Graph(format!(
+            "{GRAPH}: found extensions or fragments, expected flat NNEF"
+        )));
     }
     for statement in &document.graph_def.body {
         check_statement(statement, archive)?;
@@ -56,7 +59,7 @@ pub fn check(archive: &Archive) -> Result<(), PolicyError> {
 }
 
 fn check_statement(statement: &Assignment, archive: &Archive) -> Result<(), PolicyError> {
-    let error = |text: String| Err(PolicyError::new(format!("{GRAPH}: {text}")));
+    let error = |text: String| Err(PolicyError::Graph(format!("{GRAPH}: {text}")));
     // The engine takes the first name of a tuple without asking whether there is one.
     let LValue::Identifier(_) = &statement.left else {
         return error(format!("found `{:?}` before `=`, expected one name", statement.left));
@@ -83,7 +86,11 @@ fn check_statement(statement: &Assignment, archive: &Archive) -> Result<(), Poli
         _ if OPERATIONS.contains(&name) => {
             let nested =
                 invocation.arguments.iter().any(|argument| !matches!(argument.rvalue, RValue::Identifier(_)));
-            if nested { error(format!("`{name}`: found an argument that is no plain name")) } else { Ok(()) }
+            if nested {
+                error(format!("`{name}`: found an argument that is not a plain name"))
+            } else {
+                Ok(())
+            }
         }
         _ => error(format!(
             "found the operation `{name}`, expected one of external, variable, {}",
@@ -101,7 +108,7 @@ fn shape(invocation: &Invocation) -> Result<[u64; 2], PolicyError> {
     use tract_nnef::ast::Literal;
     let error = || {
         let expected = format!("a literal shape of rank 2 with dimensions of 1 to {MAX_DIMENSION}");
-        PolicyError::new(format!("{GRAPH}: `{}`: expected {expected}", invocation.id.0))
+        PolicyError::Graph(format!("{GRAPH}: `{}`: expected {expected}", invocation.id.0))
     };
     let dimension = |value: &RValue| match value {
         RValue::Literal(Literal::Numeric(digits)) => digits.parse().ok(),
@@ -124,7 +131,7 @@ fn shape(invocation: &Invocation) -> Result<[u64; 2], PolicyError> {
 
 /// Checks a tensor file: header, shape, length, finite values. Returns its shape.
 fn check_tensor(path: &str, bytes: &[u8]) -> Result<[u64; 2], PolicyError> {
-    let error = |text: &str| PolicyError::new(format!("`{path}`: {text}"));
+    let error = |text: &str| PolicyError::Tensor(format!("`{path}`: {text}"));
     let (header, data) =
         bytes.split_at_checked(DAT_HEADER_BYTES).ok_or_else(|| error("shorter than its header"))?;
     let word = |at: usize| {
@@ -150,8 +157,8 @@ fn check_tensor(path: &str, bytes: &[u8]) -> Result<[u64; 2], PolicyError> {
     Ok(shape)
 }
 
-/// The first sign that no graph of the subset has: an operator, above all. The engine's parser takes time that doubles
-/// with each sign of a chain such as `- - - x`.
+/// The first character that the subset does not use, such as an operator. The engine's parser takes time that doubles
+/// with each character of a chain such as `- - - x`.
 fn stray_sign(text: &str) -> Option<char> {
     let (mut quote, mut is_comment, mut signs) = (None, false, text.chars().peekable());
     while let Some(sign) = signs.next() {

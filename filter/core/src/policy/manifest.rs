@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::money::{NanoUsd, Prices};
-use crate::policy::PolicyError;
+use crate::policy::error::PolicyError;
 
 /// The manifest's name in the archive.
 pub const FILE_NAME: &str = "seqroute.json";
@@ -56,12 +56,14 @@ impl Manifest {
     /// [`PolicyError`] when it is not one of this schema, or its name is unfit for records.
     pub fn from_json(json: &[u8]) -> Result<Manifest, PolicyError> {
         let manifest: Manifest = serde_json::from_slice(json)
-            .map_err(|error| PolicyError::new(format!("{FILE_NAME}: {error}")))?;
+            .map_err(|error| PolicyError::Manifest(format!("{FILE_NAME}: {error}")))?;
         let name = &manifest.name;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
             let expected = "1 to 64 letters, digits, `-`, `_` or `.`";
-            return Err(PolicyError::new(format!("manifest `name`: found `{name}`, expected {expected}")));
+            return Err(PolicyError::Manifest(format!(
+                "manifest `name`: found `{name}`, expected {expected}"
+            )));
         }
         Ok(manifest)
     }

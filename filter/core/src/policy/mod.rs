@@ -6,6 +6,7 @@
 //! Normalisation is part of the graph: the input is the raw state of [`crate::decide::features`].
 
 pub mod archive;
+pub mod error;
 pub mod graph;
 pub mod manifest;
 mod network;
@@ -13,23 +14,12 @@ pub mod write;
 
 use crate::MAX_MODELS;
 use crate::config::ModelConfig;
-use crate::decide::rule::QValues;
 use crate::decide::features;
-use crate::one_line::OneLine;
+use crate::decide::rule::QValues;
 use archive::Archive;
+pub use error::PolicyError;
 use manifest::{Manifest, SCHEMA_VERSION};
 use network::Network;
-
-/// A policy that cannot serve; one line that says what was found and what was expected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("policy archive: {}", OneLine(.0))]
-pub struct PolicyError(pub String);
-
-impl PolicyError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        PolicyError(text.into())
-    }
-}
 
 /// A policy that is ready to run.
 #[derive(Debug)]
@@ -49,7 +39,7 @@ impl Policy {
         let content = archive.content_sha256();
         if manifest.sha256 != content {
             let found = &manifest.sha256;
-            return Err(PolicyError::new(format!(
+            return Err(PolicyError::Manifest(format!(
                 "manifest `sha256`: found {found}, the files give {content}"
             )));
         }
@@ -64,14 +54,9 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`] that names both lists.
     pub fn check_models(&self, models: &[ModelConfig]) -> Result<(), PolicyError> {
-        let trained: Vec<&str> = self.manifest.models.iter().map(|model| model.name.as_str()).collect();
-        let configured: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
-        if trained == configured {
-            return Ok(());
-        }
-        Err(PolicyError::new(format!(
-            "trained for the models {trained:?}, the configuration has {configured:?}"
-        )))
+        let trained: Vec<String> = self.manifest.models.iter().map(|model| model.name.clone()).collect();
+        let configured: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
+        if trained == configured { Ok(()) } else { Err(PolicyError::Models { trained, configured }) }
     }
 
     /// What the trainer wrote about the policy.
@@ -98,7 +83,7 @@ impl Policy {
 
 fn check_manifest(manifest: &Manifest) -> Result<(), PolicyError> {
     let error = |field: &str, found: String, expected: String| {
-        Err(PolicyError::new(format!("manifest `{field}`: found {found}, expected {expected}")))
+        Err(PolicyError::Manifest(format!("manifest `{field}`: found {found}, expected {expected}")))
     };
     if manifest.schema_version != SCHEMA_VERSION {
         return error("schema_version", manifest.schema_version.to_string(), SCHEMA_VERSION.to_string());

@@ -10,7 +10,7 @@ use tract_nnef::prelude::*;
 
 use crate::MAX_MODELS;
 use crate::decide::rule::QValues;
-use crate::policy::PolicyError;
+use crate::policy::error::PolicyError;
 
 static FRAMEWORK: OnceLock<tract_nnef::framework::Nnef> = OnceLock::new();
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Network {
 }
 
 fn engine(error: impl fmt::Display) -> PolicyError {
-    PolicyError::new(format!("the engine refuses the graph: {error:#}"))
+    PolicyError::Graph(format!("the engine refuses the graph: {error:#}"))
 }
 
 impl Network {
@@ -44,7 +44,7 @@ impl Network {
         let found = |outlets: &[OutletId]| outlets.iter().map(shape).collect::<Result<Vec<_>, _>>();
         let (found_input, found_output) = (found(&input)?, found(&output)?);
         if found_input != [[1, inputs]] || found_output != [[1, models], [1, models]] {
-            return Err(PolicyError::new(format!(
+            return Err(PolicyError::Graph(format!(
                 "the graph maps {found_input:?} to {found_output:?}, expected [1, {inputs}] to twice [1, {models}]"
             )));
         }
@@ -56,7 +56,7 @@ impl Network {
     }
 
     pub(super) fn run(&self, input: &[f32]) -> Result<QValues, PolicyError> {
-        let failed = |error: &dyn fmt::Display| PolicyError::new(format!("inference failed: {error}"));
+        let failed = |error: &dyn fmt::Display| PolicyError::Inference(format!("inference failed: {error}"));
         if input.len() != self.inputs {
             return Err(failed(&format!("{} features instead of {}", input.len(), self.inputs)));
         }

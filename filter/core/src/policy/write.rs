@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::policy::PolicyError;
 use crate::policy::archive::{DAT_HEADER_BYTES, GRAPH, content_sha256};
+use crate::policy::error::PolicyError;
 use crate::policy::manifest::{self, Manifest};
 
 /// NNEF counts from here (1980-01-01), the earliest time every archive tool accepts.
@@ -21,14 +21,15 @@ pub struct Layer {
     pub biases: Vec<f32>,
 }
 
-/// A network: normalisation, a front, hidden layers with ReLU, two linear heads on the last one.
+/// A network: normalisation, an optional front, hidden layers with ReLU, two linear heads on the last one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkWeights {
     /// Mean of each feature.
     pub mean: Vec<f32>,
-    /// Divisor of each feature, above 0. A feature that never varied in training gets a huge one: it must not speak.
+    /// Divisor of each feature, above 0. A feature that never varied in training gets a huge one, so that its weight is
+    /// effectively zero.
     pub std: Vec<f32>,
-    /// What draws many inputs (the words) together into few, before the hidden layers.
+    /// Maps many inputs (the text features) to few, before the hidden layers.
     pub front: Option<Front>,
     /// Hidden layers, from the input on.
     pub hidden: Vec<Layer>,
@@ -56,7 +57,7 @@ pub fn archive(network: &NetworkWeights, mut manifest: Manifest) -> Result<Vec<u
     let inputs = network.mean.len();
     let mut text = String::from("version 1.0;\n\ngraph seqroute_policy(state) -> (quality, cost)\n{\n");
     let line = |text: &mut String, line: &str| {
-        writeln!(text, "  {line}").map_err(|error| PolicyError(error.to_string()))
+        writeln!(text, "  {line}").map_err(|error| PolicyError::Write(error.to_string()))
     };
     line(&mut text, &format!("state = external<scalar>(shape = [1, {inputs}]);"))?;
     let mut variable = |text: &mut String, id: &str, label: &str, shape: [usize; 2], values: &[f32]| {
@@ -100,7 +101,7 @@ pub fn archive(network: &NetworkWeights, mut manifest: Manifest) -> Result<Vec<u
             text,
             "  z{number} = linear(h{last}, w{number}, b{number});\n  h{number} = relu(z{number});"
         )
-        .map_err(|error| PolicyError(error.to_string()))?;
+        .map_err(|error| PolicyError::Write(error.to_string()))?;
         width = out;
     }
     let last = network.hidden.len();
@@ -109,18 +110,19 @@ pub fn archive(network: &NetworkWeights, mut manifest: Manifest) -> Result<Vec<u
         variable(&mut text, &format!("w_{name}"), &format!("{name}/filter"), [out, width], &head.weights)?;
         variable(&mut text, &format!("b_{name}"), &format!("{name}/bias"), [1, out], &head.biases)?;
         writeln!(text, "  {name} = linear(h{last}, w_{name}, b_{name});")
-            .map_err(|error| PolicyError(error.to_string()))?;
+            .map_err(|error| PolicyError::Write(error.to_string()))?;
     }
     text.push_str("}\n");
     files.insert(GRAPH.to_owned(), text.into_bytes());
     manifest.sha256 = content_sha256(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
-    let json = serde_json::to_vec_pretty(&manifest).map_err(|error| PolicyError(error.to_string()))?;
-    tar(&json, &files).map_err(|error| PolicyError(error.to_string()))
+    let json = serde_json::to_vec_pretty(&manifest).map_err(|error| PolicyError::Write(error.to_string()))?;
+    tar(&json, &files).map_err(|error| PolicyError::Write(error.to_string()))
 }
 
 /// A NNEF tensor file (NNEF 1.0.5, section 6): header, then little-endian floats.
 fn dat(label: &str, shape: [usize; 2], values: &[f32]) -> Result<Vec<u8>, PolicyError> {
-    let bad = || PolicyError(format!("`{label}`: {} values do not fit the shape {shape:?}", values.len()));
+    let bad =
+        || PolicyError::Write(format!("`{label}`: {} values do not fit the shape {shape:?}", values.len()));
     let [rows, columns] = shape;
     if rows.checked_mul(columns) != Some(values.len()) || values.is_empty() {
         return Err(bad());

@@ -1,4 +1,4 @@
-//! Answers that the filter gives itself, in the shape the caller's client library understands.
+//! Answers that the filter gives itself, in the shape that the caller's client library understands.
 //!
 //! | API ([`Api`], by path) | shape |
 //! |---|---|
@@ -7,14 +7,16 @@
 //! | Gemini | `{"error": {"code", "message", "status"}}` |
 //! | Bedrock Converse | `{"message"}`, and the kind in `x-amzn-errortype` |
 //!
-//! Client libraries retry 429 by themselves; a session's budget does not refill, so `x-should-retry: false` tells
-//! them not to. A tenant's budget per window does: then `retry-after` says when.
+//! Client libraries retry 429 by themselves. A session's budget is never renewed, so `x-should-retry: false` tells them
+//! not to. A tenant's budget per window is: `retry-after` says when.
 
 use serde_json::json;
 
-use crate::request::api::Api;
 use crate::config::Config;
+use crate::decide::reason::Reason;
 use crate::money::NanoUsd;
+use crate::request::api::Api;
+use crate::request::head::InvalidHeader;
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,27 +35,27 @@ pub enum Refusal {
         /// Length of the tenant's budget window; `None`: the budget does not come back.
         window_ms: Option<u64>,
     },
-    /// The prompt fits no model's context.
+    /// The prompt exceeds every model's context window.
     ContextTooLong,
-    /// No model takes what the request brings (images, tools), or the one it is locked to does not.
+    /// No model that the conversation can go to supports the request's images or tools.
     NoCapableModel,
     /// The session has too many turns in flight.
     TooManyInFlight,
-    /// The session table has no room or cannot be used.
+    /// The session table is full or cannot be used.
     TableUnavailable,
     /// The request names no session and the configuration wants one.
     NoSession {
-        /// Where it may stand.
+        /// The sources that are configured.
         expected: String,
     },
-    /// A trusted header makes no sense.
+    /// A trusted header has an invalid value.
     InvalidHeader {
         /// Its name.
         header: String,
-        /// What it should be.
+        /// The values that are accepted.
         expected: &'static str,
     },
-    /// The body is no JSON object.
+    /// The body is not a JSON object.
     InvalidBody,
     /// The requested model is not configured.
     UnknownModel {
@@ -62,7 +64,7 @@ pub enum Refusal {
     },
 }
 
-/// A response of the filter's own.
+/// A response that the filter sends itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalReply {
     /// HTTP status.
@@ -71,21 +73,27 @@ pub struct LocalReply {
     pub headers: Vec<(&'static str, String)>,
     /// JSON body.
     pub body: String,
-    /// Reason in records and Envoy's response code details.
-    pub reason: &'static str,
+    /// Reason in records.
+    pub reason: Reason,
 }
 
 impl LocalReply {
-    /// The reply for a refusal on `path` at this time.
+    /// The reply to an invalid header.
     #[must_use]
-    pub fn new(refusal: &Refusal, config: &Config, path: &str, now_ms: u64) -> LocalReply {
-        let Description { status, kind, code, message, retry } =
+    pub fn to_invalid_header(invalid: InvalidHeader, config: &Config) -> LocalReply {
+        let InvalidHeader { api, header, expected } = invalid;
+        LocalReply::new(&Refusal::InvalidHeader { header, expected }, config, api, 0)
+    }
+
+    /// The reply for a refusal at this time, in the shape of `api`.
+    #[must_use]
+    pub fn new(refusal: &Refusal, config: &Config, api: Api, now_ms: u64) -> LocalReply {
+        let Description { status, kind, reason, message, retry } =
             describe(refusal, config.budget.exhausted_status);
-        let api = Api::of_path(path).unwrap_or_default();
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("x-should-retry", retry.to_string()),
-            ("x-seqroute-reason", code.to_owned()),
+            ("x-seqroute-reason", reason.as_str().to_owned()),
         ];
         if api == Api::BedrockConverse {
             headers.push(("x-amzn-errortype", aws_name(status).to_owned()));
@@ -97,7 +105,7 @@ impl LocalReply {
         }
         let body = match api {
             Api::OpenAiChat | Api::OpenAiResponses => {
-                json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+                json!({"error": {"message": message, "type": kind, "param": null, "code": reason.as_str()}})
             }
             Api::AnthropicMessages => {
                 json!({"type": "error", "error": {"type": anthropic_name(status), "message": message}})
@@ -107,7 +115,7 @@ impl LocalReply {
             }
             Api::BedrockConverse => json!({"message": message}),
         };
-        LocalReply { status, headers, body: body.to_string(), reason: code }
+        LocalReply { status, headers, body: body.to_string(), reason }
     }
 }
 
@@ -141,17 +149,18 @@ fn aws_name(status: u32) -> &'static str {
 
 struct Description {
     status: u32,
+    /// OpenAI's error type.
     kind: &'static str,
-    code: &'static str,
+    reason: Reason,
     message: String,
     retry: bool,
 }
 
 fn describe(refusal: &Refusal, exhausted: u32) -> Description {
-    let invalid = |code, message: String| Description {
+    let invalid = |reason, message: String| Description {
         status: 400,
         kind: "invalid_request_error",
-        code,
+        reason,
         message,
         retry: false,
     };
@@ -159,14 +168,14 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
         Refusal::Exhausted { available, budget } => Description {
             status: exhausted,
             kind: "budget_exceeded",
-            code: "session_budget_exceeded",
+            reason: Reason::SessionBudgetExceeded,
             message: format!("The session's budget is exhausted: {available} of {budget} USD are left."),
             retry: false,
         },
         Refusal::TenantExhausted { window_ms, .. } => Description {
             status: exhausted,
             kind: "budget_exceeded",
-            code: "tenant_budget_exceeded",
+            reason: Reason::TenantBudgetExceeded,
             message: match window_ms {
                 Some(_) => "The team's budget for this period is exhausted.".to_owned(),
                 None => "The team's budget is exhausted.".to_owned(),
@@ -174,35 +183,40 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
             retry: false,
         },
         Refusal::ContextTooLong => {
-            invalid("context_length_exceeded", "The request fits no model's context.".to_owned())
+            let message = "The prompt exceeds every configured model's context window.";
+            invalid(Reason::ContextLengthExceeded, message.to_owned())
         }
         Refusal::NoCapableModel => {
-            let message = "No model that this conversation can go to takes the request's images or tools.";
-            invalid("no_capable_model", message.to_owned())
+            let message =
+                "No model available to this conversation supports the images or tools in the request.";
+            invalid(Reason::NoCapableModel, message.to_owned())
         }
         Refusal::TooManyInFlight => Description {
             status: 429,
             kind: "rate_limit_error",
-            code: "too_many_turns_in_flight",
-            message: "Too many turns of this session are in flight.".to_owned(),
+            reason: Reason::TooManyTurnsInFlight,
+            message: "Too many turns of this session are in flight; retry.".to_owned(),
             retry: true,
         },
         Refusal::TableUnavailable => Description {
             status: 503,
             kind: "server_error",
-            code: "session_table_unavailable",
-            message: "The session cannot be accounted for now.".to_owned(),
+            reason: Reason::SessionTableUnavailable,
+            message: "Budget accounting is temporarily unavailable; retry.".to_owned(),
             retry: true,
         },
         Refusal::NoSession { expected } => {
-            invalid("session_missing", format!("The request names no session; expected one of `{expected}`."))
+            let message = format!("The request has no session id; expected one of `{expected}`.");
+            invalid(Reason::SessionMissing, message)
         }
         Refusal::InvalidHeader { header, expected } => {
-            invalid("invalid_header", format!("Header `{header}`: expected {expected}."))
+            invalid(Reason::InvalidHeader, format!("Header `{header}`: expected {expected}."))
         }
-        Refusal::InvalidBody => invalid("invalid_body", "The request body is no JSON object.".to_owned()),
+        Refusal::InvalidBody => {
+            invalid(Reason::InvalidBody, "The request body is not a JSON object.".to_owned())
+        }
         Refusal::UnknownModel { requested } => {
-            invalid("model_not_found", format!("The model `{requested}` is not configured."))
+            invalid(Reason::ModelNotFound, format!("The model `{requested}` is not configured."))
         }
     }
 }
@@ -215,7 +229,7 @@ mod tests {
 
     fn reply_to(refusal: &Refusal, path: &str) -> (LocalReply, Value) {
         let config = Config::from_json(example().to_string().as_bytes()).unwrap();
-        let reply = LocalReply::new(refusal, &config, path, 3_600_000 * 5 + 1_800_000);
+        let reply = LocalReply::new(refusal, &config, Api::of_path(path).unwrap(), 3_600_000 * 5 + 1_800_000);
         let body = serde_json::from_str(&reply.body).unwrap();
         (reply, body)
     }
@@ -226,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn exhaustion_speaks_openai_and_forbids_retries() {
+    fn exhaustion_has_openais_shape_and_forbids_retries() {
         let (reply, body) = exhausted("/v1/chat/completions");
         assert_eq!(reply.status, 429);
         assert_eq!(body["error"]["code"], "session_budget_exceeded");
@@ -238,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn exhaustion_speaks_anthropic_under_messages() {
+    fn exhaustion_has_anthropics_shape_under_messages() {
         let (_, body) = exhausted("/v1/messages");
         assert_eq!(
             (body["type"].as_str(), body["error"]["type"].as_str()),
@@ -247,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn exhaustion_speaks_gemini_and_bedrock() {
+    fn exhaustion_has_the_shapes_of_gemini_and_bedrock() {
         let (_, body) = exhausted("/v1beta/models/gemini-pro:streamGenerateContent");
         assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
         let (reply, body) = exhausted("/model/some.model/converse");
@@ -256,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_comes_back_says_when() {
+    fn a_budget_that_is_renewed_says_when() {
         let refusal = Refusal::TenantExhausted { available: NanoUsd::ZERO, window_ms: Some(3_600_000) };
         let (reply, body) = reply_to(&refusal, "/v1/chat/completions");
         assert_eq!(body["error"]["code"], "tenant_budget_exceeded");

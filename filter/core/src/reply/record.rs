@@ -1,15 +1,103 @@
 //! The decision record: one JSON line per LLM request, enough to account, to retrain and to evaluate off-policy.
 //!
-//! The filter puts it into filter state, the access log prints it. It holds no prompt, no raw id and no client
-//! text but the model's name, cut short.
+//! The filter puts it into filter state, the access log prints it. It contains no prompt, no raw id and no client
+//! text except the model's name, cut short.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::reason::Reason;
 use crate::money::NanoUsd;
+use crate::text_enum::text_enum;
 use crate::usage::Usage;
 
 /// Version of the record's format.
 pub const RECORD_VERSION: u32 = 1;
+
+text_enum! {
+    /// How a turn ended.
+    Outcome {
+        /// Charged by the usage that the answer reported.
+        Settled = "settled",
+        /// Charged by an estimate.
+        Estimated = "estimated",
+        /// Nothing was charged.
+        Refunded = "refunded",
+        /// The filter answered itself.
+        Refused = "refused",
+        /// Not ended yet.
+        Pending = "",
+        /// An outcome of a newer filter's record.
+        #[serde(other)]
+        Other = "other",
+    }
+}
+
+/// The name of a model or policy, shared by all records that carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(from = "String")]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Name::from("")
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Name {
+        Name(Arc::from(name))
+    }
+}
+
+impl From<String> for Name {
+    fn from(name: String) -> Name {
+        Name(Arc::from(name))
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq<Name> for String {
+    fn eq(&self, name: &Name) -> bool {
+        *self == *name.0
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, text: &&str) -> bool {
+        &*self.0 == *text
+    }
+}
 
 /// One turn: what was seen, decided and charged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,8 +114,8 @@ pub struct DecisionRecord {
     /// Settled turns before this one.
     pub turn: u32,
     /// Policy id, or the name of the strategy.
-    pub policy: String,
-    /// Share of the sessions that this policy decides: below 1 while another one is tried beside it.
+    pub policy: Name,
+    /// Share of the sessions that this policy decides: below 1 while a canary is tried.
     #[serde(default = "whole")]
     pub policy_share: f64,
     /// The decision was only recorded: the request passed untouched, and nothing was charged.
@@ -36,11 +124,11 @@ pub struct DecisionRecord {
     /// The model the client asked for (at most 64 characters).
     pub requested_model: Option<String>,
     /// Names of the models, in the order of the lists below.
-    pub models: Vec<String>,
+    pub models: Vec<Name>,
     /// The chosen model; `None` when the request was refused.
-    pub chosen: Option<String>,
-    /// Why: `policy`, `strategy`, `cache_kept`, `shortened`, `fallback`, or the code of the refusal.
-    pub reason: String,
+    pub chosen: Option<Name>,
+    /// Why the model was chosen, or the request refused.
+    pub reason: Reason,
     /// Chance with which the action was taken, given the state and the policy: 1, for policies are deterministic; 0 in
     /// a shadow, whose action was not taken. A policy's share of the sessions is apart, in `policy_share`.
     pub propensity: f32,
@@ -82,8 +170,8 @@ pub struct DecisionRecord {
     pub reserved_nano_usd: NanoUsd,
     /// Charged for this turn.
     pub charged_nano_usd: NanoUsd,
-    /// How the turn ended: `settled`, `estimated`, `refunded`, `refused`.
-    pub outcome: String,
+    /// How the turn ended.
+    pub outcome: Outcome,
     /// Token usage that was charged.
     pub usage: Option<Usage>,
     /// Status of the answer the client got.

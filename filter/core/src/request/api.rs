@@ -1,4 +1,4 @@
-//! Which provider API a request path is, and the model's name where that API puts it into the path.
+//! Which provider API a request path belongs to, and the model's name where that API has it in the path.
 //!
 //! | API | path | model |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | Gemini, Vertex AI | `…/models/{model}:generateContent`, `:streamGenerateContent` | path |
 //! | Bedrock Converse | `/model/{model}/converse`, `/converse-stream` | path |
 //!
-//! Only the end of a path is looked at, so a gateway's own prefix does no harm. A path that an operator has
+//! Only the end of a path is looked at, so a gateway may add a prefix of its own. A path that an operator has
 //! configured and this table does not know is read as OpenAI chat completions.
 
 use std::ops::Range;
@@ -30,7 +30,7 @@ pub enum Api {
 }
 
 impl Api {
-    /// The API of a path without its query; `None` when it is none of the table.
+    /// The API of a path without its query; `None` when the table does not have it.
     #[must_use]
     pub fn of_path(path: &str) -> Option<Api> {
         let ends = |suffix: &str| path.ends_with(suffix);
@@ -55,7 +55,7 @@ impl Api {
         !matches!(self, Api::GeminiGenerate | Api::BedrockConverse)
     }
 
-    /// The path itself asks for a stream; where it does not, the body's `stream` may.
+    /// Whether the path itself asks for a stream; otherwise the body's `stream` decides.
     #[must_use]
     pub fn path_streams(path: &str) -> bool {
         path.ends_with(":streamGenerateContent") || path.ends_with("/converse-stream")
@@ -103,7 +103,7 @@ pub fn path_with_model(path_and_query: &str, model: &str) -> Option<String> {
     Some(new)
 }
 
-/// Where the model stands in the path.
+/// The range of the model's name in the path.
 fn model_span(path: &str) -> Option<Range<usize>> {
     let (before, model) = match Api::of_path(path)? {
         Api::GeminiGenerate => {
@@ -118,7 +118,7 @@ fn model_span(path: &str) -> Option<Range<usize>> {
         _ => {
             let (before, rest) = path.split_once("/deployments/")?;
             let model = rest.split_once('/')?.0;
-            // What is left behind the model must still be the API's path: the name is no part of it.
+            // The path after the model must still be the API's: the name does not overlap it.
             Api::of_path(rest.get(model.len()..)?)?;
             (before.len().checked_add("/deployments/".len())?, model)
         }
@@ -144,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_end_of_a_path_tells_its_api() {
+    fn the_end_of_a_path_determines_its_api() {
         let cases = [
             ("/v1/chat/completions", Some(Api::OpenAiChat)),
             ("/openai/deployments/gpt/chat/completions", Some(Api::OpenAiChat)),

@@ -1,36 +1,25 @@
-//! What a request's headers say, and whether they may be believed.
+//! What a request's headers say, and which of it is trusted.
 //!
-//! Clients lie: the session id is hashed, budget and λ count only where the configuration trusts their headers, and
-//! a trusted header that makes no sense is an error of the caller, not a free lunch.
+//! Clients lie: the session id is hashed, budget and λ count only where the configuration trusts their headers, and an
+//! invalid value in a trusted header is the caller's error.
 
-use crate::request::api::path_matches;
-use crate::config::{CLUSTER_HEADER, Config, Enforcement, OnError};
+use crate::config::{CLUSTER_HEADER, Config, OnError};
 use crate::counters::{Counter, Counts};
-use crate::request::identity::Identity;
-use crate::reply::local_reply::{LocalReply, Refusal};
 use crate::money::NanoUsd;
+use crate::request::api::{Api, path_matches};
+use crate::request::headers::Headers;
+use crate::request::identity::Identity;
 
-/// Prefix of the headers that are ours: a client may not send them upstream.
+/// Prefix of the filter's own headers: a client may not send them upstream.
 pub const INTERNAL_PREFIX: &[u8] = b"x-seqroute-";
-
-/// The headers of a request, as bytes.
-pub trait Headers {
-    /// The first value of a header (lower-case name), `None` when it is absent or cannot be read.
-    fn get(&self, name: &str) -> Option<Vec<u8>>;
-}
-
-impl Headers for Vec<(Vec<u8>, Vec<u8>)> {
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let found = self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
-        found.map(|(_, value)| value.clone())
-    }
-}
 
 /// What the headers say about one LLM request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestHead {
     /// Path without its query.
     pub path: String,
+    /// The API that the path belongs to.
+    pub api: Api,
     /// Session and tenant.
     pub identity: Identity,
     /// Budget of the session, if it is new.
@@ -43,22 +32,33 @@ pub struct RequestHead {
     pub debug: bool,
     /// `content-length`.
     pub body_bytes: Option<u64>,
-    /// The client takes compressed answers (`accept-encoding` is there).
+    /// The client accepts compressed answers (`accept-encoding` is present).
     pub accepts_encoded: bool,
+}
+
+/// A trusted header with an invalid value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidHeader {
+    /// The API that was called.
+    pub api: Api,
+    /// Name of the header.
+    pub header: String,
+    /// The values that are accepted.
+    pub expected: &'static str,
 }
 
 /// What to do with a request, by its headers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeadVerdict {
-    /// Not for us: it passes to the default cluster.
+    /// Not an LLM request: it passes to the default cluster.
     Bypass,
-    /// Refused.
-    Refuse(Box<LocalReply>),
+    /// Refused with 400.
+    Refuse(InvalidHeader),
     /// An LLM request.
     Llm(Box<RequestHead>),
 }
 
-/// Whether a header is one of ours that a client may not pass on. Configured inputs are stripped too.
+/// Whether a header is one of the filter's own, which a client may not pass on. Configured inputs are stripped too.
 #[must_use]
 pub fn is_internal(name: &[u8]) -> bool {
     name.len() >= INTERNAL_PREFIX.len()
@@ -69,75 +69,96 @@ pub fn is_internal(name: &[u8]) -> bool {
 impl RequestHead {
     /// Reads the headers of a request.
     pub fn read(config: &Config, headers: &impl Headers, counts: &mut Counts) -> HeadVerdict {
-        let path = path_without_query(headers);
-        let is_post = headers.get(":method").as_deref() == Some(b"POST");
+        let path = headers.get(":path").unwrap_or_default();
+        let path = String::from_utf8_lossy(path.split(|byte| *byte == b'?').next().unwrap_or_default());
+        let is_post = headers.get(":method") == Some(b"POST");
         if !is_post || !config.paths.iter().any(|configured| path_matches(configured, &path)) {
             counts.add(Counter::Bypassed, 1);
             return HeadVerdict::Bypass;
         }
-        // In a shadow nothing is refused.
-        let reject =
-            config.on_error.invalid_header == OnError::Reject && config.enforcement == Enforcement::Enforce;
-        let mut invalid = |header: &str, expected: &'static str| {
-            counts.add(Counter::InvalidHeader, 1);
-            let refusal = Refusal::InvalidHeader { header: header.to_owned(), expected };
-            reject.then(|| HeadVerdict::Refuse(Box::new(LocalReply::new(&refusal, config, &path, 0))))
-        };
-        let budget = trusted_budget(config, headers).or_else(|expected| {
-            invalid(&config.budget.header, expected).map_or(Ok(config.default_budget()), Err)
-        });
-        let lambda = trusted(&config.lambda.header, config.lambda.trust_header, headers);
-        let lambda = number(lambda, f32::MAX, "a finite number, at least 0")
-            .or_else(|expected| invalid(&config.lambda.header, expected).map_or(Ok(None), Err));
-        let difficulty = trusted(&config.difficulty.header, config.difficulty.trust_header, headers);
-        let difficulty = number(difficulty, 1.0, "a number from 0 to 1")
-            .or_else(|expected| invalid(&config.difficulty.header, expected).map_or(Ok(None), Err));
-        let (budget, lambda, difficulty) = match (budget, lambda, difficulty) {
+        let api = Api::of_path(&path).unwrap_or_default();
+        let mut hints = Hints { config, headers, api, counts };
+        let (budget, lambda, difficulty) = match (hints.budget(), hints.lambda(), hints.difficulty()) {
             (Ok(budget), Ok(lambda), Ok(difficulty)) => (budget, lambda, difficulty),
-            (Err(refuse), ..) | (_, Err(refuse), _) | (.., Err(refuse)) => return refuse,
+            (Err(invalid), ..) | (_, Err(invalid), _) | (.., Err(invalid)) => {
+                return HeadVerdict::Refuse(invalid);
+            }
         };
         let length = headers.get("content-length");
         HeadVerdict::Llm(Box::new(RequestHead {
+            api,
             identity: Identity::read(config, headers),
             budget,
-            lambda: lambda.unwrap_or(config.lambda.value),
+            lambda,
             difficulty,
             debug: trusted(&config.debug.header, config.debug.trust_header, headers)
                 .is_some_and(|value| value == b"true" || value == b"1"),
-            body_bytes: length.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
+            body_bytes: length.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
             accepts_encoded: headers.get("accept-encoding").is_some(),
-            path,
+            path: path.into_owned(),
         }))
     }
 }
 
-fn path_without_query(headers: &impl Headers) -> String {
-    let path = headers.get(":path").unwrap_or_default();
-    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-    String::from_utf8_lossy(path).into_owned()
-}
-
-/// The value of a header, if it is believed.
-fn trusted(header: &str, is_trusted: bool, headers: &impl Headers) -> Option<Vec<u8>> {
+/// The value of a header, if it is trusted.
+fn trusted<'a>(header: &str, is_trusted: bool, headers: &'a impl Headers) -> Option<&'a [u8]> {
     if is_trusted { headers.get(header) } else { None }
 }
 
-fn trusted_budget(config: &Config, headers: &impl Headers) -> Result<NanoUsd, &'static str> {
-    let expected = "a positive decimal number of USD within the maximum";
-    let Some(value) = trusted(&config.budget.header, config.budget.trust_header, headers) else {
-        return Ok(config.default_budget());
-    };
-    let text = std::str::from_utf8(&value).map_err(|_| expected)?;
-    let budget = NanoUsd::parse_usd(text).map_err(|_| expected)?;
-    if budget > NanoUsd::ZERO && budget <= config.max_budget() { Ok(budget) } else { Err(expected) }
+/// Reads the headers that count where they are trusted.
+struct Hints<'a, H> {
+    config: &'a Config,
+    headers: &'a H,
+    api: Api,
+    counts: &'a mut Counts,
 }
 
-/// A number from 0 to `max`; `None` where there is no value.
-fn number(value: Option<Vec<u8>>, max: f32, expected: &'static str) -> Result<Option<f32>, &'static str> {
-    let Some(value) = value else { return Ok(None) };
-    let number = std::str::from_utf8(&value).ok().and_then(|text| text.trim().parse::<f32>().ok());
-    let number = number.filter(|number| (0.0..=max).contains(number));
-    number.map(Some).ok_or(expected)
+impl<H: Headers> Hints<'_, H> {
+    fn budget(&mut self) -> Result<NanoUsd, InvalidHeader> {
+        let (config, default) = (self.config, self.config.default_budget());
+        let Some(value) = trusted(&config.budget.header, config.budget.trust_header, self.headers) else {
+            return Ok(default);
+        };
+        let budget = std::str::from_utf8(value).ok().and_then(|text| NanoUsd::parse_usd(text).ok());
+        let budget = budget.filter(|budget| *budget > NanoUsd::ZERO && *budget <= config.max_budget());
+        let expected = "a positive decimal number of USD within the maximum";
+        budget.map_or_else(|| self.invalid(&config.budget.header, expected, default), Ok)
+    }
+
+    fn lambda(&mut self) -> Result<f32, InvalidHeader> {
+        let (hint, default) = (&self.config.lambda, self.config.lambda.value);
+        match trusted(&hint.header, hint.trust_header, self.headers).map(|value| number(value, f32::MAX)) {
+            None => Ok(default),
+            Some(Some(lambda)) => Ok(lambda),
+            Some(None) => self.invalid(&hint.header, "a finite number, at least 0", default),
+        }
+    }
+
+    fn difficulty(&mut self) -> Result<Option<f32>, InvalidHeader> {
+        let hint = &self.config.difficulty;
+        match trusted(&hint.header, hint.trust_header, self.headers).map(|value| number(value, 1.0)) {
+            None => Ok(None),
+            Some(Some(difficulty)) => Ok(Some(difficulty)),
+            Some(None) => self.invalid(&hint.header, "a number from 0 to 1", None),
+        }
+    }
+
+    /// Counts an invalid value; it is refused, or the default serves. A shadow refuses nothing.
+    fn invalid<T>(&mut self, header: &str, expected: &'static str, default: T) -> Result<T, InvalidHeader> {
+        self.counts.add(Counter::InvalidHeader, 1);
+        let reject = self.config.on_error.invalid_header == OnError::Reject && !self.config.is_shadow();
+        if reject {
+            Err(InvalidHeader { api: self.api, header: header.to_owned(), expected })
+        } else {
+            Ok(default)
+        }
+    }
+}
+
+/// A number from 0 to `max`.
+fn number(value: &[u8], max: f32) -> Option<f32> {
+    let number = std::str::from_utf8(value).ok()?.trim().parse::<f32>().ok()?;
+    (0.0..=max).contains(&number).then_some(number)
 }
 
 #[cfg(test)]
@@ -190,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_budget_that_is_no_amount_is_refused_or_replaced() {
+    fn a_trusted_budget_that_is_not_an_amount_is_refused_or_replaced() {
         let values: [&[u8]; 6] = [b"-1", b"NaN", b"0", b"999", b"\xff", b"1e9"];
         for value in values {
             let header = [("x-session-id", &b"s"[..]), ("x-seqroute-budget-usd", value)];
             let trusting = config(|v| v["budget"]["trust_header"] = json!(true));
             assert!(
-                matches!(read(&trusting, &header), HeadVerdict::Refuse(reply) if reply.status == 400),
+                matches!(read(&trusting, &header), HeadVerdict::Refuse(invalid) if invalid.header == header[1].0),
                 "{value:?}"
             );
             let lenient = config(|v| {
@@ -208,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difficulty_and_a_wish_for_debugging_count_only_where_they_are_trusted() {
+    fn a_difficulty_and_a_request_for_debug_headers_count_only_where_they_are_trusted() {
         let header = [("x-seqroute-difficulty", &b"0.7"[..]), ("x-seqroute-debug", b"true")];
         let head = llm(read(&config(|_| {}), &header));
         assert_eq!((head.difficulty, head.debug), (None, false));
@@ -219,11 +240,11 @@ mod tests {
         let head = llm(read(&trusting, &header));
         assert_eq!((head.difficulty, head.debug), (Some(0.7), true));
         let wrong = read(&trusting, &[("x-seqroute-difficulty", b"1.5")]);
-        assert!(matches!(wrong, HeadVerdict::Refuse(reply) if reply.status == 400));
+        assert!(matches!(wrong, HeadVerdict::Refuse(invalid) if invalid.header == "x-seqroute-difficulty"));
     }
 
     #[test]
-    fn a_shadow_refuses_no_header() {
+    fn a_shadow_does_not_refuse_headers() {
         let shadow = config(|v| {
             v["budget"]["trust_header"] = json!(true);
             v["enforcement"] = json!("shadow");

@@ -2,33 +2,43 @@
 //!
 //! Layout (proxy-wasm ABI 0.2.1, "serialized header map"; `pairs_util.cc` of proxy-wasm-cpp-host): the number of pairs,
 //! then the length of each name and value, all little-endian u32, then names and values, each followed by a zero byte.
-//! The SDK's own reader panics on a name that is no UTF-8, and a panic ends every stream of the worker; this one takes
-//! names and values of any bytes, and of a map that ends too early the pairs that are whole.
+//! The SDK's own reader panics on a name that is not UTF-8, and a panic ends every stream of the worker. This one
+//! accepts names and values of any bytes, and reads the complete pairs of a truncated map.
 
-use crate::request::headers::Headers;
+use std::ops::Range;
 
-/// The headers of one message, read in place.
+/// The headers of a message, as bytes.
+pub trait Headers {
+    /// The first value of a header, whatever the case of its name; `None` when it is absent.
+    fn get(&self, name: &str) -> Option<&[u8]>;
+}
+
+impl Headers for Vec<(Vec<u8>, Vec<u8>)> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, value)| value.as_slice())
+    }
+}
+
+/// The headers of one message: the host's bytes, and the ranges of names and values in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderPairs(Vec<u8>);
+pub struct HeaderPairs {
+    bytes: Vec<u8>,
+    pairs: Vec<(Range<usize>, Range<usize>)>,
+}
 
 impl HeaderPairs {
-    /// The headers in a host's bytes.
+    /// Parses a host's bytes, once.
     #[must_use]
     pub fn new(serialized: Vec<u8>) -> HeaderPairs {
-        HeaderPairs(serialized)
+        let pairs = find_pairs(&serialized);
+        HeaderPairs { bytes: serialized, pairs }
     }
 
     /// Names and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (count, lengths) = self.0.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
-        let count = usize::try_from(u32::from_le_bytes(*count)).unwrap_or(usize::MAX);
-        let (lengths, mut texts) = lengths.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
-        let (lengths, _) = lengths.as_chunks::<8>();
-        lengths.iter().map_while(move |lengths| {
-            let [a, b, c, d, e, f, g, h] = *lengths;
-            let name = take_text(&mut texts, u32::from_le_bytes([a, b, c, d]))?;
-            Some((name, take_text(&mut texts, u32::from_le_bytes([e, f, g, h]))?))
-        })
+        let text = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        self.pairs.iter().map(move |(name, value)| (text(name), text(value)))
     }
 
     /// The first value of a header, whatever the case of its name.
@@ -40,15 +50,34 @@ impl HeaderPairs {
 }
 
 impl Headers for HeaderPairs {
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
-        HeaderPairs::get(self, name).map(<[u8]>::to_vec)
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        HeaderPairs::get(self, name)
     }
 }
 
-/// The next text; the zero byte behind it is left out.
-fn take_text<'a>(texts: &mut &'a [u8], bytes: u32) -> Option<&'a [u8]> {
-    let (text, rest) = texts.split_at_checked(usize::try_from(bytes).ok()?)?;
-    *texts = rest.split_first()?.1;
+fn find_pairs(bytes: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
+    let (count, lengths) = bytes.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+    let count = usize::try_from(u32::from_le_bytes(*count)).unwrap_or(usize::MAX);
+    let (lengths, texts) = lengths.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
+    let (lengths, _) = lengths.as_chunks::<8>();
+    let mut at = bytes.len().saturating_sub(texts.len());
+    let mut pairs = Vec::with_capacity(lengths.len());
+    for [a, b, c, d, e, f, g, h] in lengths.iter().copied() {
+        let mut next = |length| next_text(bytes.len(), &mut at, length);
+        let Some(name) = next(u32::from_le_bytes([a, b, c, d])) else { break };
+        let Some(value) = next(u32::from_le_bytes([e, f, g, h])) else { break };
+        pairs.push((name, value));
+    }
+    pairs
+}
+
+/// The range of the next text among `size` bytes; the zero byte after it is left out.
+fn next_text(size: usize, at: &mut usize, length: u32) -> Option<Range<usize>> {
+    let text = *at..at.checked_add(usize::try_from(length).ok()?)?;
+    if text.end >= size {
+        return None;
+    }
+    *at = text.end.saturating_add(1);
     Some(text)
 }
 

@@ -1,21 +1,47 @@
 //! Which session and which tenant a request belongs to.
 //!
-//! The configured sources are asked in their order: headers and cookies when the headers come, fields of the body
-//! when it was read. The first that has an id wins, so an earlier body field wins over a later header. Ids that are
-//! empty or longer than [`MAX_RAW_ID_BYTES`] are none. The tenant's name is hashed into every session id: the same id
-//! of two tenants is two sessions.
+//! The configured sources are consulted in their order: headers and cookies when the headers come, fields of the body
+//! once it was read. The first that has an id wins, so an earlier body field wins over a later header. Ids that are
+//! empty or longer than [`MAX_RAW_ID_BYTES`] count as absent. The tenant's name is hashed into every session id: the
+//! same id of two tenants is two sessions.
 
 use crate::config::{BodySource, Config, SessionSource};
-use crate::ledger::tenants::Tenant;
+use crate::money::NanoUsd;
 use crate::request::headers::Headers;
-use crate::body::facts::BodySessionIds;
 use crate::request::session_id::{MAX_RAW_ID_BYTES, SessionId};
 
-/// What the headers say of a request's identity.
+/// A tenant and its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Salted hash of its name.
+    pub id: SessionId,
+    /// What it may spend, in all or per window.
+    pub budget: NanoUsd,
+}
+
+/// Members of a body that may name its session, decoded; one that is empty or longer than [`MAX_RAW_ID_BYTES`] counts
+/// as absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BodySessionIds {
+    /// `metadata.session_id`
+    pub metadata_session_id: Option<Vec<u8>>,
+    /// `conversation`, a text or `{"id": …}`
+    pub conversation: Option<Vec<u8>>,
+    /// `prompt_cache_key`
+    pub prompt_cache_key: Option<Vec<u8>>,
+    /// `metadata.user_id`
+    pub metadata_user_id: Option<Vec<u8>>,
+    /// `user`: the end user, not a session
+    pub user: Option<Vec<u8>>,
+}
+
+/// What the headers say about a request's identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The tenant's name; empty without one.
-    tenant: Vec<u8>,
+    tenant_name: Vec<u8>,
+    /// The tenant; `None` where tenants have no budgets.
+    tenant: Option<Tenant>,
     /// The session that a header or cookie names, and the rank of that source.
     session: Option<(usize, SessionId)>,
 }
@@ -24,18 +50,22 @@ impl Identity {
     /// Reads headers and cookies.
     #[must_use]
     pub fn read(config: &Config, headers: &impl Headers) -> Identity {
-        let tenant = config.session.tenant_header.as_ref().and_then(|name| headers.get(name));
-        let tenant = tenant.unwrap_or_default();
+        let salt = config.salt.as_bytes();
+        let name =
+            config.session.tenant_header.as_ref().and_then(|name| headers.get(name)).unwrap_or_default();
+        let tenant = config.tenants.as_ref();
+        let tenant = tenant
+            .map(|tenants| Tenant { id: SessionId::new(salt, name, b""), budget: tenants.budget(name) });
         let mut sources = config.session.sources.iter().enumerate();
         let session = sources.find_map(|(rank, source)| {
             let raw = match source {
                 SessionSource::Header(name) => headers.get(name)?,
-                SessionSource::Cookie(name) => cookie(&headers.get("cookie")?, name)?.to_vec(),
+                SessionSource::Cookie(name) => cookie(headers.get("cookie")?, name)?,
                 SessionSource::Body(_) => return None,
             };
-            fits(&raw).then(|| (rank, SessionId::new(config.salt.as_bytes(), &tenant, &raw)))
+            fits(raw).then(|| (rank, SessionId::new(salt, name, raw)))
         });
-        Identity { tenant, session }
+        Identity { tenant_name: name.to_vec(), tenant, session }
     }
 
     /// The session, once the body is known as far as it will be: the first of the configured sources that has an id.
@@ -47,15 +77,15 @@ impl Identity {
             SessionSource::Body(field) => field_of(body?, *field),
             SessionSource::Header(_) | SessionSource::Cookie(_) => None,
         });
-        let in_body = raw_ids.next().map(|raw| SessionId::new(config.salt.as_bytes(), &self.tenant, raw));
+        let salt = config.salt.as_bytes();
+        let in_body = raw_ids.next().map(|raw| SessionId::new(salt, &self.tenant_name, raw));
         in_body.or(self.session.map(|(_, id)| id))
     }
 
     /// The tenant and its budget, where tenants have budgets.
     #[must_use]
-    pub fn tenant(&self, config: &Config) -> Option<Tenant> {
-        let budget = config.tenants.as_ref()?.budget(&self.tenant);
-        Some(Tenant { id: SessionId::new(config.salt.as_bytes(), &self.tenant, b""), budget })
+    pub fn tenant(&self) -> Option<Tenant> {
+        self.tenant
     }
 }
 
@@ -74,7 +104,7 @@ fn fits(raw: &[u8]) -> bool {
     !raw.is_empty() && raw.len() <= MAX_RAW_ID_BYTES
 }
 
-/// The value of a cookie in a `cookie` header (RFC 6265, 4.2.1), without the quotes it may stand in.
+/// The value of a cookie in a `cookie` header (RFC 6265, 4.2.1), without quotes around it.
 fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let value = pairs.filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next()?;
@@ -136,7 +166,7 @@ mod tests {
         assert_eq!(of(&field_first, &with_header), of(&field_first, &[]));
         assert_ne!(of(&header_first, &with_header), of(&header_first, &[]));
         assert_eq!(of(&header_first, &[]), of(&field_first, &[]));
-        // The same text names the same session wherever it stands.
+        // The same text names the same session in every source.
         assert_eq!(of(&header_first, &[("x-session-id", b"conv")]), of(&header_first, &[]));
     }
 
@@ -148,7 +178,7 @@ mod tests {
         });
         let [a, b] = [b"a", b"b"].map(|team| read(&config, &[("x-session-id", b"s"), ("x-team", team)]));
         assert_ne!(a.session(&config, None), b.session(&config, None));
-        let [a, b] = [a, b].map(|identity| identity.tenant(&config).unwrap());
+        let [a, b] = [a, b].map(|identity| identity.tenant().unwrap());
         assert_ne!(a.id, b.id);
         assert_eq!((a.budget.0, b.budget.0), (5_000_000_000, 1_000_000_000));
     }

@@ -1,16 +1,16 @@
 //! Session identity: what the client sent, hashed before anything keeps it.
 //!
 //! Raw ids never reach a log, a metric, shared data or an upstream. The hash is the first 128 bits of
-//! SHA-256 over salt, tenant and id, each with its length in front, so that no two different triples collide by
+//! SHA-256 over salt, tenant and id, each preceded by its length, so that no two different triples collide by
 //! concatenation. The salt keeps a reader of the decision records from testing guessed ids.
 
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Longest raw id that is looked at; a longer one is treated as no id (peers limit ids to 255 characters).
+/// Longest raw id that is read; a longer one is treated as no id (peers limit ids to 255 characters).
 pub const MAX_RAW_ID_BYTES: usize = 255;
 
-/// A salted 128-bit hash that stands for one session of one tenant.
+/// A salted 128-bit hash that identifies one session of one tenant, or a tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 16]);
 
@@ -46,7 +46,8 @@ impl SessionId {
 impl fmt::Display for SessionId {
     /// 32 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not `{byte:02x}`: it is written for every turn, and to format sixteen numbers takes longer than to hash the id.
+        // Not `{byte:02x}`: it is written for every turn, and to format sixteen numbers takes longer than to hash the
+        // id.
         let digit = |half: u8| b"0123456789abcdef".get(usize::from(half)).copied().unwrap_or_default();
         let digits = self.0.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
         f.write_str(std::str::from_utf8(digits.as_flattened()).map_err(|_| fmt::Error)?)

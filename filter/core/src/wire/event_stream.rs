@@ -1,17 +1,17 @@
 //! Splits an Amazon event stream (`application/vnd.amazon.eventstream`) into the payloads of its messages.
 //!
 //! A message is: total length and header length (big-endian u32), their CRC, the headers, the payload, a CRC of it
-//! all (Smithy specification, "Amazon Event Stream"). The checksums are not checked: TLS has done so, and what is
-//! read here is only counted. Lengths that contradict each other end the reading.
+//! all (Smithy specification, "Amazon Event Stream"). The checksums are not verified: TLS protects the bytes, and only
+//! counts are read from them. Lengths that contradict each other end the reading.
 
 /// Bytes before the headers: two lengths and their checksum.
 const PRELUDE_BYTES: u32 = 12;
-/// The checksum behind the payload.
+/// The checksum after the payload.
 const TRAILER_BYTES: u32 = 4;
 /// The specification allows 16 MiB of payload and 128 KiB of headers.
 const MAX_MESSAGE_BYTES: u32 = (16 << 20) + (128 << 10) + 16;
 
-/// What is told of a stream.
+/// Receives the messages of a stream.
 pub trait MessageVisitor {
     /// A piece of a message's payload.
     fn payload(&mut self, piece: &[u8]);

@@ -1,17 +1,17 @@
-//! Reads JSON as it streams past, and tells a [`Visitor`] what stands where.
+//! A streaming JSON reader that reports every value and its path to a [`Visitor`].
 //!
-//! Grammar: RFC 8259. The reader checks what it must understand to tell members apart (brackets, strings, commas,
+//! Grammar: RFC 8259. The reader checks what it needs to separate members (brackets, strings, commas,
 //! down to [`MAX_DEPTH`]); numbers and literals are not spelled out. Below that depth only brackets are counted, so
 //! nesting costs a counter. Keys are compared after decoding escapes: `"mod\u0065l"` is `model`. Duplicate members
 //! are all reported: receivers differ on which one counts (RFC 8259, section 4), so a rewriter must treat every one.
 //!
 //! What must always hold: the events do not depend on how the text is cut into chunks, except that a text may come
-//! in several pieces; memory is constant; no input reaches a panic.
+//! in several pieces; memory is constant; no input causes a panic.
 
 use crate::wire::key::{Key, MAX_NAME_BYTES};
 use crate::wire::unescape::Unescape;
 
-/// Values deeper than this are passed over.
+/// Values deeper than this are skipped.
 pub const MAX_DEPTH: usize = 8;
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
@@ -28,9 +28,9 @@ pub enum Kind {
     Scalar,
 }
 
-/// What is told of a text. The path of the outermost value is empty.
+/// Receives the values of a text. The path of the outermost value is empty.
 pub trait Visitor {
-    /// A value begins; `offset` is that of its first byte. Returns whether its text is wanted: a string decoded,
+    /// A value begins; `offset` is that of its first byte. Returns whether its text is to be reported: a string decoded,
     /// without its quotes, or a scalar as it stands. Not asked for objects and arrays.
     fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool;
 
@@ -48,7 +48,7 @@ pub enum Progress {
     Incomplete,
     /// One whole object or array was read, and only white space behind it.
     Complete,
-    /// The text is no JSON object or array.
+    /// The text is not a JSON object or array.
     Invalid,
 }
 

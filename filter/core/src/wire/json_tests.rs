@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Writes down what it is told; pieces of a text are joined.
+/// Records all events; pieces of a text are joined.
 #[derive(Default, Debug, PartialEq)]
 struct Log(Vec<String>);
 

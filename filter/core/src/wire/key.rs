@@ -1,7 +1,7 @@
-//! The member names that mean something to the filter, as one list.
+//! The member names that the filter knows, as one list.
 //!
 //! A scanner compares each key of a body once, here, and works with small numbers from then on; a path is then a
-//! slice of them, and "what stands where" can be written as a pattern.
+//! slice of them, and the meaning of a place can be written as a pattern.
 
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident = $($text:literal)|+,)+) => {
@@ -10,7 +10,7 @@ macro_rules! keys {
         pub enum Key {
             /// An element of an array.
             Item,
-            /// A member of no meaning here.
+            /// Any other member.
             Other,
             /// A member that is `model` but for upper and lower case.
             ModelLike,
@@ -123,7 +123,7 @@ pub const MAX_NAME_BYTES: usize = 48;
 
 impl Key {
     /// Go's `encoding/json` matches names by Unicode simple folding, so `Model` or `max_toKens` with a Kelvin sign
-    /// reach some servers as the member that they resemble. They are rewritten like it, but do not stand in for it.
+    /// reach some servers as the member that they resemble. They are rewritten like it, but do not count as present.
     fn of_look_alike(name: &[u8]) -> Key {
         let Some(name) = std::str::from_utf8(name).ok() else {
             return Key::Other;
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart_by_every_letter() {
+    fn names_differ_by_every_letter() {
         assert_eq!(Key::of(b"model"), Key::Model);
         assert_eq!(Key::of(b"models"), Key::Other);
         assert_eq!(Key::of(b"thought_signature"), Key::ThoughtSignature);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_known_as_such() {
+    fn look_alikes_are_recognised() {
         assert_eq!(Key::of(b"MODEL"), Key::ModelLike);
         assert_eq!(Key::of("max_to\u{212A}en\u{17F}".as_bytes()), Key::LimitLike);
         assert_eq!(Key::of(b"MaxTokens"), Key::LimitLike);

@@ -1,7 +1,7 @@
 //! The formats that messages are written in: JSON texts, server-sent events, Amazon event streams.
 //!
 //! The readers take the chunks as the network cut them, and their result does not depend on the cuts. Memory is
-//! constant: values that nobody asked for are not kept, and nesting costs a counter instead of a stack.
+//! constant: only requested values are kept, and nesting costs a counter instead of a stack.
 
 pub mod event_stream;
 pub mod json;

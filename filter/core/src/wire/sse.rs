@@ -5,7 +5,7 @@
 
 const DATA: &[u8] = b"data:";
 
-/// What is told of a stream.
+/// Receives the events of a stream.
 pub trait SseVisitor {
     /// A piece of an event's data.
     fn data(&mut self, piece: &[u8]);

@@ -1,6 +1,6 @@
 //! Decodes the inside of a JSON string byte by byte (RFC 8259, section 7).
 //!
-//! What is no valid escape becomes U+FFFD, as does half of a surrogate pair; other bytes pass as they are.
+//! An invalid escape becomes U+FFFD, as does half of a surrogate pair; other bytes pass as they are.
 
 /// A decoded piece: at most two characters of at most four bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,7 +137,7 @@ impl Unescape {
                 self.utf16(code, out);
             }
             (0xD800..=0xDBFF, None) => self.high = Some(code),
-            // A second half alone is no character, and so becomes U+FFFD.
+            // A second half alone is not a character and becomes U+FFFD.
             (_, None) => out.add_char(code),
         }
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_escape_becomes_a_replacement_character() {
+    fn an_invalid_escape_becomes_a_replacement_character() {
         assert_eq!(
             decode(r"a\x\ud800b\ud83d\u0041\udc00\u12"),
             "a\u{FFFD}\u{FFFD}b\u{FFFD}A\u{FFFD}\u{FFFD}"

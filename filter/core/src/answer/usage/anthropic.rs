@@ -4,9 +4,9 @@
 //! A stream begins with `message_start`, whose `message.usage` has the input and the first output tokens, and goes
 //! on with `message_delta`, whose `usage` is cumulative. A stream that was cut has the first count only.
 
-use crate::wire::key::Key;
-use crate::answer::usage::{Convention, Count, Tally};
+use crate::answer::usage::tally::{Convention, Count, Tally};
 use crate::usage::Usage;
+use crate::wire::key::Key;
 
 /// Messages.
 pub const MESSAGES: Convention = Convention { count_at, inclusive };

@@ -1,10 +1,10 @@
 //! Usage of Amazon Bedrock's Converse API (API reference, `TokenUsage`): exclusive, like Anthropic's.
 //!
-//! It stands in the answer of `Converse`, and in the event `metadata` that ends the answer of `ConverseStream`.
+//! It is part of the answer of `Converse`, and of the event `metadata` that ends the answer of `ConverseStream`.
 
-use crate::wire::key::Key;
-use crate::answer::usage::{Convention, Count, Tally};
+use crate::answer::usage::tally::{Convention, Count, Tally};
 use crate::usage::Usage;
+use crate::wire::key::Key;
 
 /// `Converse` and `ConverseStream`.
 pub const CONVERSE: Convention = Convention { count_at, inclusive };

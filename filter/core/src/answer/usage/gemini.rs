@@ -4,9 +4,9 @@
 //! A stream is a JSON array of answers, or events of one answer each; their counts are cumulative, and the first
 //! ones may lack the output.
 
-use crate::wire::key::Key;
-use crate::answer::usage::{Convention, Count, Tally};
+use crate::answer::usage::tally::{Convention, Count, Tally};
 use crate::usage::Usage;
+use crate::wire::key::Key;
 
 /// `generateContent` and `streamGenerateContent`.
 pub const GENERATE: Convention = Convention { count_at, inclusive };

@@ -4,13 +4,13 @@
 //! it in every event. Responses: `usage` of the answer, or `response.usage` of the event `response.completed`,
 //! `response.incomplete` or `response.failed`.
 //!
-//! Some servers that speak the chat API leave reasoning out of `completion_tokens` and count it in `total_tokens`
+//! Some servers that implement the chat API leave reasoning out of `completion_tokens` and count it in `total_tokens`
 //! only (xAI; Gemini's OpenAI-compatible endpoint). It is billed as output, so the output is never taken to be less
 //! than the total without the input.
 
-use crate::wire::key::Key;
-use crate::answer::usage::{Convention, Count, Tally};
+use crate::answer::usage::tally::{Convention, Count, Tally};
 use crate::usage::Usage;
+use crate::wire::key::Key;
 
 /// Chat completions.
 pub const CHAT: Convention = Convention { count_at: chat_count, inclusive };

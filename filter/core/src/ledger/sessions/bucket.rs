@@ -9,10 +9,12 @@
 //! | its reservations | id `u64`, amount `u64` nano-USD, lease end `u64` ms | 24 each |
 //! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, last model `u8` | 45 |
 //!
-//! A bucket that does not read back exactly is an error, never an empty bucket: forgetting is not a repair.
+//! Bytes that do not decode are an error, never an empty bucket: spent money is not forgotten.
 
-use crate::ledger::SessionView;
-use crate::ledger::table::Stored;
+use crate::config::LedgerConfig;
+use crate::counters::{Counter, Counts};
+use crate::ledger::table::{Stored, put_u64, take, take_u64};
+use crate::ledger::view::SessionView;
 use crate::money::NanoUsd;
 use crate::request::session_id::SessionId;
 
@@ -32,7 +34,7 @@ pub const EVICTED_BYTES: u64 = 45;
 pub struct Reservation {
     /// Unique within its bucket over the bucket's whole life, whatever the clock does.
     pub id: u64,
-    /// What it holds.
+    /// Money that it holds.
     pub amount: NanoUsd,
     /// When it expires, in ms since the epoch.
     pub lease_end_ms: u64,
@@ -41,9 +43,9 @@ pub struct Reservation {
 /// Reservations whose lease has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
-    /// How many.
+    /// Number of reservations.
     pub leases: u64,
-    /// What they held.
+    /// Money that they held.
     pub amount: NanoUsd,
     /// Any lease was removed or cut.
     pub changed: bool,
@@ -52,7 +54,7 @@ pub struct Expired {
 /// One session's entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Whose.
+    /// Hash of the session.
     pub id: SessionId,
     /// When it was last written, in ms since the epoch.
     pub last_seen_ms: u64,
@@ -113,17 +115,17 @@ impl Entry {
         expired
     }
 
-    /// Nobody has used it for so long that it starts anew.
+    /// The session was unused for its TTL, and starts anew.
     #[must_use]
     pub fn is_dead(&self, now_ms: u64, ttl_ms: u64) -> bool {
         self.reservations.is_empty() && now_ms.saturating_sub(self.last_seen_ms) >= ttl_ms
     }
 }
 
-/// What is kept of a session that had to make room: enough to go on with its budget.
+/// What is kept of an evicted session: enough to continue with its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evicted {
-    /// Whose.
+    /// Hash of the session.
     pub id: SessionId,
     /// When it was last written, in ms since the epoch.
     pub last_seen_ms: u64,
@@ -156,16 +158,16 @@ impl Evicted {
 
 /// The sessions of one bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bucket {
+pub struct SessionBucket {
     /// Id of the next reservation.
     pub next_reservation: u64,
-    /// In no particular order.
+    /// Sessions, in no particular order.
     pub entries: Vec<Entry>,
-    /// In no particular order.
+    /// Evicted sessions, in no particular order.
     pub evicted: Vec<Evicted>,
 }
 
-impl Bucket {
+impl SessionBucket {
     /// The number of its bytes: room that is made at once, for a bucket is written twice in a turn.
     fn byte_size(&self) -> usize {
         let reservations = self.entries.iter().map(|entry| entry.reservations.len() as u64);
@@ -180,24 +182,46 @@ impl Bucket {
     }
 }
 
-/// Bytes that are no bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("session table: a bucket of {bytes} bytes cannot be read at byte {at}")]
-pub struct BucketError {
-    /// Length of the value.
-    pub bytes: usize,
-    /// Where reading failed.
-    pub at: usize,
-}
+impl Stored for SessionBucket {
+    type Rules = LedgerConfig;
 
-impl Stored for Bucket {
-    fn from_bytes(bytes: &[u8]) -> Result<Bucket, BucketError> {
-        if bytes.is_empty() {
-            return Ok(Bucket::default());
+    const NAME: &'static str = "sessions";
+
+    fn buckets(rules: &LedgerConfig) -> u32 {
+        rules.buckets
+    }
+
+    fn decode(rest: &mut &[u8]) -> Option<SessionBucket> {
+        if take::<1>(rest)? != [FORMAT] {
+            return None;
         }
-        let mut rest = bytes;
-        read_bucket(&mut rest)
-            .ok_or(BucketError { bytes: bytes.len(), at: bytes.len().saturating_sub(rest.len()) })
+        let mut bucket = SessionBucket { next_reservation: take_u64(rest)?, ..SessionBucket::default() };
+        let sessions = take::<2>(rest).map(u16::from_le_bytes)?;
+        for _ in 0..sessions {
+            bucket.entries.push(read_entry(rest)?);
+        }
+        while !rest.is_empty() {
+            bucket.evicted.push(Evicted {
+                id: SessionId(take::<16>(rest)?),
+                last_seen_ms: take_u64(rest)?,
+                budget: NanoUsd(take_u64(rest)?),
+                spent: NanoUsd(take_u64(rest)?),
+                turns: take::<4>(rest).map(u32::from_le_bytes)?,
+                last_model: take_model(rest)?,
+            });
+        }
+        Some(bucket)
+    }
+
+    fn refresh(&mut self, rules: &LedgerConfig, now_ms: u64, counts: &mut Counts) -> bool {
+        let mut changed = false;
+        for entry in &mut self.entries {
+            let expired = entry.expire(now_ms, rules.lease_ms);
+            counts.add(Counter::LeasesExpired, expired.leases);
+            counts.add(Counter::ExpiredNanoUsd, expired.amount.0);
+            changed = changed || expired.changed;
+        }
+        changed
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -218,12 +242,6 @@ impl Stored for Bucket {
     }
 }
 
-fn put_u64<const N: usize>(bytes: &mut Vec<u8>, numbers: [u64; N]) {
-    for number in numbers {
-        bytes.extend_from_slice(&number.to_le_bytes());
-    }
-}
-
 fn write_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     let session = &entry.session;
     bytes.extend_from_slice(&entry.id.0);
@@ -237,43 +255,9 @@ fn write_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-/// The next `N` bytes.
-pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk::<N>()?;
-    *rest = tail;
-    Some(*head)
-}
-
-/// The next number.
-pub(super) fn take_u64(rest: &mut &[u8]) -> Option<u64> {
-    take::<8>(rest).map(u64::from_le_bytes)
-}
-
 fn take_model(rest: &mut &[u8]) -> Option<Option<u8>> {
     let [model] = take::<1>(rest)?;
     Some((model != NO_MODEL).then_some(model))
-}
-
-fn read_bucket(rest: &mut &[u8]) -> Option<Bucket> {
-    if take::<1>(rest)? != [FORMAT] {
-        return None;
-    }
-    let mut bucket = Bucket { next_reservation: take_u64(rest)?, ..Bucket::default() };
-    let sessions = take::<2>(rest).map(u16::from_le_bytes)?;
-    for _ in 0..sessions {
-        bucket.entries.push(read_entry(rest)?);
-    }
-    while !rest.is_empty() {
-        bucket.evicted.push(Evicted {
-            id: SessionId(take::<16>(rest)?),
-            last_seen_ms: take_u64(rest)?,
-            budget: NanoUsd(take_u64(rest)?),
-            spent: NanoUsd(take_u64(rest)?),
-            turns: take::<4>(rest).map(u32::from_le_bytes)?,
-            last_model: take_model(rest)?,
-        });
-    }
-    Some(bucket)
 }
 
 fn read_entry(rest: &mut &[u8]) -> Option<Entry> {

@@ -27,9 +27,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     )
 }
 
-fn any_bucket() -> impl Strategy<Value = Bucket> {
+fn any_bucket() -> impl Strategy<Value = SessionBucket> {
     let entries = || proptest::collection::vec(any_entry(), 0..5);
-    (any::<u64>(), entries(), entries()).prop_map(|(next_reservation, entries, evicted)| Bucket {
+    (any::<u64>(), entries(), entries()).prop_map(|(next_reservation, entries, evicted)| SessionBucket {
         next_reservation,
         entries,
         evicted: evicted.iter().map(Evicted::of).collect(),
@@ -39,7 +39,7 @@ fn any_bucket() -> impl Strategy<Value = Bucket> {
 proptest! {
     #[test]
     fn writing_and_reading_is_the_identity(bucket in any_bucket()) {
-        prop_assert_eq!(Bucket::from_bytes(&bucket.to_bytes()), Ok(bucket));
+        prop_assert_eq!(SessionBucket::from_bytes(&bucket.to_bytes()), Ok(bucket));
     }
 
     #[test]
@@ -55,14 +55,14 @@ proptest! {
 
     #[test]
     fn a_cut_bucket_is_an_error(bucket in any_bucket(), entry in any_entry(), cut in 1usize..45) {
-        let bucket = Bucket { entries: vec![entry.clone()], evicted: vec![Evicted::of(&entry)], ..bucket };
+        let bucket = SessionBucket { entries: vec![entry.clone()], evicted: vec![Evicted::of(&entry)], ..bucket };
         let bytes = bucket.to_bytes();
-        prop_assert!(Bucket::from_bytes(&bytes[..bytes.len() - cut]).is_err());
+        prop_assert!(SessionBucket::from_bytes(&bytes[..bytes.len() - cut]).is_err());
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        if let Ok(bucket) = Bucket::from_bytes(&bytes) && !bytes.is_empty() {
+        if let Ok(bucket) = SessionBucket::from_bytes(&bytes) && !bytes.is_empty() {
             prop_assert_eq!(bucket.to_bytes(), bytes);
         }
     }

@@ -4,7 +4,7 @@
 //! [`crate::ledger::table`]).
 //!
 //! **Room.** A bucket holds a fixed number of sessions. What makes room for a new one, in this order: a session past
-//! its TTL; an idle session that has spent nothing, for a fresh budget is all it had; with `on_full: evict_idle` the
+//! its TTL; an idle session that has spent nothing, since only its full budget is lost; with `on_full: evict_idle` the
 //! idle session unseen for longest, which moves to the bucket's short list of evicted sessions and comes back from
 //! there with what it had spent. Only where that list overflows is a live session forgotten, and counted as such.
 //! With `on_full: reject` no session that has spent is ever moved. A session with money outstanding never is.
@@ -13,96 +13,116 @@ pub mod bucket;
 
 use crate::config::{LedgerConfig, OnFull};
 use crate::counters::{Counter, Counts};
-use crate::ledger::sessions::bucket::{Bucket, Entry, Evicted, Reservation};
+use crate::ledger::error::LedgerError;
+use crate::ledger::sessions::bucket::{Entry, Evicted, Reservation, SessionBucket};
 use crate::ledger::store::SharedStore;
-use crate::ledger::table::{self as swap, Change};
-use crate::ledger::{Books, Ending, LedgerError, SessionView};
+use crate::ledger::table::{Change, Fresh, Table};
+use crate::ledger::view::{Ending, Namespace, SessionView};
 use crate::money::NanoUsd;
 use crate::request::session_id::SessionId;
 
-/// What a decision wants from the session it saw.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Choice<T> {
-    /// Hold this much money.
-    Reserve(NanoUsd, T),
-    /// Hold nothing: no model is affordable.
-    Refuse(T),
+/// The table of sessions in one store.
+pub type SessionTable<'a, S> = Table<'a, S, SessionBucket>;
+
+/// A session as it was read, before anything is held.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// Its bucket, without its entry.
+    bucket: Fresh<SessionBucket>,
+    entry: Entry,
+    /// The session as a decision sees it.
+    pub view: SessionView,
 }
 
-/// A decision and the reservation that covers it (`None` when it was refused).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reserved<T> {
-    /// What the decision returned.
-    pub value: T,
-    /// The session as the decision saw it.
-    pub seen: SessionView,
-    /// The reservation's id and what it holds.
-    pub reservation: Option<(u64, NanoUsd)>,
+impl OpenSession {
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.entry.id
+    }
 }
 
-/// The table in one store.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionTable<'a, S> {
-    store: &'a S,
-    config: &'a LedgerConfig,
-    books: Books,
-}
-
-impl<'a, S: SharedStore> SessionTable<'a, S> {
+impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
     /// The table that `config` describes.
     #[must_use]
-    pub fn new(store: &'a S, config: &'a LedgerConfig, books: Books) -> Self {
-        SessionTable { store, config, books }
+    pub fn new(store: &'a S, config: &LedgerConfig, namespace: Namespace) -> Self {
+        Table::by_rules(store, *config, namespace)
     }
 
-    /// Lets `decide` look at the session and reserves what it asks for, all on one balance.
-    ///
-    /// `decide` may be called several times; only its last answer counts. A session that is not in the table is
-    /// created with `budget_if_new`.
+    /// Reads a session; one that is not in the table is created with `budget_if_new`.
     ///
     /// # Errors
-    /// [`LedgerError`]; then nothing was reserved.
-    pub fn reserve<T>(
+    /// [`LedgerError`] when the host fails or the bucket is full.
+    pub fn open(
         &self,
         id: SessionId,
         budget_if_new: NanoUsd,
         now_ms: u64,
         counts: &mut Counts,
-        mut decide: impl FnMut(&SessionView) -> Choice<T>,
-    ) -> Result<Reserved<T>, LedgerError> {
-        self.change(id, now_ms, counts, |bucket, counts| {
-            let mut entry = self.take(bucket, id, budget_if_new, now_ms, counts)?;
-            let seen = entry.view(now_ms);
-            let (amount, value) = match decide(&seen) {
-                Choice::Refuse(value) => {
-                    return Ok(Change::Keep(Reserved { value, seen, reservation: None }));
-                }
-                Choice::Reserve(amount, value) => (amount, value),
-            };
-            if amount > seen.available() {
-                return Err(LedgerError::Overdrawn { asked: amount, free: seen.available() });
+    ) -> Result<OpenSession, LedgerError> {
+        let mut bucket = self.read(id, now_ms)?;
+        match self.remove_entry(&mut bucket, id, budget_if_new, now_ms) {
+            Ok(entry) => {
+                let view = entry.view(now_ms);
+                Ok(OpenSession { bucket, entry, view })
             }
-            if seen.in_flight >= self.config.max_in_flight {
-                return Err(LedgerError::TooManyInFlight);
-            }
-            let held = bucket.entries.iter().map(|entry| entry.reservations.len() as u64);
-            let held = held.fold(seen.in_flight.into(), u64::saturating_add);
-            if held >= u64::from(self.config.reservations_per_bucket) {
-                return Err(LedgerError::Full);
-            }
-            let reservation = bucket.next_reservation;
-            bucket.next_reservation = reservation.wrapping_add(1);
-            let lease_end_ms = now_ms.saturating_add(self.config.lease_ms);
-            entry.reservations.push(Reservation { id: reservation, amount, lease_end_ms });
-            entry.last_seen_ms = now_ms;
-            bucket.entries.push(entry);
-            counts.add(Counter::GrantedNanoUsd, amount.0);
-            Ok(Change::Write(Reserved { value, seen, reservation: Some((reservation, amount)) }))
-        })
+            Err(error) => self.write_expired(bucket, counts).and(Err(error)),
+        }
+    }
+
+    /// Reserves `amount` and returns the reservation's number. `None`: another VM has changed the bucket in between.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing was reserved.
+    pub fn hold(
+        &self,
+        open: OpenSession,
+        amount: NanoUsd,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> Result<Option<u64>, LedgerError> {
+        let OpenSession { mut bucket, mut entry, view } = open;
+        if let Err(error) = self.check_room(&bucket.value, &view, amount) {
+            return self.write_expired(bucket, counts).and(Err(error));
+        }
+        let number = bucket.value.next_reservation;
+        bucket.value.next_reservation = number.wrapping_add(1);
+        let lease_end_ms = now_ms.saturating_add(self.rules.lease_ms);
+        entry.reservations.push(Reservation { id: number, amount, lease_end_ms });
+        entry.last_seen_ms = now_ms;
+        bucket.value.entries.push(entry);
+        bucket.counts.add(Counter::GrantedNanoUsd, amount.0);
+        Ok(self.write(&bucket, counts)?.then_some(number))
+    }
+
+    /// Leaves a session as it was, but for leases that have expired.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the host fails.
+    pub fn leave(&self, open: OpenSession, counts: &mut Counts) -> Result<(), LedgerError> {
+        self.write_expired(open.bucket, counts)
+    }
+
+    /// Whether the session and its bucket can take one more reservation.
+    fn check_room(
+        &self,
+        bucket: &SessionBucket,
+        view: &SessionView,
+        amount: NanoUsd,
+    ) -> Result<(), LedgerError> {
+        if amount > view.available() {
+            return Err(LedgerError::Overdrawn { asked: amount, free: view.available() });
+        }
+        if view.in_flight >= self.rules.max_in_flight {
+            return Err(LedgerError::TooManyInFlight);
+        }
+        let held = bucket.entries.iter().map(|entry| entry.reservations.len() as u64);
+        let held = held.fold(view.in_flight.into(), u64::saturating_add);
+        if held >= u64::from(self.rules.reservations_per_bucket) { Err(LedgerError::Full) } else { Ok(()) }
     }
 
     /// Ends a reservation. A second ending, or one after the lease expired, moves no reserved money; a late
-    /// settlement still books its cost, for the answer was paid.
+    /// settlement still charges its cost, because the provider bills the answer.
     ///
     /// # Errors
     /// [`LedgerError`]; then the reservation ends by its lease.
@@ -115,7 +135,7 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
         counts: &mut Counts,
     ) -> Result<(), LedgerError> {
         let mut unknown = false;
-        self.change(id, now_ms, counts, |bucket, counts| {
+        self.change(id, None, now_ms, counts, |bucket, counts| {
             let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.id == id) else {
                 let evicted = bucket.evicted.iter_mut().find(|evicted| evicted.id == id);
                 let (Ending::Settle(turn), Some(evicted)) = (ending, evicted) else {
@@ -144,7 +164,7 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
             Ok(Change::Write(()))
         })?;
         if let (true, Ending::Settle(turn)) = (unknown, ending) {
-            // Forgotten since: nowhere to book it, but not unnoticed.
+            // The session was forgotten: the cost cannot be charged to it, but it is counted.
             count_late(counts, turn.cost);
         }
         Ok(())
@@ -155,52 +175,21 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
     /// # Errors
     /// [`LedgerError`] when the host fails.
     pub fn view(&self, id: SessionId, now_ms: u64) -> Result<Option<SessionView>, LedgerError> {
-        let (mut bucket, _) = swap::read::<Bucket>(self.store, &self.key(id))?;
-        let entry = bucket.entries.iter_mut().find(|entry| entry.id == id);
-        Ok(entry.map(|entry| {
-            entry.expire(now_ms, self.config.lease_ms);
-            entry.view(now_ms)
-        }))
+        let bucket = self.read(id, now_ms)?.value;
+        let entry = bucket.entries.iter().find(|entry| entry.id == id);
+        Ok(entry.map(|entry| entry.view(now_ms)))
     }
 
-    /// The key of a session's bucket in shared data.
-    #[must_use]
-    pub fn key(&self, id: SessionId) -> String {
-        let buckets = self.config.buckets;
-        format!("{}/sessions/{buckets}/{}", self.books.prefix(), id.bucket(buckets))
-    }
-
-    /// Changes one bucket, after the leases in it that have ended were expired.
-    fn change<R>(
+    /// Removes the session's entry from its bucket: the one that is there, the evicted one, or a new one.
+    fn remove_entry(
         &self,
-        id: SessionId,
-        now_ms: u64,
-        counts: &mut Counts,
-        change: impl FnMut(&mut Bucket, &mut Counts) -> Result<Change<R>, LedgerError>,
-    ) -> Result<R, LedgerError> {
-        let expire = |bucket: &mut Bucket, counts: &mut Counts| {
-            let expire = |entry: &mut Entry| entry.expire(now_ms, self.config.lease_ms);
-            let mut changed = false;
-            for expired in bucket.entries.iter_mut().map(expire) {
-                counts.add(Counter::LeasesExpired, expired.leases);
-                counts.add(Counter::ExpiredNanoUsd, expired.amount.0);
-                changed = changed || expired.changed;
-            }
-            changed
-        };
-        swap::update(self.store, &self.key(id), None, counts, expire, change)
-    }
-
-    /// Takes the session's entry out of the bucket: the one that is there, the evicted one, or a new one.
-    fn take(
-        &self,
-        bucket: &mut Bucket,
+        bucket: &mut Fresh<SessionBucket>,
         id: SessionId,
         budget_if_new: NanoUsd,
         now_ms: u64,
-        counts: &mut Counts,
     ) -> Result<Entry, LedgerError> {
-        let ttl_ms = self.config.session_ttl_ms;
+        let Fresh { value: bucket, counts, .. } = bucket;
+        let ttl_ms = self.rules.session_ttl_ms;
         let sessions = bucket.entries.len();
         bucket.entries.retain(|entry| !entry.is_dead(now_ms, ttl_ms));
         let dead = sessions.saturating_sub(bucket.entries.len());
@@ -224,13 +213,13 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
         }
     }
 
-    /// Makes sure that one more session fits (see the module's head for whom it may cost).
-    fn make_room(&self, bucket: &mut Bucket, counts: &mut Counts) -> Result<(), LedgerError> {
-        if (bucket.entries.len() as u64) < u64::from(self.config.sessions_per_bucket) {
+    /// Makes sure that one more session fits (see the module's docs for which session makes room).
+    fn make_room(&self, bucket: &mut SessionBucket, counts: &mut Counts) -> Result<(), LedgerError> {
+        if (bucket.entries.len() as u64) < u64::from(self.rules.sessions_per_bucket) {
             return Ok(());
         }
         let idle = bucket.entries.iter().enumerate().filter(|(_, entry)| entry.reservations.is_empty());
-        let (unspent, spent) = (NanoUsd::ZERO, self.config.on_full == OnFull::EvictIdle);
+        let (unspent, spent) = (NanoUsd::ZERO, self.rules.on_full == OnFull::EvictIdle);
         let movable = idle.filter(|(_, entry)| spent || entry.session.spent == unspent);
         let order = |entry: &Entry| (entry.session.spent > unspent, entry.last_seen_ms);
         let Some(position) = movable.min_by_key(|(_, entry)| order(entry)).map(|(position, _)| position)
@@ -246,9 +235,9 @@ impl<'a, S: SharedStore> SessionTable<'a, S> {
     }
 
     /// Adds to the evicted sessions; the one unseen for longest is forgotten where they are too many.
-    fn remember(&self, bucket: &mut Bucket, evicted: Evicted, counts: &mut Counts) {
+    fn remember(&self, bucket: &mut SessionBucket, evicted: Evicted, counts: &mut Counts) {
         bucket.evicted.push(evicted);
-        while bucket.evicted.len() as u64 > u64::from(self.config.evicted_per_bucket) {
+        while bucket.evicted.len() as u64 > u64::from(self.rules.evicted_per_bucket) {
             let oldest = bucket.evicted.iter().enumerate().min_by_key(|(_, evicted)| evicted.last_seen_ms);
             let Some((position, _)) = oldest else { return };
             bucket.evicted.swap_remove(position);

@@ -1,8 +1,8 @@
 //! Tests of the session table, step by step. `interleaving_tests.rs` runs many VMs against it.
 
 use super::*;
-use crate::ledger::SettledTurn;
 use crate::ledger::store::{CREATE, MemoryStore, StoreError, Swap};
+use crate::ledger::view::SettledTurn;
 use std::cell::Cell;
 
 const BUDGET: NanoUsd = NanoUsd(1000);
@@ -31,13 +31,28 @@ fn turn(cost: u64) -> Ending {
     })
 }
 
-/// Takes `amount` if it is available, like the mask does.
-fn take(amount: u64) -> impl FnMut(&SessionView) -> Choice<()> {
-    move |seen| {
-        if seen.available() >= NanoUsd(amount) {
-            Choice::Reserve(NanoUsd(amount), ())
-        } else {
-            Choice::Refuse(())
+#[derive(Debug, PartialEq)]
+struct Reserved {
+    seen: SessionView,
+    number: Option<u64>,
+}
+
+/// Reserves `amount` if it is available, as the mask does, and decides again while other VMs are faster.
+fn reserve<S: SharedStore>(
+    table: &SessionTable<'_, S>,
+    id: SessionId,
+    now_ms: u64,
+    counts: &mut Counts,
+    amount: u64,
+) -> Result<Reserved, LedgerError> {
+    loop {
+        let open = table.open(id, BUDGET, now_ms, counts)?;
+        let seen = open.view;
+        if seen.available() < NanoUsd(amount) {
+            return table.leave(open, counts).map(|()| Reserved { seen, number: None });
+        }
+        if let Some(number) = table.hold(open, NanoUsd(amount), now_ms, counts)? {
+            return Ok(Reserved { seen, number: Some(number) });
         }
     }
 }
@@ -51,10 +66,10 @@ fn conserved(counts: &Counts, outstanding: u64) -> bool {
 #[test]
 fn a_settlement_charges_the_true_cost_and_frees_the_rest() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let reserved = table.reserve(session(1), BUDGET, 0, &mut counts, take(400)).unwrap();
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let reserved = reserve(&table, session(1), 0, &mut counts, 400).unwrap();
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().available(), NanoUsd(600));
-    table.end(session(1), reserved.reservation.unwrap().0, turn(150), 1, &mut counts).unwrap();
+    table.end(session(1), reserved.number.unwrap(), turn(150), 1, &mut counts).unwrap();
     let view = table.view(session(1), 1).unwrap().unwrap();
     assert_eq!((view.spent, view.available(), view.turns), (NanoUsd(150), NanoUsd(850), 1));
     assert!(conserved(&counts, 0));
@@ -63,8 +78,8 @@ fn a_settlement_charges_the_true_cost_and_frees_the_rest() {
 #[test]
 fn a_refund_charges_nothing_and_is_no_turn() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(400)).unwrap().reservation.unwrap().0;
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let id = reserve(&table, session(1), 0, &mut counts, 400).unwrap().number.unwrap();
     table.end(session(1), id, Ending::Refund, 1, &mut counts).unwrap();
     let view = table.view(session(1), 1).unwrap().unwrap();
     assert_eq!((view.spent, view.available(), view.turns), (NanoUsd::ZERO, BUDGET, 0));
@@ -74,10 +89,10 @@ fn a_refund_charges_nothing_and_is_no_turn() {
 #[test]
 fn a_reservation_ends_only_once() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let first = table.reserve(session(1), BUDGET, 0, &mut counts, take(100)).unwrap().reservation.unwrap().0;
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let first = reserve(&table, session(1), 0, &mut counts, 100).unwrap().number.unwrap();
     table.end(session(1), first, Ending::Refund, 0, &mut counts).unwrap();
-    let second = table.reserve(session(1), BUDGET, 0, &mut counts, take(200)).unwrap().reservation.unwrap().0;
+    let second = reserve(&table, session(1), 0, &mut counts, 200).unwrap().number.unwrap();
     table.end(session(1), first, Ending::Refund, 0, &mut counts).unwrap();
     assert_ne!(first, second);
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().outstanding, NanoUsd(200));
@@ -87,9 +102,9 @@ fn a_reservation_ends_only_once() {
 #[test]
 fn a_refusal_of_a_new_session_writes_nothing() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let refused = table.reserve(session(1), BUDGET, 0, &mut counts, take(1001)).unwrap();
-    assert_eq!(refused.reservation, None);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let refused = reserve(&table, session(1), 0, &mut counts, 1001).unwrap();
+    assert_eq!(refused.number, None);
     assert_eq!(table.view(session(1), 0).unwrap(), None);
     assert_eq!(counts, Counts::default());
 }
@@ -97,10 +112,10 @@ fn a_refusal_of_a_new_session_writes_nothing() {
 #[test]
 fn a_lease_that_ran_out_is_given_back_and_a_late_answer_still_charged() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(900)).unwrap().reservation.unwrap().0;
-    let other = table.reserve(session(1), BUDGET, 1000, &mut counts, take(900)).unwrap();
-    assert!(other.reservation.is_some(), "the first lease has ended");
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let id = reserve(&table, session(1), 0, &mut counts, 900).unwrap().number.unwrap();
+    let other = reserve(&table, session(1), 1000, &mut counts, 900).unwrap();
+    assert!(other.number.is_some(), "the first lease has ended");
     table.end(session(1), id, turn(50), 1001, &mut counts).unwrap();
     assert_eq!(table.view(session(1), 1001).unwrap().unwrap().spent, NanoUsd(50));
     assert_eq!(counts.get(Counter::LateNanoUsd), 50);
@@ -110,8 +125,8 @@ fn a_lease_that_ran_out_is_given_back_and_a_late_answer_still_charged() {
 #[test]
 fn a_cost_above_the_reservation_is_charged_and_counted() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(100)).unwrap().reservation.unwrap().0;
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let id = reserve(&table, session(1), 0, &mut counts, 100).unwrap().number.unwrap();
     table.end(session(1), id, turn(130), 0, &mut counts).unwrap();
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().spent, NanoUsd(130));
     assert_eq!((counts.get(Counter::Overruns), counts.get(Counter::OverrunNanoUsd)), (1, 30));
@@ -122,16 +137,15 @@ fn a_cost_above_the_reservation_is_charged_and_counted() {
 fn a_full_bucket_refuses_a_new_session_and_keeps_the_old() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     for number in 0..4 {
-        let id =
-            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap().0;
+        let id = reserve(&table, session(number), 0, &mut counts, 10).unwrap().number.unwrap();
         table.end(session(number), id, turn(10), 0, &mut counts).unwrap();
     }
-    assert_eq!(table.reserve(session(9), BUDGET, 10, &mut counts, take(10)), Err(LedgerError::Full));
+    assert_eq!(reserve(&table, session(9), 10, &mut counts, 10), Err(LedgerError::Full));
     assert_eq!(table.view(session(0), 10).unwrap().unwrap().spent, NanoUsd(10));
     // Past the TTL the others are over.
-    assert!(table.reserve(session(9), BUDGET, 5000, &mut counts, take(10)).is_ok());
+    assert!(reserve(&table, session(9), 5000, &mut counts, 10).is_ok());
     assert_eq!((counts.get(Counter::SessionsExpired), counts.get(Counter::SessionsEvicted)), (4, 0));
 }
 
@@ -139,38 +153,36 @@ fn a_full_bucket_refuses_a_new_session_and_keeps_the_old() {
 fn a_session_that_has_spent_nothing_makes_room_for_another() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     for number in 0..4 {
-        let id =
-            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap().0;
+        let id = reserve(&table, session(number), 0, &mut counts, 10).unwrap().number.unwrap();
         table.end(session(number), id, Ending::Refund, 0, &mut counts).unwrap();
     }
-    assert!(table.reserve(session(9), BUDGET, 10, &mut counts, take(10)).is_ok());
+    assert!(reserve(&table, session(9), 10, &mut counts, 10).is_ok());
     assert_eq!(counts.get(Counter::SessionsEvicted), 1);
 }
 
 #[test]
 fn a_session_past_its_ttl_begins_anew() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let id = table.reserve(session(1), BUDGET, 0, &mut counts, take(900)).unwrap().reservation.unwrap().0;
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let id = reserve(&table, session(1), 0, &mut counts, 900).unwrap().number.unwrap();
     table.end(session(1), id, turn(900), 0, &mut counts).unwrap();
     assert_eq!(
-        table.reserve(session(1), BUDGET, 4999, &mut counts, take(900)).unwrap().reservation,
+        reserve(&table, session(1), 4999, &mut counts, 900).unwrap().number,
         None,
         "one millisecond before its end"
     );
-    assert!(table.reserve(session(1), BUDGET, 5000, &mut counts, take(900)).unwrap().reservation.is_some());
+    assert!(reserve(&table, session(1), 5000, &mut counts, 900).unwrap().number.is_some());
     assert_eq!(counts.get(Counter::SessionsExpired), 1);
 }
 
 /// Fills the one bucket with sessions 0 to 3, each of which has spent 10 at its own number as time.
 fn four_spenders(store: &MemoryStore, config: &LedgerConfig, counts: &mut Counts) {
-    let table = SessionTable::new(store, config, Books::Real);
+    let table = SessionTable::new(store, config, Namespace::Real);
     for number in 0..4u8 {
         let now_ms = u64::from(number);
-        let id =
-            table.reserve(session(number), BUDGET, now_ms, counts, take(10)).unwrap().reservation.unwrap().0;
+        let id = reserve(&table, session(number), now_ms, counts, 10).unwrap().number.unwrap();
         table.end(session(number), id, turn(10), now_ms, counts).unwrap();
     }
 }
@@ -179,11 +191,11 @@ fn four_spenders(store: &MemoryStore, config: &LedgerConfig, counts: &mut Counts
 fn an_evicted_session_comes_back_with_what_it_had_spent() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     four_spenders(&store, &config, &mut counts);
-    assert!(table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).is_ok());
+    assert!(reserve(&table, session(8), 10, &mut counts, 10).is_ok());
     assert_eq!(table.view(session(0), 10).unwrap(), None);
-    let back = table.reserve(session(0), BUDGET, 11, &mut counts, take(10)).unwrap();
+    let back = reserve(&table, session(0), 11, &mut counts, 10).unwrap();
     assert_eq!((back.seen.spent, back.seen.turns), (NanoUsd(10), 1));
     let moved = [Counter::SessionsEvicted, Counter::SessionsRestored, Counter::SessionsForgotten];
     assert_eq!(moved.map(|counter| counts.get(counter)), [2, 1, 0]);
@@ -193,11 +205,11 @@ fn an_evicted_session_comes_back_with_what_it_had_spent() {
 fn a_late_answer_of_an_evicted_session_is_booked_there() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     four_spenders(&store, &config, &mut counts);
-    table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).unwrap();
+    reserve(&table, session(8), 10, &mut counts, 10).unwrap();
     table.end(session(0), 77, turn(30), 10, &mut counts).unwrap();
-    let back = table.reserve(session(0), BUDGET, 11, &mut counts, take(10)).unwrap();
+    let back = reserve(&table, session(0), 11, &mut counts, 10).unwrap();
     assert_eq!((back.seen.spent, counts.get(Counter::LateNanoUsd)), (NanoUsd(40), 30));
 }
 
@@ -205,10 +217,10 @@ fn a_late_answer_of_an_evicted_session_is_booked_there() {
 fn only_an_overflow_of_the_evicted_forgets_a_live_session_and_it_is_counted() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, evicted_per_bucket: 1, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     four_spenders(&store, &config, &mut counts);
-    table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).unwrap();
-    table.reserve(session(9), BUDGET, 10, &mut counts, take(10)).unwrap();
+    reserve(&table, session(8), 10, &mut counts, 10).unwrap();
+    reserve(&table, session(9), 10, &mut counts, 10).unwrap();
     assert_eq!(counts.get(Counter::SessionsForgotten), 1);
 }
 
@@ -216,45 +228,45 @@ fn only_an_overflow_of_the_evicted_forgets_a_live_session_and_it_is_counted() {
 fn eviction_spares_sessions_with_money_outstanding() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     for number in 0..4 {
-        let id =
-            table.reserve(session(number), BUDGET, 0, &mut counts, take(10)).unwrap().reservation.unwrap().0;
+        let id = reserve(&table, session(number), 0, &mut counts, 10).unwrap().number.unwrap();
         if number == 3 {
             table.end(session(number), id, turn(10), 0, &mut counts).unwrap();
         }
     }
-    assert!(table.reserve(session(8), BUDGET, 10, &mut counts, take(10)).is_ok());
+    assert!(reserve(&table, session(8), 10, &mut counts, 10).is_ok());
     assert_eq!(table.view(session(3), 10).unwrap(), None, "the only idle one made room");
-    assert_eq!(table.reserve(session(9), BUDGET, 10, &mut counts, take(10)), Err(LedgerError::Full));
+    assert_eq!(reserve(&table, session(9), 10, &mut counts, 10), Err(LedgerError::Full));
 }
 
 #[test]
 fn turns_in_flight_are_bounded() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { max_in_flight: 2, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
-    table.reserve(session(1), BUDGET, 0, &mut counts, take(1)).unwrap();
-    table.reserve(session(1), BUDGET, 0, &mut counts, take(1)).unwrap();
-    assert_eq!(table.reserve(session(1), BUDGET, 0, &mut counts, take(1)), Err(LedgerError::TooManyInFlight));
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    reserve(&table, session(1), 0, &mut counts, 1).unwrap();
+    reserve(&table, session(1), 0, &mut counts, 1).unwrap();
+    assert_eq!(reserve(&table, session(1), 0, &mut counts, 1), Err(LedgerError::TooManyInFlight));
 }
 
 #[test]
 fn turns_in_flight_of_a_bucket_are_bounded() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, reservations_per_bucket: 2, ..config() };
-    let table = SessionTable::new(&store, &config, Books::Real);
-    table.reserve(session(1), BUDGET, 0, &mut counts, take(1)).unwrap();
-    table.reserve(session(2), BUDGET, 0, &mut counts, take(1)).unwrap();
-    assert_eq!(table.reserve(session(2), BUDGET, 0, &mut counts, take(1)), Err(LedgerError::Full));
-    assert_eq!(table.reserve(session(3), BUDGET, 0, &mut counts, take(1)), Err(LedgerError::Full));
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    reserve(&table, session(1), 0, &mut counts, 1).unwrap();
+    reserve(&table, session(2), 0, &mut counts, 1).unwrap();
+    assert_eq!(reserve(&table, session(2), 0, &mut counts, 1), Err(LedgerError::Full));
+    assert_eq!(reserve(&table, session(3), 0, &mut counts, 1), Err(LedgerError::Full));
 }
 
 #[test]
 fn a_decision_that_asks_for_more_than_is_free_gets_nothing() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    let greedy = table.reserve(session(1), BUDGET, 0, &mut counts, |_| Choice::Reserve(NanoUsd(1001), ()));
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let open = table.open(session(1), BUDGET, 0, &mut counts).unwrap();
+    let greedy = table.hold(open, NanoUsd(1001), 0, &mut counts);
     assert_eq!(greedy, Err(LedgerError::Overdrawn { asked: NanoUsd(1001), free: BUDGET }));
     assert_eq!(counts, Counts::default());
 }
@@ -262,19 +274,19 @@ fn a_decision_that_asks_for_more_than_is_free_gets_nothing() {
 #[test]
 fn expired_leases_are_counted() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
-    table.reserve(session(1), BUDGET, 0, &mut counts, take(10)).unwrap();
-    table.reserve(session(1), BUDGET, 0, &mut counts, take(20)).unwrap();
-    table.reserve(session(1), BUDGET, 1000, &mut counts, take(5)).unwrap();
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    reserve(&table, session(1), 0, &mut counts, 10).unwrap();
+    reserve(&table, session(1), 0, &mut counts, 20).unwrap();
+    reserve(&table, session(1), 1000, &mut counts, 5).unwrap();
     assert_eq!((counts.get(Counter::LeasesExpired), counts.get(Counter::ExpiredNanoUsd)), (2, 30));
 }
 
 #[test]
-fn a_shadow_has_books_of_its_own() {
+fn a_shadow_has_a_table_of_its_own() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let real = SessionTable::new(&store, &config, Books::Real);
-    let shadow = SessionTable::new(&store, &config, Books::Shadow);
-    shadow.reserve(session(1), BUDGET, 0, &mut counts, take(10)).unwrap();
+    let real = SessionTable::new(&store, &config, Namespace::Real);
+    let shadow = SessionTable::new(&store, &config, Namespace::Shadow);
+    reserve(&shadow, session(1), 0, &mut counts, 10).unwrap();
     assert_eq!(real.view(session(1), 0).unwrap(), None);
     assert_eq!(shadow.view(session(1), 0).unwrap().unwrap().outstanding, NanoUsd(10));
 }
@@ -282,13 +294,13 @@ fn a_shadow_has_books_of_its_own() {
 #[test]
 fn a_broken_bucket_is_an_error_not_a_fresh_budget() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
-    let table = SessionTable::new(&store, &config, Books::Real);
+    let table = SessionTable::new(&store, &config, Namespace::Real);
     store.compare_and_swap(&table.key(session(1)), b"\x01broken", CREATE).unwrap();
-    let result = table.reserve(session(1), BUDGET, 0, &mut counts, take(1));
-    assert!(matches!(result, Err(LedgerError::Bucket(_))), "{result:?}");
+    let result = reserve(&table, session(1), 0, &mut counts, 1);
+    assert!(matches!(result, Err(LedgerError::Decode(_))), "{result:?}");
 }
 
-/// A store in which another VM acts between our read and our write, as often as it is told to.
+/// A store in which another VM acts between our read and our write, a given number of times.
 struct Contended<'a> {
     inner: &'a MemoryStore,
     intruders: Cell<u32>,
@@ -315,14 +327,13 @@ fn a_decision_is_made_again_on_the_balance_that_another_worker_left() {
     let (store, config) = (MemoryStore::default(), config());
     let intrude = || {
         let mut counts = Counts::default();
-        SessionTable::new(&store, &config, Books::Real)
-            .reserve(session(1), BUDGET, 0, &mut counts, take(300))
-            .unwrap();
+        let table = SessionTable::new(&store, &config, Namespace::Real);
+        reserve(&table, session(1), 0, &mut counts, 300).unwrap();
     };
     let contended = Contended { inner: &store, intruders: Cell::new(3), intrude: &intrude };
     let mut counts = Counts::default();
-    let table = SessionTable::new(&contended, &config, Books::Real);
-    let result = table.reserve(session(1), BUDGET, 0, &mut counts, take(300)).unwrap();
-    assert_eq!(result.reservation, None, "three others took 900 of 1000");
+    let table = SessionTable::new(&contended, &config, Namespace::Real);
+    let result = reserve(&table, session(1), 0, &mut counts, 300).unwrap();
+    assert_eq!(result.number, None, "three others took 900 of 1000");
     assert_eq!(counts.get(Counter::CasConflicts), 3);
 }

@@ -1,10 +1,9 @@
 //! Tests of the tenants' level, step by step. `interleaving_tests.rs` runs many VMs against both levels.
 
 use super::*;
-use crate::config::LedgerConfig;
-use crate::ledger::SettledTurn;
+use crate::ledger::size::max_tenant_bytes;
 use crate::ledger::store::MemoryStore;
-use proptest::prelude::*;
+use crate::ledger::view::SettledTurn;
 
 const LEASE_MS: u64 = 1000;
 
@@ -32,19 +31,19 @@ impl World {
         World { store: MemoryStore::default(), config, counts: Counts::default() }
     }
 
-    fn take(&mut self, number: u8, amount: u64, now_ms: u64) -> Result<Option<TenantHold>, LedgerError> {
-        let table = TenantTable::new(&self.store, &self.config, LEASE_MS, Books::Real);
+    fn hold(&mut self, number: u8, amount: u64, now_ms: u64) -> Result<Option<TenantLease>, LedgerError> {
+        let table = TenantTable::new(&self.store, &self.config, LEASE_MS, Namespace::Real);
         let opened = table.open(tenant(number), now_ms)?;
-        table.reserve(tenant(number), opened, NanoUsd(amount), now_ms, &mut self.counts)
+        table.hold(opened, NanoUsd(amount), now_ms, &mut self.counts)
     }
 
-    fn end(&mut self, hold: TenantHold, ending: Ending, now_ms: u64) {
-        let table = TenantTable::new(&self.store, &self.config, LEASE_MS, Books::Real);
+    fn end(&mut self, hold: TenantLease, ending: Ending, now_ms: u64) {
+        let table = TenantTable::new(&self.store, &self.config, LEASE_MS, Namespace::Real);
         table.end(hold, ending, now_ms, &mut self.counts).unwrap();
     }
 
     fn available(&self, number: u8, now_ms: u64) -> u64 {
-        let table = TenantTable::new(&self.store, &self.config, LEASE_MS, Books::Real);
+        let table = TenantTable::new(&self.store, &self.config, LEASE_MS, Namespace::Real);
         table.open(tenant(number), now_ms).unwrap().available.0
     }
 
@@ -62,22 +61,22 @@ impl World {
 #[test]
 fn turns_of_many_sessions_share_one_budget() {
     let mut world = World::new(config());
-    let first = world.take(1, 600, 0).unwrap().unwrap();
-    assert_eq!(world.take(1, 600, 0), Ok(None));
+    let first = world.hold(1, 600, 0).unwrap().unwrap();
+    assert_eq!(world.hold(1, 600, 0), Ok(None));
     world.end(first, settle(150), 10);
     assert_eq!(world.available(1, 10), 850);
-    let second = world.take(1, 600, 10).unwrap().unwrap();
+    let second = world.hold(1, 600, 10).unwrap().unwrap();
     world.end(second, Ending::Refund, 20);
     assert_eq!((world.available(1, 20), world.available(2, 20)), (850, 1000));
     assert_eq!(world.counted(), [1200, 150, 1050, 0]);
 }
 
 #[test]
-fn a_hold_that_nobody_ends_comes_back_and_a_late_turn_is_still_charged() {
+fn a_lease_that_nobody_ends_comes_back_and_a_late_turn_is_still_charged() {
     let mut world = World::new(config());
-    let lost = world.take(1, 600, 0).unwrap().unwrap();
+    let lost = world.hold(1, 600, 0).unwrap().unwrap();
     assert_eq!(world.available(1, LEASE_MS - 1), 400);
-    // A hold lives for one lease and at most an eighth of one more.
+    // A lease lives for one lease and at most an eighth of one more.
     assert_eq!(world.available(1, LEASE_MS + LEASE_MS / 8), 1000);
     world.end(lost, settle(100), 2000);
     assert_eq!(world.available(1, 2000), 900);
@@ -86,13 +85,13 @@ fn a_hold_that_nobody_ends_comes_back_and_a_late_turn_is_still_charged() {
 }
 
 #[test]
-fn a_clock_set_back_moves_no_turn_into_a_strangers_hold() {
+fn a_clock_set_back_moves_no_turn_into_a_foreign_lease() {
     let mut world = World::new(config());
-    let old = world.take(1, 300, 0).unwrap().unwrap();
+    let old = world.hold(1, 300, 0).unwrap().unwrap();
     assert_eq!(world.available(1, 5000), 1000);
-    let other = world.take(1, 10, 5000).unwrap().unwrap();
+    let other = world.hold(1, 10, 5000).unwrap().unwrap();
     world.end(other, Ending::Refund, 5000);
-    let new = world.take(1, 400, 0).unwrap().unwrap();
+    let new = world.hold(1, 400, 0).unwrap().unwrap();
     world.end(old, Ending::Refund, 1);
     assert_eq!(world.available(1, 1), 600);
     world.end(new, Ending::Refund, 1);
@@ -103,11 +102,11 @@ fn a_clock_set_back_moves_no_turn_into_a_strangers_hold() {
 #[test]
 fn a_window_that_has_passed_begins_anew() {
     let mut world = World::new(TenantConfig { window_ms: Some(10_000), ..config() });
-    let hold = world.take(1, 1000, 9_000).unwrap().unwrap();
+    let hold = world.hold(1, 1000, 9_000).unwrap().unwrap();
     world.end(hold, settle(1000), 9_500);
     assert_eq!((world.available(1, 9_999), world.available(1, 10_000)), (0, 1000));
     // A turn that ends in the next window is charged there.
-    let hold = world.take(1, 700, 19_900).unwrap().unwrap();
+    let hold = world.hold(1, 700, 19_900).unwrap().unwrap();
     world.end(hold, settle(700), 20_100);
     assert_eq!(world.available(1, 20_100), 300);
 }
@@ -116,49 +115,22 @@ fn a_window_that_has_passed_begins_anew() {
 fn a_full_bucket_refuses_new_tenants_and_forgets_none_that_has_spent() {
     let mut world = World::new(config());
     for number in [1, 2] {
-        let hold = world.take(number, 10, 0).unwrap().unwrap();
+        let hold = world.hold(number, 10, 0).unwrap().unwrap();
         world.end(hold, settle(10), 0);
     }
-    assert_eq!(world.take(3, 10, 10), Err(LedgerError::Full));
+    assert_eq!(world.hold(3, 10, 10), Err(LedgerError::Full));
     assert_eq!(world.available(1, 10), 990);
     let late_ms = world.config.ttl_ms;
-    assert!(world.take(3, 10, late_ms).unwrap().is_some());
+    assert!(world.hold(3, 10, late_ms).unwrap().is_some());
 }
 
 #[test]
 fn a_tenants_bytes_are_bounded_however_many_turns_it_has_in_flight() {
     let mut world = World::new(config());
     for now_ms in 0..3000 {
-        world.take(1, 0, now_ms).unwrap().unwrap();
+        let _ = world.hold(1, 0, now_ms).unwrap().unwrap();
     }
     let (bytes, _) = world.store.get("seqroute/tenants/1/0").unwrap().unwrap();
-    assert!(bytes.len() as u64 <= config().max_bytes(), "{} of {}", bytes.len(), config().max_bytes());
-}
-
-#[test]
-fn the_bound_of_the_session_table_is_what_its_formula_says() {
-    let config = LedgerConfig { buckets: 2, ..LedgerConfig::default() };
-    assert_eq!(config.max_bytes(), 2 * (11 + 78 * 32 + 24 * 256 + 45 * 32));
-}
-
-proptest! {
-    #[test]
-    fn writing_and_reading_is_the_identity(
-        accounts in proptest::collection::vec((any::<[u8; 16]>(), any::<[u64; 3]>(), proptest::collection::vec(any::<[u64; 3]>(), 0..4)), 0..4),
-        next_hold in any::<u64>(),
-    ) {
-        let account = |(id, numbers, holds): (_, [u64; 3], Vec<[u64; 3]>)| Account {
-            id: SessionId(id), window: numbers[0], last_seen_ms: numbers[1], spent: NanoUsd(numbers[2]),
-            holds: holds.into_iter().map(|[id, end_ms, amount]| Hold { id, end_ms, amount: NanoUsd(amount) }).collect(),
-        };
-        let bucket = TenantBucket { next_hold, accounts: accounts.into_iter().map(account).collect() };
-        prop_assert_eq!(TenantBucket::from_bytes(&bucket.to_bytes()), Ok(bucket));
-    }
-
-    #[test]
-    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(bucket) = TenantBucket::from_bytes(&bytes) && !bytes.is_empty() {
-            prop_assert_eq!(bucket.to_bytes(), bytes);
-        }
-    }
+    let most = max_tenant_bytes(&config());
+    assert!(bytes.len() as u64 <= most, "{} of {most}", bytes.len());
 }

@@ -1,0 +1,61 @@
+//! Counts of an answer in the provider's own convention, and how they become a [`Usage`].
+
+use crate::usage::Usage;
+use crate::wire::key::Key;
+
+/// A kind of count in an answer, in the provider's own convention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Input tokens.
+    Input,
+    /// Input tokens that are counted separately.
+    MoreInput,
+    /// Input tokens read from a prompt cache.
+    Cached,
+    /// Input tokens written to a prompt cache.
+    Written,
+    /// Output tokens.
+    Output,
+    /// Output tokens at the beginning of an answer, of which more will come.
+    FirstOutput,
+    /// Output tokens that were reasoning.
+    Reasoning,
+    /// All tokens.
+    Total,
+}
+
+/// The largest count seen of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    counts: [Option<u64>; 8],
+}
+
+impl Tally {
+    /// Takes note of a count.
+    pub fn add(&mut self, count: Count, tokens: u64) {
+        if let Some(known) = self.counts.get_mut(count as usize) {
+            *known = Some(known.unwrap_or(0).max(tokens));
+        }
+    }
+
+    /// The largest count of a kind.
+    #[must_use]
+    pub fn get(&self, count: Count) -> Option<u64> {
+        self.counts.get(count as usize).copied().flatten()
+    }
+
+    /// The largest count of a kind, 0 where there is none.
+    #[must_use]
+    pub fn or_zero(&self, count: Count) -> u64 {
+        self.get(count).unwrap_or(0)
+    }
+}
+
+/// How a provider reports usage.
+#[derive(Clone, Copy, Debug)]
+pub struct Convention {
+    /// The count at a path, in a JSON answer or in the data of a stream's event.
+    pub count_at: fn(&[Key]) -> Option<Count>,
+    /// Brings a tally into the inclusive convention. The output is `None` while its final count is missing.
+    pub inclusive: fn(&Tally) -> (Usage, Option<u64>),
+}
