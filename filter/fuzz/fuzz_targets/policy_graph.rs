@@ -1,4 +1,4 @@
-//! Graphs inside an archive whose hash is right: the part of a policy that only the graph's own checks stand before.
+//! Graphs inside an archive with the right hash: only the checks of the graph itself protect the engine from them.
 //!
 //! The input is the text of `graph.nnef`; manifest and tensors are the shipped policy's.
 #![no_main]

@@ -36,14 +36,14 @@ pub enum Target {
     EndOfBody,
 }
 
-/// A place: a value from its first byte to behind its last one, or an object's closing brace.
+/// A place: a value, or an object's closing brace.
 #[derive(Clone, Debug)]
 pub struct Mark {
     /// What it is.
     pub target: Target,
     /// Offset of its first byte.
     pub start: u64,
-    /// Offset behind its last byte; `None` while it is being read.
+    /// Offset after its last byte; `None` while it is being read.
     pub end: Option<u64>,
     /// Its text where it is a short number or literal.
     pub text: Option<Vec<u8>>,

@@ -171,7 +171,7 @@ fn a_stream_is_made_to_report_its_usage() {
     assert_eq!((found.as_str(), body.asks_for_usage()), (r#"{"model":"large","stream":true}"#, false));
 }
 
-/// What the upstream gets when it was told a length after the first piece, and that length; `None` where the body
+/// The body that the upstream gets, and the length declared after the first piece; `None` where the body
 /// overran it.
 fn with_length(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> Option<(String, u64)> {
     let (mut body, mut out, mut from, mut length) = (RequestBody::new(api), Vec::new(), 0, 0);
@@ -232,7 +232,7 @@ fn too_many_places_to_change_are_invalid() {
     assert_eq!(body.progress(), Progress::Invalid);
     let mut body = RequestBody::default();
     body.scan(b"[{}]");
-    assert_eq!(body.progress(), Progress::Invalid, "an array is no request");
+    assert_eq!(body.progress(), Progress::Invalid, "an array is not a request");
 }
 
 /// Members of a chat request, in any order and number.

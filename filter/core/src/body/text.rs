@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_limit_is_ignored() {
+    fn text_beyond_the_limit_is_ignored() {
         let text = "ab ".repeat(MAX_TEXT_BYTES / 3 + 10);
         let mut longer = text.clone();
         longer.push_str("something else");

@@ -151,7 +151,7 @@ fn a_free_model_must_say_so() {
     assert!(Config::from_json(value.to_string().as_bytes()).is_ok());
 }
 
-/// A configuration in which every field stands.
+/// A configuration that has every field.
 fn maximal() -> Value {
     let mut value = example();
     value["session"] = json!({"tenant_header": "x-team"});

@@ -37,14 +37,14 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(super) mod optional {
     use super::*;
 
-    pub(in super::super) fn serialize<S: Serializer>(
+    pub(in crate::config) fn serialize<S: Serializer>(
         amount: &Option<NanoUsd>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         amount.map(Usd).serialize(to)
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<NanoUsd>, D::Error> {
         Ok(Option::<Usd>::deserialize(from)?.map(|usd| usd.0))
@@ -55,14 +55,14 @@ pub(super) mod optional {
 pub(super) mod by_name {
     use super::*;
 
-    pub(in super::super) fn serialize<S: Serializer>(
+    pub(in crate::config) fn serialize<S: Serializer>(
         amounts: &BTreeMap<String, NanoUsd>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         to.collect_map(amounts.iter().map(|(name, amount)| (name, Usd(*amount))))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<BTreeMap<String, NanoUsd>, D::Error> {
         let amounts = BTreeMap::<String, Usd>::deserialize(from)?;

@@ -2,7 +2,7 @@
 //!
 //! λ is the price of money: the quality that is given up to save one whole session budget. Two rules are offered
 //! (DESIGN, λ-sweep): the paper's, which charges the expected cost of this turn (SeqRoute, arXiv 2605.25424), and
-//! ours, which charges the whole spend to go that the policy expects. Neither needs retraining. The mask
+//! the default, which charges the whole spend to go that the policy expects. Neither needs retraining. The mask
 //! overrules both, and a value that is not finite never wins.
 
 use crate::MAX_MODELS;

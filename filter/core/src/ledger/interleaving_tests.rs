@@ -299,7 +299,7 @@ impl World {
         assert_eq!(granted, settled + refunded + expired + self.outstanding(), "sessions: {counts:?}");
         let spent: u64 = bucket.entries.iter().map(|entry| entry.session.spent.0).sum();
         let evicted: u64 = bucket.evicted.iter().map(|evicted| evicted.spent.0).sum();
-        // A late cost of a session that the table has forgotten is counted, but stands nowhere.
+        // A late cost of a session that the table has forgotten is counted, but belongs to no entry.
         assert!(spent + evicted <= settled + overrun + late, "{counts:?}");
         assert!(spent + evicted >= settled + overrun, "{counts:?}");
         for entry in &bucket.entries {

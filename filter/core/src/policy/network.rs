@@ -48,7 +48,7 @@ impl Network {
                 "the graph maps {found_input:?} to {found_output:?}, expected [1, {inputs}] to twice [1, {models}]"
             )));
         }
-        // Without `declutter`, which `into_optimized` runs first: it moves the axes of length 1, and behind a moved axis
+        // Without `declutter`, which `into_optimized` runs first: it moves the axes of length 1, and after a moved axis
         // biases and ReLUs are no longer fused into the products (26 nodes instead of 18 for the shipped policy).
         model.optimize().map_err(engine)?;
         let state = model.into_runnable().and_then(|plan| plan.spawn()).map_err(engine)?;

@@ -127,8 +127,8 @@ fn model_span(path: &str) -> Option<Range<usize>> {
     (!model.is_empty() && !model.contains('/')).then_some(before..end)
 }
 
-/// Whether a configured path covers a request's path (without its query). `{model}` in the configured path stands
-/// for any one segment, or the part of one before the method: `/v1beta/models/{model}:generateContent`.
+/// Whether a configured path covers a request's path (without its query). `{model}` in the configured path matches
+/// any one segment, or the part of one before the method: `/v1beta/models/{model}:generateContent`.
 #[must_use]
 pub fn path_matches(configured: &str, path: &str) -> bool {
     let Some((before, after)) = configured.split_once("{model}") else {

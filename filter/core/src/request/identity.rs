@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_field_before_a_header_wins_and_one_behind_it_serves_where_there_is_no_header() {
+    fn a_body_field_wins_over_a_later_header_and_serves_in_place_of_an_earlier_one_that_is_absent() {
         let order = |sources| config(|v| v["session"] = json!({"sources": sources}));
         let body = BodySessionIds { conversation: Some(b"conv".to_vec()), ..BodySessionIds::default() };
         let field_first = order(json!([{"body": "conversation"}, {"header": "x-session-id"}]));

@@ -31,13 +31,13 @@ pub enum Kind {
 /// Receives the values of a text. The path of the outermost value is empty.
 pub trait Visitor {
     /// A value begins; `offset` is that of its first byte. Returns whether its text is to be reported: a string decoded,
-    /// without its quotes, or a scalar as it stands. Not asked for objects and arrays.
+    /// without its quotes, or a scalar verbatim. Not asked for objects and arrays.
     fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool;
 
     /// A piece of a wanted text.
     fn text(&mut self, path: &[Key], piece: &[u8]);
 
-    /// The value ends; `end` is the offset behind its last byte. An object or array may be empty.
+    /// The value ends; `end` is the offset after its last byte. An object or array may be empty.
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool);
 }
 
@@ -46,7 +46,7 @@ pub trait Visitor {
 pub enum Progress {
     /// The outermost value is not closed yet.
     Incomplete,
-    /// One whole object or array was read, and only white space behind it.
+    /// One whole object or array was read, and only white space after it.
     Complete,
     /// The text is not a JSON object or array.
     Invalid,

@@ -10,7 +10,7 @@ pub trait SseVisitor {
     /// A piece of an event's data.
     fn data(&mut self, piece: &[u8]);
 
-    /// An event that has data ends; `at` is the index behind its last byte in the chunk just fed.
+    /// An event that has data ends; `at` is the index after its last byte in the chunk just fed.
     fn end_event(&mut self, at: usize);
 }
 

@@ -170,7 +170,7 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         Ok(())
     }
 
-    /// The session as it stands, leases expired; `None` when the table does not know it. Writes nothing.
+    /// The session at this time, leases expired; `None` when the table does not know it. Writes nothing.
     ///
     /// # Errors
     /// [`LedgerError`] when the host fails.

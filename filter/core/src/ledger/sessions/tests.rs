@@ -300,7 +300,7 @@ fn a_broken_bucket_is_an_error_not_a_fresh_budget() {
     assert!(matches!(result, Err(LedgerError::Decode(_))), "{result:?}");
 }
 
-/// A store in which another VM acts between our read and our write, a given number of times.
+/// A store in which another VM acts between a read and its write, a given number of times.
 struct Contended<'a> {
     inner: &'a MemoryStore,
     intruders: Cell<u32>,

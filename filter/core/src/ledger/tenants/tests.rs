@@ -72,7 +72,7 @@ fn turns_of_many_sessions_share_one_budget() {
 }
 
 #[test]
-fn a_lease_that_nobody_ends_comes_back_and_a_late_turn_is_still_charged() {
+fn the_money_of_an_abandoned_lease_comes_back_and_a_late_turn_is_still_charged() {
     let mut world = World::new(config());
     let lost = world.hold(1, 600, 0).unwrap().unwrap();
     assert_eq!(world.available(1, LEASE_MS - 1), 400);
