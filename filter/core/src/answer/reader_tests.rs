@@ -89,7 +89,7 @@ fn each_stream_is_read_in_the_inclusive_convention() {
 }
 
 #[test]
-fn reasoning_beside_the_completion_is_found_in_the_total() {
+fn reasoning_missing_from_the_completion_is_found_in_the_total() {
     let answer = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":45,
         "completion_tokens_details":{"reasoning_tokens":30}}}"#;
     assert_eq!(read(Api::OpenAiChat, "application/json", answer), usage(10, 0, 0, 35, 30));
@@ -136,7 +136,7 @@ fn an_encoded_answer_is_not_read() {
 }
 
 #[test]
-fn null_and_foreign_objects_are_no_usage() {
+fn null_and_unknown_objects_are_not_usage() {
     let values = [
         "null",
         "{}",
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_harmless(
+    fn any_bytes_are_accepted_without_a_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
         content_type in prop_oneof![Just("application/json"), Just("text/event-stream"), Just("application/vnd.amazon.eventstream"), Just("")],
     ) {

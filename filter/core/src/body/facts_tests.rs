@@ -34,7 +34,7 @@ fn the_limit_is_read_where_each_api_has_it() {
 }
 
 #[test]
-fn a_limit_that_is_no_count_is_no_limit() {
+fn a_limit_that_is_not_a_count_is_ignored() {
     for limit in ["-1", "1.5", "\"9\"", "null", "1e3", "{}", "99999999999999999999"] {
         let mut body = RequestBody::default();
         body.scan(format!("{{\"max_tokens\":{limit}}}").as_bytes());
@@ -82,7 +82,7 @@ fn a_tool_loop_is_open_while_its_result_is_the_last_message() {
 }
 
 #[test]
-fn what_tools_are_told_and_say_is_no_message() {
+fn arguments_and_results_of_tools_are_not_messages() {
     let call = json!({"type": "tool_use", "input": {"type": "tool_result", "signature": "s", "image": {}}});
     let found = facts(&json!({"messages": [{"role": "assistant", "content": [call]}]}));
     assert!(!found.open_tool_loop && !found.signed_thinking && !found.has_images);
@@ -179,7 +179,7 @@ fn session_ids_are_read_decoded_and_capped() {
 }
 
 #[test]
-fn facts_of_half_a_body_say_so() {
+fn facts_of_half_a_body_are_incomplete() {
     let mut body = RequestBody::default();
     body.scan(br#"{"model":"auto","messages":[{"role":"tool","content":"4"#);
     let found = body.facts();
@@ -188,7 +188,7 @@ fn facts_of_half_a_body_say_so() {
 }
 
 #[test]
-fn a_path_that_names_the_model_and_the_stream_is_believed() {
+fn the_path_may_name_the_model_and_ask_for_a_stream() {
     let found = facts(&json!({"model": "body"})).of_path("/v1beta/models/auto:streamGenerateContent");
     assert_eq!((found.requested_model.as_deref(), found.stream), (Some("auto"), true));
     let found = facts(&json!({"model": "body"})).of_path("/v1/chat/completions");
@@ -219,7 +219,7 @@ fn the_last_message_of_the_user_is_counted_wherever_an_api_puts_its_text() {
 }
 
 #[test]
-fn of_a_body_that_is_cut_the_text_read_so_far_counts() {
+fn the_text_read_so_far_of_a_cut_body_counts() {
     let mut body = RequestBody::default();
     body.scan(br#"{"messages":[{"role":"user","content":"one"},{"role":"user","content":"two thr"#);
     assert_eq!(body.facts().text, TextFeatures::of("two thr"));

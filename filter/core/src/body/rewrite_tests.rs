@@ -47,7 +47,7 @@ fn a_model_name_is_quoted_as_json() {
 }
 
 #[test]
-fn members_that_differ_in_case_are_rewritten_but_do_not_stand_in() {
+fn members_that_differ_in_case_are_rewritten_but_do_not_count_as_present() {
     assert_eq!(chat(r#"{"Model":"x"}"#, None), r#"{"Model":"large","model":"large"}"#);
     let capped = chat(r#"{"model":"x","Max_Tokens":900}"#, Some(50));
     assert_eq!(capped, r#"{"model":"large","Max_Tokens":50,"max_completion_tokens":50}"#);
@@ -104,7 +104,7 @@ fn the_limit_is_lowered_where_each_api_has_it() {
 }
 
 #[test]
-fn what_is_no_count_up_to_the_cap_becomes_the_cap() {
+fn a_limit_that_is_not_a_count_up_to_the_cap_becomes_the_cap() {
     for limit in
         ["null", "-1", "51", "1e3", "5.5", "\"9\"", "{\"a\":[1]}", "[9]", "100000000000000000000000000000000"]
     {
@@ -192,7 +192,7 @@ fn with_length(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> Option
 }
 
 #[test]
-fn the_length_told_is_the_length_sent() {
+fn the_declared_length_is_the_length_sent() {
     let texts = [
         (Api::OpenAiChat, r#"{"model":"m","messages":[]}"#),
         (Api::OpenAiChat, r#"{"messages":[{"content":"x"}],"stream":true,"model":"a very long name"} "#),
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn a_body_either_has_the_length_told_or_overruns_it(text in any_body(), cuts in cuts()) {
+    fn a_body_has_the_declared_length_or_overruns_it(text in any_body(), cuts in cuts()) {
         if let Some((sent, length)) = with_length(Api::OpenAiChat, &text, &cuts, Some(40)) {
             prop_assert_eq!(sent.len() as u64, length);
             prop_assert!(serde_json::from_str::<Value>(&sent).is_ok());
@@ -311,7 +311,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_harmless(
+    fn any_bytes_are_accepted_without_a_panic(
         bytes in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..100),
             "[{}\\[\\]\",:a-z0-9\\\\]{0,60}".prop_map(String::into_bytes),

@@ -291,7 +291,7 @@ mod tests {
 
     /// Trained policies depend on these counters: a change of the hashing makes all of them useless.
     #[test]
-    fn the_counters_of_a_sentence_stay_what_they_are() {
+    fn the_counters_of_a_sentence_are_pinned() {
         let features = TextFeatures::of("What is 2 + 2?");
         let buckets: Vec<usize> = (0..TEXT_BUCKETS).filter(|k| features.counts()[*k] > 0).collect();
         assert_eq!(buckets, PINNED);

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cached_prefix_makes_the_expected_cost_smaller_and_no_bound() {
+    fn a_cached_prefix_lowers_the_expected_cost_but_not_the_bounds() {
         let mut model = model();
         model.prices.cached_input_pico_usd_per_token = Some(10_000);
         let config = EstimateConfig::default();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_of_short_answers_is_expected_to_go_on_so() {
+    fn a_session_of_short_answers_is_expected_to_continue_with_them() {
         let session = SessionView { turns: 8, output_tokens: 16, ..SessionView::default() };
         assert_eq!(expected_output_tokens(&model(), &session), 22);
         assert_eq!(expected_output_tokens(&model(), &SessionView::default()), 100);
@@ -277,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_answer_cut_at_what_a_reservation_pays_costs_no_more(
+        fn an_answer_cut_at_what_a_reservation_pays_for_costs_no_more(
             body in 0u64..1_000_000, reserved in any::<u64>(), input in 1u64..1 << 40, output in 1u64..1 << 40,
         ) {
             let mut model = model();

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_what_the_table_says() {
+    fn the_state_has_the_features_of_its_table() {
         let ln = |x: f64| (1.0 + x).ln() as f32;
         let expected = [
             ln(3.0),

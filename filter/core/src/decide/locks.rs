@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_without_images_gets_none() {
+    fn images_do_not_go_to_a_model_without_them() {
         let images = Needs { images: true, ..Needs::default() };
         assert_eq!(permitted(images, None), [false, true, true]);
         assert_eq!(permitted(Needs::default(), None), [true, true, true]);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_gives_no_abilities() {
+    fn a_lock_does_not_add_capabilities() {
         let needs = Needs { same_model: true, images: true, ..Needs::default() };
         assert_eq!(permitted(needs, Some(0)), [false, false, false]);
     }

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_pays_the_turns_to_come_with_their_growing_prompts() {
+    fn the_reserve_pays_for_the_turns_to_come_with_their_growing_prompts() {
         let config = crate::config::Config::from_json(crate::config::tests::example().to_string().as_bytes());
         let models = config.unwrap().models;
         let estimates = [estimate(1, true), estimate(30, true)];

@@ -117,8 +117,8 @@ mod tests {
     fn a_value_that_is_not_finite_never_wins() {
         let values = values([0.5, f32::NAN, f32::INFINITY], [0.0; 3]);
         assert_eq!(choose(&values, 200, 0.0, LambdaRule::SpendToGo), Some(0));
-        let spoilt = values_of_nan();
-        assert_eq!(choose(&spoilt, 200, 1.0, LambdaRule::SpendToGo), None);
+        let invalid = values_of_nan();
+        assert_eq!(choose(&invalid, 200, 1.0, LambdaRule::SpendToGo), None);
     }
 
     fn values_of_nan() -> QValues {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_baselines_take_the_ends_of_what_is_affordable() {
+    fn the_baselines_pick_the_most_and_the_least_expensive_affordable_model() {
         let mask = ActionMask::new(&estimates(), NanoUsd(60), NanoUsd::ZERO);
         assert_eq!(most_expensive(&mask, &estimates()), Some(1));
         assert_eq!(cheapest(&mask, &estimates()), Some(0));

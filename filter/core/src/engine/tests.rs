@@ -252,7 +252,7 @@ fn several_answers_without_a_limit_are_reserved_for_each() {
 }
 
 #[test]
-fn a_body_that_is_not_rewritten_is_no_reason_to_reserve_less() {
+fn a_body_that_is_not_rewritten_does_not_reserve_less() {
     let mut world = World::new(|v| {
         v["budget"] = json!({"default_usd": "0.004", "cap_output": true});
         v["strategy"] = json!({"always": "large"});
@@ -287,7 +287,7 @@ fn a_strong_answer_is_cut_before_it_takes_the_reserve_for_the_turns_to_come() {
 }
 
 #[test]
-fn an_estimate_never_exceeds_the_limit_that_the_answer_had() {
+fn an_estimate_never_exceeds_the_limit_of_the_answer() {
     let mut world = World::new(|_| {});
     let turn = world.route();
     // 4000 bytes in the answer's frame look like 1000 tokens; the request allowed 100.

@@ -179,7 +179,7 @@ fn a_truncated_archive_is_refused_at_any_length() {
 }
 
 #[test]
-fn every_kind_of_damage_has_its_own_line() {
+fn every_kind_of_damage_has_its_own_error() {
     type Change = fn(&mut Vec<(String, Vec<u8>)>);
     let manifest = manifest::FILE_NAME;
     let cases: [(bool, Change, &str); 17] = [

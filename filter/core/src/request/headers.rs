@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_any_bytes_is_a_name() {
+    fn a_name_may_have_any_bytes() {
         let pairs = [(b"x-\xff".to_vec(), b"\0".to_vec()), (b"y".to_vec(), b"z".to_vec())];
         let headers = HeaderPairs::new(serialized(&pairs));
         assert_eq!(headers.iter().next(), Some((&b"x-\xff"[..], &b"\0"[..])));
@@ -129,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn a_map_that_ends_too_early_gives_its_whole_pairs(
+        fn a_truncated_map_gives_its_complete_pairs(
             pairs in proptest::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..6), cut in 0.0f64..1.0,
         ) {
             let mut bytes = serialized(&pairs);

@@ -31,7 +31,7 @@ fn progress(text: &str) -> Progress {
 }
 
 #[test]
-fn what_stands_where_is_told_in_order() {
+fn values_are_reported_in_order_with_their_paths() {
     let (log, progress) = read(&[br#" {"model" : "a\u00e9\n", "messages":[{"role":1},[]], "x":{}}"#]);
     let expected = [
         "[] Object @1 = ",
@@ -65,7 +65,7 @@ fn a_byte_order_mark_and_white_space_may_lead() {
 }
 
 #[test]
-fn what_is_no_object_or_array_is_invalid() {
+fn a_text_that_is_not_an_object_or_array_is_invalid() {
     let texts = [
         "\"model\"",
         "{,}",
@@ -98,7 +98,7 @@ fn an_unfinished_text_is_incomplete() {
 }
 
 #[test]
-fn values_below_the_greatest_depth_are_passed_over() {
+fn values_below_the_greatest_depth_are_skipped() {
     let deep =
         format!("{}{{\"]\":[\"\\\"}}\"], \"model\":1}}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
     let (log, progress) = read(&[deep.as_bytes()]);

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_other_fields_are_no_data() {
+    fn comments_and_other_fields_are_not_data() {
         assert_eq!(events(&[b": ping\n\ndata: [DONE]\n\nid: 1\n\ndat: 2\n\nxdata: 3\n\n"]), ["[DONE]"]);
     }
 

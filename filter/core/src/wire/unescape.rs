@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_serde_decodes_is_decoded_alike(
+        fn strings_are_decoded_as_by_serde(
             inside in "([a-zé😀 ]|\\\\[\"\\\\/bfnrt]|\\\\u00[0-9a-fA-F]{2}|\\\\ud83d\\\\ude0[0-9]){0,12}",
         ) {
             let expected: String = serde_json::from_str(&format!("\"{inside}\"")).unwrap();

@@ -88,7 +88,7 @@ fn an_expired_lease_is_removed_once() {
 }
 
 #[test]
-fn a_clock_set_back_delays_no_lease_by_more_than_one_lease() {
+fn a_clock_set_back_delays_a_lease_by_at_most_one_lease() {
     let mut entry = entry(&[(30, 1_000_100)]);
     entry.last_seen_ms = 1_000_000;
     assert_eq!(entry.expire(5, 100), Expired { changed: true, ..Expired::default() });

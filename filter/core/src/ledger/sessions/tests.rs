@@ -76,7 +76,7 @@ fn a_settlement_charges_the_true_cost_and_frees_the_rest() {
 }
 
 #[test]
-fn a_refund_charges_nothing_and_is_no_turn() {
+fn a_refund_charges_nothing_and_does_not_count_as_a_turn() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
     let table = SessionTable::new(&store, &config, Namespace::Real);
     let id = reserve(&table, session(1), 0, &mut counts, 400).unwrap().number.unwrap();
@@ -202,7 +202,7 @@ fn an_evicted_session_comes_back_with_what_it_had_spent() {
 }
 
 #[test]
-fn a_late_answer_of_an_evicted_session_is_booked_there() {
+fn a_late_answer_is_charged_to_its_evicted_session() {
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let config = LedgerConfig { buckets: 1, on_full: OnFull::EvictIdle, ..config() };
     let table = SessionTable::new(&store, &config, Namespace::Real);

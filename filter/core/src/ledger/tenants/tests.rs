@@ -85,7 +85,7 @@ fn the_money_of_an_abandoned_lease_comes_back_and_a_late_turn_is_still_charged()
 }
 
 #[test]
-fn a_clock_set_back_moves_no_turn_into_a_foreign_lease() {
+fn a_clock_set_back_does_not_move_a_turn_into_another_lease() {
     let mut world = World::new(config());
     let old = world.hold(1, 300, 0).unwrap().unwrap();
     assert_eq!(world.available(1, 5000), 1000);
@@ -112,7 +112,7 @@ fn a_window_that_has_passed_begins_anew() {
 }
 
 #[test]
-fn a_full_bucket_refuses_new_tenants_and_forgets_none_that_has_spent() {
+fn a_full_bucket_refuses_new_tenants_and_keeps_those_that_have_spent() {
     let mut world = World::new(config());
     for number in [1, 2] {
         let hold = world.hold(number, 10, 0).unwrap().unwrap();
