@@ -3,7 +3,7 @@
 //! Parity and hot-update tests need values that would show any difference, not sensible ones.
 
 use anyhow::{Result, anyhow};
-use seqroute_core::features;
+use seqroute_core::decide::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
 use seqroute_core::policy::write::{Front, Layer, NetworkWeights, archive};

@@ -13,9 +13,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::ModelConfig;
-use seqroute_core::record::{DecisionRecord, RECORD_VERSION};
-use seqroute_core::text::TextFeatures;
+use seqroute_core::reply::record::{DecisionRecord, RECORD_VERSION};
 use serde::{Deserialize, Serialize};
 
 use seqroute_sessions::error::{DataError, Invalid};

@@ -54,11 +54,5 @@ mod text_enum;
 pub mod usage;
 pub mod wire;
 
-// The former paths, until every user names the new ones.
-pub use body::text;
-pub use decide::{estimate, features, mask};
-pub use reply::record;
-pub use request::{api, session_id};
-
 /// The largest number of models (actions) one policy may choose from.
 pub const MAX_MODELS: usize = 8;

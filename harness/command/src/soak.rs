@@ -13,7 +13,7 @@ use seqroute_core::config::Config;
 use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::engine::{Admission, Answer, Engine};
 use seqroute_core::ledger::store::MemoryStore;
-use seqroute_core::request::{HeadVerdict, RequestHead};
+use seqroute_core::request::head::{HeadVerdict, RequestHead};
 use seqroute_core::usage::Usage;
 use seqroute_sessions::terminal::{INTERRUPTED, bar, interrupted};
 use serde::Serialize;
@@ -104,7 +104,8 @@ impl Arguments {
             settings.as_object_mut().map(|fields| fields.remove("policy_b64"));
         })?;
         let config = Config::from_json(settings.to_string().as_bytes()).map_err(anyhow::Error::msg)?;
-        let bound = config.max_table_bytes() + u64::from(config.ledger.buckets) * KEY_BYTES;
+        let bound =
+            seqroute_core::ledger::size::max_bytes(&config) + u64::from(config.ledger.buckets) * KEY_BYTES;
         let stop = interrupted()?;
         eprintln!("{} sessions; interrupt to stop with the figures so far", self.sessions);
         let mut reports = Vec::new();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use seqroute_core::session_id::SessionId;
+use seqroute_core::request::session_id::SessionId;
 use seqroute_envoy::launcher::RoutePatch;
 use seqroute_envoy::mock_llm::{KEY_HEADER, SCRIPT_HEADER, script_header};
 use serde_json::Value;

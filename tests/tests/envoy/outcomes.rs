@@ -2,7 +2,7 @@
 
 use crate::support::{chat, with_gateway};
 use futures_util::StreamExt;
-use seqroute_core::record::DecisionRecord;
+use seqroute_core::reply::record::DecisionRecord;
 use seqroute_tests::gateway::Gateway;
 use std::time::Duration;
 

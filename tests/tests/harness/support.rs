@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use seqroute_core::record::DecisionRecord;
+use seqroute_core::reply::record::DecisionRecord;
 use seqroute_harness::{
     ConfigureError, Exchange, HeaderMap, Host, HostOptions, LocalResponse, Module, Plugin, Stream, Vm,
 };

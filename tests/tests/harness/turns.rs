@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::{JSON, World, chat, json_answer};
-use seqroute_core::features;
+use seqroute_core::decide::features;
 use seqroute_tests::{policies, settings};
 use serde_json::json;
 

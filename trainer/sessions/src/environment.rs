@@ -11,16 +11,16 @@
 //! [`Prices::cost`]: seqroute_core::money::Prices::cost
 
 use seqroute_core::MAX_MODELS;
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::{GuardConfig, ModelConfig, Strategy};
-use seqroute_core::decide::QValues;
+use seqroute_core::decide::estimate::{RequestSize, TokenEstimate};
+use seqroute_core::decide::features::Features;
+use seqroute_core::decide::mask::ActionMask;
+use seqroute_core::decide::rule::QValues;
 use seqroute_core::engine::{Decision, Engine};
-use seqroute_core::estimate::{RequestSize, TokenEstimate};
-use seqroute_core::features::Features;
 use seqroute_core::ledger::{SessionView, SettledTurn};
-use seqroute_core::mask::ActionMask;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::{Policy, PolicyError};
-use seqroute_core::text::TextFeatures;
 use seqroute_core::usage::Usage;
 
 use crate::error::Invalid;

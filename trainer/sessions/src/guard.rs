@@ -29,7 +29,8 @@ pub struct GuardSettings {
 /// The manifest's entry is not a guard.
 pub fn of(policy: &Policy) -> Result<GuardConfig, PolicyError> {
     let Some(value) = policy.manifest().learner.get("guard") else { return Ok(GuardConfig::default()) };
-    GuardConfig::deserialize(value).map_err(|error| PolicyError(format!("manifest `learner.guard`: {error}")))
+    GuardConfig::deserialize(value)
+        .map_err(|error| PolicyError::Manifest(format!("manifest `learner.guard`: {error}")))
 }
 
 /// The table for these sessions; empty if `quantile` is 0 or there are too few sessions.

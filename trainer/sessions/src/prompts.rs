@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use seqroute_core::text::TextFeatures;
+use seqroute_core::body::text::TextFeatures;
 use serde::Deserialize;
 
 use crate::error::{DataError, Invalid};

@@ -17,8 +17,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::ModelConfig;
-use seqroute_core::text::TextFeatures;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -73,7 +73,7 @@ pub struct Outcome {
 
 /// Serialised form of [`Turn::text`].
 mod text {
-    use seqroute_core::text::TextFeatures;
+    use seqroute_core::body::text::TextFeatures;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
     #[derive(Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 mod export;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::ModelConfig;
-use seqroute_core::features;
+use seqroute_core::decide::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
 use seqroute_core::policy::{Policy, PolicyError, write};
-use seqroute_core::text::TextFeatures;
 use serde_json::Value;
 
 use crate::error::TrainError;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seqroute_core::config::{ModelConfig, Strategy};
-use seqroute_core::decide;
+use seqroute_core::decide::rule;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
@@ -92,7 +92,7 @@ impl Router for AdaptiveLpRouter {
         if decision.mask.allows(drawn) {
             return Some(drawn);
         }
-        decide::cheapest(&decision.mask, &decision.estimates)
+        rule::cheapest(&decision.mask, &decision.estimates)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Even spending as in pacing controllers, with a tuned factor: above 1 it spends early, below 1 it saves.
 
 use seqroute_core::config::{ModelConfig, Strategy};
-use seqroute_core::decide;
+use seqroute_core::decide::rule;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
@@ -48,7 +48,7 @@ impl Router for FairShareRouter {
         let share = self.factor * view.available().0 as f64 / (1.0 + later_turns);
         let fits = |k: &usize| decision.estimates[*k].expected.0 as f64 <= share;
         let fair = decision.mask.allowed().filter(fits).max_by_key(|k| decision.estimates[*k].expected);
-        fair.or_else(|| decide::cheapest(&decision.mask, &decision.estimates))
+        fair.or_else(|| rule::cheapest(&decision.mask, &decision.estimates))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A heuristic of many gateways, and a strong baseline when tuned: every budget has its own best threshold.
 
 use seqroute_core::config::{ModelConfig, Strategy};
-use seqroute_core::decide;
+use seqroute_core::decide::rule;
 use seqroute_core::engine::{Decision, Engine};
 
 use super::Router;
@@ -43,9 +43,9 @@ impl Router for ThresholdRouter {
         let view = episode.view();
         let free_share = view.available().0 as f64 / view.budget.0.max(1) as f64;
         if free_share > self.threshold {
-            decide::most_expensive(&decision.mask, &decision.estimates)
+            rule::most_expensive(&decision.mask, &decision.estimates)
         } else {
-            decide::cheapest(&decision.mask, &decision.estimates)
+            rule::cheapest(&decision.mask, &decision.estimates)
         }
     }
 }

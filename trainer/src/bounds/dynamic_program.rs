@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use seqroute_core::config::{ModelConfig, Strategy};
+use seqroute_core::decide::estimate::{self, RequestSize, TokenEstimate};
 use seqroute_core::engine::{Decision, Engine};
-use seqroute_core::estimate::{self, RequestSize, TokenEstimate};
 use seqroute_core::ledger::SessionView;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::usage::Usage;

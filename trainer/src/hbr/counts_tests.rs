@@ -65,11 +65,14 @@ fn replay(session: &Session, engine: &Engine, budget: NanoUsd, path: &[usize]) -
     for (t, (turn, wanted)) in session.turns.iter().zip(path).enumerate() {
         let prompt_tokens = history + turn.input_tokens;
         let body_bytes = prompt_tokens * engine.config().estimate.bytes_per_token;
-        let size =
-            seqroute_core::estimate::RequestSize { body_bytes: Some(body_bytes), ..Default::default() };
-        let tokens = seqroute_core::estimate::TokenEstimate::new(&engine.config().estimate, &size, &view);
+        let size = seqroute_core::decide::estimate::RequestSize {
+            body_bytes: Some(body_bytes),
+            ..Default::default()
+        };
+        let tokens =
+            seqroute_core::decide::estimate::TokenEstimate::new(&engine.config().estimate, &size, &view);
         let can_cut = engine.config().can_cut_answers();
-        let least = |model| seqroute_core::estimate::cost(model, &tokens, &view, can_cut).least;
+        let least = |model| seqroute_core::decide::estimate::cost(model, &tokens, &view, can_cut).least;
         let payable = |k: usize| least(&engine.config().models[k]) <= view.budget.saturating_sub(view.spent);
         if !(0..3).any(payable) {
             return (t as u64, true);

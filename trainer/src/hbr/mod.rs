@@ -20,8 +20,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use seqroute_core::config::{GuardConfig, ModelConfig, Strategy};
+use seqroute_core::decide::features;
 use seqroute_core::engine::Engine;
-use seqroute_core::features;
 use seqroute_core::money::{NanoUsd, Prices};
 use serde::{Deserialize, Serialize};
 

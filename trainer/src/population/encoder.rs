@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::ModelConfig;
-use seqroute_core::text::TextFeatures;
 
 use crate::error::TrainError;
 use crate::text_head::effects::Effects;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::ModelConfig;
-use seqroute_core::text::TextFeatures;
 
 use seqroute_sessions::session::Session;
 

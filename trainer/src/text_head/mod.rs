@@ -14,8 +14,8 @@ mod messages;
 mod ridge;
 mod topics;
 
+use seqroute_core::body::text::{TEXT_BUCKETS, TextFeatures};
 use seqroute_core::config::ModelConfig;
-use seqroute_core::text::{TEXT_BUCKETS, TextFeatures};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;

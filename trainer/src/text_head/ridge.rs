@@ -1,7 +1,7 @@
 //! Ridge regression on text features (Hoerl, Kennard: *Ridge Regression: Biased Estimation for Nonorthogonal Problems*,
 //! Technometrics 1970), solved by conjugate gradients (Hestenes, Stiefel 1952) on the sparse rows.
 
-use seqroute_core::text::TEXT_BUCKETS;
+use seqroute_core::body::text::TEXT_BUCKETS;
 
 use super::messages::Message;
 

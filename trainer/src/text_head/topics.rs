@@ -11,8 +11,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use seqroute_core::body::text::TEXT_BUCKETS;
 use seqroute_core::policy::write::Layer;
-use seqroute_core::text::TEXT_BUCKETS;
 
 use super::effects::Effects;
 use super::messages::Message;

@@ -10,5 +10,3 @@ pub mod locks;
 pub mod mask;
 pub mod reason;
 pub mod rule;
-
-pub use rule::{QValues, best, cheapest, most_expensive, score};

@@ -5,5 +5,3 @@ pub mod head;
 pub mod headers;
 pub mod identity;
 pub mod session_id;
-
-pub use head::{HeadVerdict, RequestHead};

@@ -22,7 +22,7 @@ mod scenario;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use seqroute_core::text::TextFeatures;
+use seqroute_core::body::text::TextFeatures;
 
 use crate::session::{Outcome, Session, Turn};
 
