@@ -98,6 +98,13 @@ fn every_fault_is_reported_at_once() {
 }
 
 #[test]
+fn an_error_spells_out_twenty_faults_and_counts_the_others() {
+    let error = error_of(|v| v["guard"] = json!({"remaining_turns": vec![-1.0; 30]}));
+    assert_eq!(error.matches("field `").count(), 20, "{error}");
+    assert!(error.ends_with("; and 10 more"), "{error}");
+}
+
+#[test]
 fn faults_of_shape_are_reported_for_each_top_level_field() {
     let mut value = example();
     value.as_object_mut().unwrap().remove("salt");
