@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use reqwest::{RequestBuilder, Response};
-use seqroute_core::record::DecisionRecord;
-use seqroute_core::session_id::SessionId;
+use seqroute_core::reply::record::DecisionRecord;
+use seqroute_core::request::session_id::SessionId;
 use seqroute_envoy::launcher::{Envoy, EnvoyBinary, EnvoySpec, ListenerSpec, RoutePatch};
 use seqroute_envoy::mock_llm::MockLlm;
 use seqroute_sessions::deploy;

@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{error, json, run, stdout};
 use seqroute_core::engine::Engine;
 use seqroute_core::money::NanoUsd;
-use seqroute_core::record::DecisionRecord;
+use seqroute_core::reply::record::DecisionRecord;
 use seqroute_sessions::environment;
 use seqroute_sessions::session::Session;
 use seqroute_sessions::simulator::Simulator;
@@ -118,7 +118,7 @@ fn the_text_of_a_turn_reaches_the_filter() {
     let text = std::fs::read_to_string(&out).unwrap();
     let seen: Vec<Option<String>> =
         text.lines().map(|line| serde_json::from_str::<DecisionRecord>(line).unwrap().text).collect();
-    let counted = |text: &str| seqroute_core::text::TextFeatures::of(text).to_base64();
+    let counted = |text: &str| seqroute_core::body::text::TextFeatures::of(text).to_base64();
     assert_eq!(seen, [counted("Prove the theorem of Pythagoras."), counted("And of Thales.")]);
 }
 

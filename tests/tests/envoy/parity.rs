@@ -5,10 +5,10 @@
 //! three see the same sizes, and end with the message whose words the trainer's sessions hold.
 
 use seqroute_core::engine::Engine;
-use seqroute_core::features;
+use seqroute_core::decide::features;
 use seqroute_core::money::NanoUsd;
-use seqroute_core::record::DecisionRecord;
-use seqroute_core::text::TextFeatures;
+use seqroute_core::reply::record::DecisionRecord;
+use seqroute_core::body::text::TextFeatures;
 use seqroute_harness::{Host, HostOptions, Plugin};
 use seqroute_sessions::environment::{self, TurnTrace};
 use seqroute_sessions::session::Session;

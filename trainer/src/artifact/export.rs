@@ -1,6 +1,6 @@
 //! From the learner's network and the text head to one graph on the filter's features.
 
-use seqroute_core::features::TEXT_BLOCK;
+use seqroute_core::decide::features::TEXT_BLOCK;
 use seqroute_core::policy::write::{Front, Layer, NetworkWeights};
 
 use super::Trained;

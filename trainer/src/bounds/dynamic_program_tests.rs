@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::baselines::CoreRouter;
-use seqroute_core::text::TextFeatures;
+use seqroute_core::body::text::TextFeatures;
 use seqroute_sessions::session::{Outcome, Turn as SessionTurn};
 use seqroute_sessions::simulator::{self, Simulator, tiers};
 

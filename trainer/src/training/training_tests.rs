@@ -212,7 +212,7 @@ fn early_stopping_ends_a_training_without_a_better_checkpoint() {
 #[test]
 fn a_policy_learns_from_the_text_which_turns_need_the_strong_model() {
     use crate::baselines::{CoreRouter, Router};
-    use seqroute_core::text::TextFeatures;
+    use seqroute_core::body::text::TextFeatures;
     use seqroute_sessions::session::{Outcome, Turn};
     let models = vec![tiers().remove(0), tiers().remove(2)];
     // Every other message is hard, which only its words say; the budget pays for half of the turns.

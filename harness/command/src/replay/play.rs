@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use seqroute_core::config::Config;
-use seqroute_core::record::DecisionRecord;
+use seqroute_core::reply::record::DecisionRecord;
 use seqroute_sessions::session::Session;
 use serde::Serialize;
 use serde_json::{Value, json};
