@@ -5,9 +5,8 @@
 //! itself. What the test set wins. A plugin's own writes go to filter state under `wasm.` and its raw path,
 //! and are read back by the one-segment path only, because Envoy looks filter state up by the first segment.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use crate::expressions::{Facts, Surroundings};
 use crate::headers::HeaderMap;
 
 /// The properties and the filter state of one stream.
@@ -26,21 +25,7 @@ pub(crate) struct Messages<'a> {
 }
 
 /// Those of a TCP connection.
-pub(crate) const NO_MESSAGES: Messages<'static> = Messages { request: None, response: None, details: None };
-
-/// What is derived, beside single headers.
-const DERIVED: [&[u8]; 10] = [
-    b"request\0path",
-    b"request\0url_path",
-    b"request\0query",
-    b"request\0method",
-    b"request\0scheme",
-    b"request\0host",
-    b"request\0referer",
-    b"request\0useragent",
-    b"response\0code",
-    b"response\0code_details",
-];
+const NO_MESSAGES: Messages<'static> = Messages { request: None, response: None, details: None };
 
 impl Properties {
     /// The test sets the property at `path`.
@@ -85,31 +70,6 @@ impl Properties {
         }
         derive(&segments, messages)
             .or_else(|| self.filter_state.get(path).filter(|_| segments.len() == 1).cloned())
-    }
-}
-
-impl Properties {
-    /// Everything an expression may name.
-    pub(crate) fn surroundings(&self, messages: &Messages<'_>) -> Surroundings {
-        let segments = |path: &[u8]| path.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect::<Vec<_>>();
-        let mut properties = Facts::new();
-        for path in DERIVED {
-            if let Some(value) = self.get(path, messages) {
-                properties.insert(segments(path), value);
-            }
-        }
-        for (path, value) in &self.set {
-            properties.insert(segments(path), value.clone());
-        }
-        Surroundings {
-            has_member: true,
-            properties,
-            request_headers: messages.request.cloned(),
-            response_headers: messages.response.cloned(),
-            filter_state: self.filter_state.clone(),
-            texts: BTreeSet::new(),
-            envoy_filter_state: self.envoy_filter_state.clone(),
-        }
     }
 
     /// Filter state under the whole key Envoy keeps it by.

@@ -12,7 +12,6 @@ use wasmtime::{Memory, StoreLimits, TypedFunc};
 use crate::callouts::{Callouts, Delivered};
 use crate::connection_state::SharedConnection;
 use crate::counts::{Counts, Slot};
-use crate::expressions::{Expressions, Surroundings};
 use crate::faults::{Fault, Plan};
 use crate::host::HostShared;
 use crate::interleave;
@@ -20,7 +19,7 @@ use crate::local_reply::LocalResponse;
 use crate::metrics::MetricTable;
 use crate::module::AbiVersion;
 use crate::options::VmOptions;
-use crate::properties::{NO_MESSAGES, Properties};
+use crate::properties::Properties;
 use crate::queues::Registrant;
 use crate::random::Random;
 use crate::records::{LogLevel, LogLine, Records};
@@ -45,17 +44,6 @@ pub(crate) struct RootContext {
     /// What `proxy_get_status` says: the status of the call that was reported last, and its text while the
     /// report runs.
     pub(crate) call_status: (u32, String),
-    /// What `expr_create` made.
-    pub(crate) expressions: Expressions,
-}
-
-/// How a property is kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Declared {
-    /// It can be written once only.
-    pub(crate) read_only: bool,
-    /// It is text for expressions; others are bytes.
-    pub(crate) is_text: bool,
 }
 
 /// A timer.
@@ -123,8 +111,9 @@ pub(crate) struct VmState {
 
     /// Plugin configuration; there only while a plugin is being started or configured.
     pub(crate) configuration: Option<Arc<[u8]>>,
-    /// Properties that `declare_property` described, by the context that was running and the name.
-    pub(crate) declared: HashMap<(u32, Vec<u8>), Declared>,
+    /// Properties that `declare_property` described, by the context that was running and the name: whether they can
+    /// be written once only.
+    pub(crate) declared: HashMap<(u32, Vec<u8>), bool>,
     pub(crate) deferred: Vec<Deferred>,
     /// A local reply was sent in the running callback.
     pub(crate) stop_iteration: bool,
@@ -239,7 +228,7 @@ impl VmState {
         if self.declared.is_empty() {
             return false;
         }
-        self.declared.get(&(self.active_root(), path.to_vec())).is_some_and(|declared| declared.read_only)
+        self.declared.get(&(self.active_root(), path.to_vec())).copied().unwrap_or(false)
     }
 
     /// Notes that a callback is called for a stream or connection.
@@ -263,37 +252,6 @@ impl VmState {
             Some(Context::Root(_)) => context,
             None => 0,
         }
-    }
-
-    /// The plugin context of the running callback.
-    pub(crate) fn root_of_callback(&mut self) -> Option<&mut RootContext> {
-        self.root_mut(self.root_of(self.current))
-    }
-
-    /// What an expression sees in the running callback: Envoy looks at its context, not at the effective one.
-    pub(crate) fn surroundings(&self) -> Surroundings {
-        let mut surroundings = match self.contexts.get(&self.current) {
-            Some(Context::Stream { stream, .. }) => lock(stream).surroundings(),
-            Some(Context::Connection { connection, .. }) => {
-                lock(connection).properties.surroundings(&NO_MESSAGES)
-            }
-            Some(Context::Root(_)) | None => Surroundings::default(),
-        };
-        let root_id = match self.contexts.get(&self.root_of(self.current)) {
-            Some(Context::Root(root)) => root.root_id.as_bytes(),
-            _ => b"",
-        };
-        let root = self.root_of(self.current);
-        let texts =
-            self.declared.iter().filter(|((context, _), declared)| *context == root && declared.is_text);
-        surroundings.texts = texts.map(|((_, name), _)| name.clone()).collect();
-        let vm_id = self.options.vm_id.as_bytes();
-        let identity: [(&[u8], &[u8]); 3] =
-            [(b"plugin_name", root_id), (b"plugin_root_id", root_id), (b"plugin_vm_id", vm_id)];
-        for (name, value) in identity {
-            surroundings.properties.insert(vec![name.to_vec()], value.to_vec());
-        }
-        surroundings
     }
 
     /// The plugin context with number `root`.

@@ -4,7 +4,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::expressions::Surroundings;
 use crate::headers::HeaderMap;
 use crate::local_reply::{LocalResponse, ReplyOrigin};
 use crate::properties::{Messages, Properties};
@@ -119,11 +118,6 @@ impl StreamState {
 
     pub(crate) fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
         self.properties.get(path, &self.messages())
-    }
-
-    /// All properties, for an expression.
-    pub(crate) fn surroundings(&self) -> Surroundings {
-        self.properties.surroundings(&self.messages())
     }
 
     fn messages(&self) -> Messages<'_> {

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::{REQUEST, host, lines, module};
 use seqroute_harness::{Host, Stream, Vm, VmOptions};
 
@@ -69,21 +71,39 @@ fn a_function_the_test_registers_is_called_and_may_refuse() {
     assert_eq!(outcome(&host, "compress", b"x"), answer("0", "packed"));
 }
 
+/// How a test supplies a function of its proxy that the harness does not have, here for a plugin that evaluates
+/// expressions: this stand-in knows the one expression the plugin uses, and keeps it under a token as Envoy does.
 #[test]
-fn damaged_arguments_are_refused() {
-    for name in ["expr_create", "expr_evaluate", "expr_delete", "sign", "verify_signature"] {
-        assert_eq!(outcome(&host(), name, b"\xff"), answer("2", ""), "{name}");
-    }
-    assert_eq!(outcome(&host(), "expr_evaluate", b"1234"), answer("1", ""));
-    assert_eq!(outcome(&host(), "expr_create", b"1 + 1"), answer("0", "\0\0\0\0"));
+fn a_test_can_supply_the_expression_functions_its_plugin_needs() {
+    const NOT_FOUND: u32 = 1;
+    const BAD_ARGUMENT: u32 = 2;
+    let host = host();
+    let expressions = Arc::new(Mutex::new(Vec::new()));
+    let known = Arc::clone(&expressions);
+    host.register_foreign_function("expr_create", move |call| {
+        if call.arguments != b"request.method == 'GET'" {
+            return Err(BAD_ARGUMENT);
+        }
+        let mut known = known.lock().unwrap();
+        known.push(call.root_id.to_owned());
+        Ok((known.len() as u32 - 1).to_le_bytes().to_vec())
+    });
+    host.register_foreign_function("expr_evaluate", move |call| {
+        let token = call.arguments.try_into().map(u32::from_le_bytes).map_err(|_| BAD_ARGUMENT)?;
+        let known = expressions.lock().unwrap();
+        known.get(token as usize).map(|_| b"true".to_vec()).ok_or(NOT_FOUND)
+    });
+    assert_eq!(outcome(&host, "expr_evaluate", b"\0\0\0\0"), answer("1", ""));
+    assert_eq!(outcome(&host, "expr_create", b"1 +"), answer("2", ""));
+    assert_eq!(outcome(&host, "expr_create", b"request.method == 'GET'"), answer("0", "\0\0\0\0"));
+    assert_eq!(outcome(&host, "expr_evaluate", b"\0\0\0\0"), answer("0", "true"));
 }
 
 #[test]
-fn an_expression_that_would_use_up_the_stack_is_refused() {
-    let sum = |terms: usize| "1+".repeat(terms) + "1";
-    assert_eq!(outcome(&host(), "expr_create", sum(100_000).as_bytes()), answer("2", ""));
-    let taken = outcome(&host(), "expr_create", sum(2000).as_bytes());
-    assert!(["0", "2"].contains(&taken.0.as_str()), "{taken:?}");
+fn functions_the_harness_leaves_out_are_not_found() {
+    for name in ["expr_create", "expr_evaluate", "expr_delete", "sign", "verify_signature"] {
+        assert_eq!(outcome(&host(), name, b"x"), answer("1", ""), "{name}");
+    }
 }
 
 #[test]

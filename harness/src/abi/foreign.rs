@@ -10,12 +10,8 @@ use wasmtime::Linker;
 
 use super::{Call, Outcome, Status, hostcall};
 use crate::foreign::ForeignCall;
-use crate::keys::{PrivateKey, PublicKey};
-use crate::protobuf::{
-    DeclareProperty, SetEnvoyFilterState, Sign, SignResult, VerifySignature, VerifySignatureResult,
-};
-use crate::signatures;
-use crate::state::{Declared, VmState};
+use crate::protobuf::{DeclareProperty, SetEnvoyFilterState};
+use crate::state::VmState;
 use crate::sync::lock;
 
 /// Filter state objects that Envoy 1.40 makes from text, as it names them when it starts (line
@@ -43,9 +39,6 @@ const ENVOY_OBJECTS: [(&str, Text); 21] = [
     ("envoy.upstream.dynamic_host", Text::Any),
     ("envoy.upstream.dynamic_port", Text::Number),
 ];
-
-/// `WasmType.String` of `DeclarePropertyArguments`.
-const STRING: i32 = 1;
 
 /// What the text of a filter state object must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +82,6 @@ fn run(call: &mut Call<'_>, name: &[u8], arguments: &[u8]) -> Option<Result<Vec<
         b"declare_property" => declare_property(call, arguments),
         b"compress" => compress(arguments),
         b"uncompress" => uncompress(arguments),
-        b"sign" => sign(arguments),
-        b"verify_signature" => verify_signature(arguments),
-        b"expr_create" => create_expression(call, arguments),
-        b"expr_evaluate" => evaluate_expression(call, arguments),
-        b"expr_delete" => delete_expression(call, arguments),
         _ => return None,
     };
     Some(outcome.map_err(|status| status as u32))
@@ -116,14 +104,14 @@ fn set_envoy_filter_state(call: &mut Call<'_>, arguments: &[u8]) -> Result<Vec<u
 /// Notes how a property is to be kept. Envoy keeps the note with the context that is running, and looks it up
 /// in the root context: a declaration in a stream's callback changes nothing.
 fn declare_property(call: &mut Call<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
-    let DeclareProperty { name, readonly, kind } =
+    let DeclareProperty { name, readonly } =
         DeclareProperty::decode(arguments).map_err(|_| Status::BadArgument)?;
     let state = call.state_mut();
     let key = (state.current, name.into_bytes());
     if state.declared.contains_key(&key) {
         return Err(Status::BadArgument);
     }
-    state.declared.insert(key, Declared { read_only: readonly, is_text: kind == STRING });
+    state.declared.insert(key, readonly);
     Ok(Vec::new())
 }
 
@@ -137,56 +125,6 @@ fn uncompress(packed: &[u8]) -> Result<Vec<u8>, Status> {
     let mut plain = Vec::new();
     let read = flate2::read::ZlibDecoder::new(packed).read_to_end(&mut plain);
     read.map(|_| plain).map_err(|_| Status::SerializationFailure)
-}
-
-/// The key that was given: DER or PEM, not both.
-fn key<K>(der: &[u8], pem: &str, from_der: fn(&[u8]) -> K, from_pem: fn(&str) -> K) -> Option<K> {
-    match (der.is_empty(), pem.is_empty()) {
-        (false, true) => Some(from_der(der)),
-        (true, false) => Some(from_pem(pem)),
-        (true, true) | (false, false) => None,
-    }
-}
-
-fn sign(arguments: &[u8]) -> Result<Vec<u8>, Status> {
-    let Sign { hash_function, private_key, text, private_key_pem } =
-        Sign::decode(arguments).map_err(|_| Status::BadArgument)?;
-    let key = key(&private_key, &private_key_pem, PrivateKey::from_der, PrivateKey::from_pem);
-    let outcome = signatures::sign(&hash_function, &key.ok_or(Status::BadArgument)?, &text);
-    let answer = match outcome {
-        Ok(signature) => SignResult { result: true, signature, error: String::new() },
-        Err(error) => SignResult { result: false, signature: Vec::new(), error },
-    };
-    Ok(answer.encode_to_vec())
-}
-
-fn verify_signature(arguments: &[u8]) -> Result<Vec<u8>, Status> {
-    let VerifySignature { hash_function, public_key, signature, text, public_key_pem } =
-        VerifySignature::decode(arguments).map_err(|_| Status::BadArgument)?;
-    let key = key(&public_key, &public_key_pem, PublicKey::from_der, PublicKey::from_pem);
-    let outcome = signatures::verify(&hash_function, &key.ok_or(Status::BadArgument)?, &signature, &text);
-    let error = outcome.err().unwrap_or_default();
-    Ok(VerifySignatureResult { result: error.is_empty(), error }.encode_to_vec())
-}
-
-fn create_expression(call: &mut Call<'_>, text: &[u8]) -> Result<Vec<u8>, Status> {
-    let root = call.state_mut().root_of_callback().ok_or(Status::InternalFailure)?;
-    root.expressions.create(text).map(|token| token.to_le_bytes().to_vec())
-}
-
-fn evaluate_expression(call: &mut Call<'_>, token: &[u8]) -> Result<Vec<u8>, Status> {
-    let token = token.try_into().map(u32::from_le_bytes).map_err(|_| Status::BadArgument)?;
-    let state = call.state_mut();
-    let surroundings = state.surroundings();
-    let root = state.root_of_callback().ok_or(Status::InternalFailure)?;
-    root.expressions.evaluate(token, surroundings)
-}
-
-fn delete_expression(call: &mut Call<'_>, token: &[u8]) -> Result<Vec<u8>, Status> {
-    let token = token.try_into().map(u32::from_le_bytes).map_err(|_| Status::BadArgument)?;
-    let root = call.state_mut().root_of_callback().ok_or(Status::InternalFailure)?;
-    root.expressions.delete(token);
-    Ok(Vec::new())
 }
 
 /// Calls a foreign function and hands its result over; a caller that passes null pointers wants none.
