@@ -1,0 +1,176 @@
+//! One request and its answer as a sentence: what is sent, what is expected, in the order in which it happens.
+//!
+//! ```no_run
+//! # fn test(plugin: &seqroute_harness::Plugin) {
+//! plugin
+//!     .exchange()
+//!     .request(&[(":method", "POST"), (":path", "/v1/chat/completions")], r#"{"model": "auto"}"#)
+//!     .expect_upstream_header("x-route", "small")
+//!     .expect_upstream_json("/model", "small")
+//!     .response(200, &[("content-type", "application/json")], r#"{"usage": {"total_tokens": 9}}"#)
+//!     .expect_client_header("x-model", "small")
+//!     .finish()
+//!     .expect_filter_state_json("record", "/tokens", 9)
+//!     .expect_metric("turns", 1);
+//! # }
+//! ```
+//!
+//! The first expectation that does not hold panics, and so does a trap or an event that makes no sense. The message
+//! has what a test's author would look for next: a diff between what was expected and what was seen, the plugin's log
+//! since the exchange began, and the last host calls with their statuses.
+
+mod expect;
+mod failure;
+
+use crate::api::plugin::Plugin;
+use crate::api::step::{Step, StepState};
+use crate::api::stream::Stream;
+use crate::api::vm::Vm;
+use crate::proxy::headers::HeaderMap;
+use crate::vm::error::Error;
+
+/// A stream whose every step is checked on the spot. Made by [`Plugin::exchange`].
+pub struct Exchange {
+    vm: Vm,
+    stream: Stream,
+    /// Log lines there were before.
+    lines_before: usize,
+    last: Option<Step>,
+}
+
+impl Plugin {
+    /// A new stream to be told as a sentence.
+    pub fn exchange(&self) -> Exchange {
+        let vm = self.vm();
+        let lines_before = vm.logs().len();
+        Exchange { stream: self.stream(), vm, lines_before, last: None }
+    }
+}
+
+impl Exchange {
+    /// A whole request; no body where `body` is empty. It ends early if the plugin answers it or resets it.
+    ///
+    /// # Panics
+    /// When the plugin traps, as all that follow.
+    #[track_caller]
+    pub fn request(self, headers: impl Into<HeaderMap>, body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let pieces: &[&[u8]] = if body.is_empty() { &[] } else { &[body] };
+        self.request_in_pieces(headers, pieces)
+    }
+
+    /// A whole request whose body comes in pieces.
+    #[track_caller]
+    pub fn request_in_pieces(self, headers: impl Into<HeaderMap>, pieces: &[impl AsRef<[u8]>]) -> Self {
+        let mut exchange = self.request_headers(headers, pieces.is_empty());
+        for (index, piece) in pieces.iter().enumerate() {
+            if exchange.goes_on() {
+                exchange = exchange.request_body(piece, index + 1 == pieces.len());
+            }
+        }
+        exchange
+    }
+
+    /// The request's headers. `end_of_stream`: no body follows.
+    #[track_caller]
+    pub fn request_headers(self, headers: impl Into<HeaderMap>, end_of_stream: bool) -> Self {
+        self.step(|stream| stream.request_headers(headers, end_of_stream))
+    }
+
+    /// A piece of the request's body.
+    #[track_caller]
+    pub fn request_body(self, piece: impl AsRef<[u8]>, end_of_stream: bool) -> Self {
+        self.step(|stream| stream.request_body(piece, end_of_stream))
+    }
+
+    /// The request's trailers.
+    #[track_caller]
+    pub fn request_trailers(self, trailers: impl Into<HeaderMap>) -> Self {
+        self.step(|stream| stream.request_trailers(trailers))
+    }
+
+    /// A whole answer of the upstream; no body where `body` is empty.
+    #[track_caller]
+    pub fn response(self, status: u16, headers: impl Into<HeaderMap>, body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let pieces: &[&[u8]] = if body.is_empty() { &[] } else { &[body] };
+        self.response_in_pieces(status, headers, pieces)
+    }
+
+    /// A whole answer whose body comes in pieces.
+    #[track_caller]
+    pub fn response_in_pieces(
+        self,
+        status: u16,
+        headers: impl Into<HeaderMap>,
+        pieces: &[impl AsRef<[u8]>],
+    ) -> Self {
+        let mut all = HeaderMap::from(&[(":status", status.to_string())]);
+        headers.into().iter().for_each(|(name, value)| all.add(name, value));
+        let mut exchange = self.response_headers(all, pieces.is_empty());
+        for (index, piece) in pieces.iter().enumerate() {
+            if exchange.goes_on() {
+                exchange = exchange.response_body(piece, index + 1 == pieces.len());
+            }
+        }
+        exchange
+    }
+
+    /// The answer's headers, `:status` among them.
+    #[track_caller]
+    pub fn response_headers(self, headers: impl Into<HeaderMap>, end_of_stream: bool) -> Self {
+        self.step(|stream| stream.response_headers(headers, end_of_stream))
+    }
+
+    /// A piece of the answer's body.
+    #[track_caller]
+    pub fn response_body(self, piece: impl AsRef<[u8]>, end_of_stream: bool) -> Self {
+        self.step(|stream| stream.response_body(piece, end_of_stream))
+    }
+
+    /// The answer's trailers.
+    #[track_caller]
+    pub fn response_trailers(self, trailers: impl Into<HeaderMap>) -> Self {
+        self.step(|stream| stream.response_trailers(trailers))
+    }
+
+    /// Sets a property the plugin can read, see [`Stream::set_property`].
+    #[must_use]
+    pub fn property(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
+        self.stream.set_property(path, value);
+        self
+    }
+
+    /// Ends the stream: the access log is written. Before the answer's end, the client has left.
+    #[track_caller]
+    pub fn finish(mut self) -> Self {
+        let ended = self.stream.finish();
+        self.must(ended);
+        self
+    }
+
+    /// The stream itself, for what no sentence says.
+    pub fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    #[track_caller]
+    fn step(mut self, event: impl FnOnce(&mut Stream) -> Result<Step, Error>) -> Self {
+        let outcome = event(&mut self.stream);
+        self.last = Some(self.must(outcome));
+        self
+    }
+
+    #[track_caller]
+    fn must<T>(&self, outcome: Result<T, Error>) -> T {
+        match outcome {
+            Ok(value) => value,
+            Err(error) => self.fail(&error.to_string(), None),
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        let ended = |step: &Step| matches!(step.state, StepState::Replied | StepState::Reset);
+        !self.last.as_ref().is_some_and(ended)
+    }
+}
