@@ -6,7 +6,7 @@ DENY := target/tools/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench bench-core soak load fuzz fuzz-module clean
+.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench bench-core soak load fuzz fuzz-module clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -21,12 +21,18 @@ test: wasm envoy
 check: toolchain
 	$(CARGO) test --release --workspace --lib --bins
 
+# Check that every command, option, path and link in the documents exists, and run the commands or a short form of them.
+docs-check: wasm envoy
+	$(CARGO) build --release --workspace --bins
+	python3 -B -m unittest discover --start-directory tests/docs_check
+	python3 -B tests/docs_check
+
 # Plugins of other projects in the harness; harness/CONFORMANCE.md says which and where they go.
 conformance: envoy
 	$(CARGO) test --release --workspace --test conformance --test in_envoy -- --include-ignored
 
 # What CI runs.
-ci: fmt clippy doc deny test
+ci: fmt clippy doc deny test docs-check
 
 # Build the filter's module.
 wasm: toolchain
