@@ -64,10 +64,14 @@ class Checker:
         for line, target in document.links:
             self._link(f"{name}:{line}", name, target)
 
-    def script(self, run: str) -> str:
-        """The blocks marked with this name, one after the other."""
-        blocks = [block for name in sorted(self.documents) for block in self.documents[name].blocks]
-        return "\n".join(block.text for block in blocks if block.run == run)
+    def scripts(self) -> dict[str, str]:
+        """The marked blocks by name; blocks of one name belong together."""
+        scripts: dict[str, str] = {}
+        for name in sorted(self.documents):
+            for block in self.documents[name].blocks:
+                if block.run:
+                    scripts[block.run] = scripts.get(block.run, "") + block.text + "\n"
+        return scripts
 
     def _document(self, name: str) -> markdown.Document:
         if name not in self.documents:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,11 +96,24 @@ COVERED = {
 }
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How a marked block is run: what it is moved or shortened to, and what its output must show.
+
+    In the replacements `{dir}` is the block's own folder, directly below `target/`, relative to the root; `{absolute}` is
+    its absolute path, and `{scratch}` the scratch folder.
+    """
+
+    moved: dict[str, str]
+    check: Callable[[str], object]
+
+
 class Runner:
-    """Runs scripts at the repository's root and keeps what they write in a scratch folder."""
+    """Runs scripts at the repository's root and keeps what they write in folders of its own below `target/`."""
 
     def __init__(self, root: Path, scratch: Path):
         self.root, self.scratch = root, scratch
+        self.folders: dict[str, Path] = {}
         models = json.loads((root / "envoy/plugin.json").read_text())["models"]
         (scratch / "models.json").write_text(json.dumps(models))
         (scratch / "train.toml").write_text("[fit]\nsteps = 20\nbatch = 32\n")
@@ -118,29 +132,29 @@ class Runner:
 
     def short(self, command: str, form: Short) -> None:
         """Runs a short form; raises if it fails."""
+        if command == "seqroute ingest":
+            shutil.copy(self.folders["quickstart"] / "decisions.jsonl", self.scratch)
         self._run(command, form.script.replace("{dir}", str(self.scratch)))
 
-    def block(self, name: str, script: str) -> str:
-        """Runs a marked block and returns what it prints."""
-        folder = self.scratch / name
+    def block(self, name: str, script: str) -> None:
+        """Runs a marked block; raises if it fails or its output is not as it must be."""
+        rules = BLOCKS[name]
+        folder = self.folders[name] = Path(f"{self.scratch}-{name}")
         folder.mkdir()
-        moved = {SHIPPED_CONFIG: str(folder / "envoy.yaml")} | dict(zip(PORTS, _free_ports(len(PORTS))))
-        match name:
-            case "quickstart":
-                moved |= {"$PWD/target/quickstart": str(folder / "run"), "target/quickstart": str(folder / "run")}
-            case "install":
-                moved |= {"/etc/seqroute": str(folder / "etc"), "/var/log/seqroute": str(folder / "log")}
-            case _:
-                raise ValueError(f"no rules for a block named `{name}`")
-        for text in moved:
-            if text not in script and text not in (self.root / SHIPPED_CONFIG).read_text():
-                raise ValueError(f"block `{name}` was expected to use `{text}`")
-        (folder / "envoy.yaml").write_text(_replace((self.root / SHIPPED_CONFIG).read_text(), moved))
-        return self._run(name, _replace(script, moved))
+        names = {"dir": folder.relative_to(self.root), "absolute": folder, "scratch": self.scratch}
+        moved = {text: to.format(**names) for text, to in rules.moved.items()}
+        unused = [text for text in moved if text not in script]
+        assert not unused, f"block `{name}` does not contain {unused}"
+        ports = dict(zip(PORTS, _free_ports(len(PORTS))))
+        config = folder / "shipped" / "envoy.yaml"
+        config.parent.mkdir()
+        config.write_text(_replace((self.root / SHIPPED_CONFIG).read_text(), moved | ports))
+        rules.check(self._run(name, _replace(script, moved | ports | {SHIPPED_CONFIG: str(config)})))
 
-    def keep_records(self, name: str) -> None:
-        """Gives the decision records of a block to the short forms."""
-        shutil.copy(self.scratch / name / "run/decisions.jsonl", self.scratch)
+    def clean(self) -> None:
+        """Removes the blocks' folders."""
+        for folder in self.folders.values():
+            shutil.rmtree(folder)
 
     def _run(self, what: str, script: str) -> str:
         """Runs a script in a session of its own, so that what it left in the background ends with it."""
@@ -168,8 +182,8 @@ class Runner:
         return log.read_text()
 
 
-def check_quickstart(output: str) -> dict:
-    """The turn was routed, answered by the model that the filter chose, and recorded. Returns the record."""
+def check_quickstart(output: str) -> None:
+    """The turn was routed, answered by the model that the filter chose, and recorded."""
     assert re.search(r"^HTTP/1.1 200", output, re.MULTILINE), output
     header = lambda name: re.search(rf"^{name}: (\S+)", output, re.MULTILINE)
     chosen, served = header("x-seqroute-model"), header("x-mock-model")
@@ -177,13 +191,32 @@ def check_quickstart(output: str) -> dict:
     record = json.loads(output.strip().splitlines()[-1])
     assert record["chosen"] == chosen[1] and record["outcome"] == "settled", record
     assert record["policy"] and record["charged_nano_usd"] > 0, record
-    return record
 
 
 def check_install(output: str) -> None:
-    """Envoy accepted the file, became live and loaded the filter."""
+    """Envoy became live and loaded the filter."""
     assert "LIVE" in output, output
     assert re.search(r"http_filter\.seqroute\.update_success: [1-9]", output), output
+
+
+def check_first_policy(output: str) -> None:
+    """A policy was trained, evaluated and deployed."""
+    assert re.search(r"seqroute\.json: version [0-9a-f]{16}, policy ", output), output
+
+
+BLOCKS = {
+    "quickstart": Rules({"target/quickstart": "{dir}"}, check_quickstart),
+    "install": Rules({"/etc/seqroute": "{absolute}/etc", "/var/log/seqroute": "{absolute}/log"}, check_install),
+    "first-policy": Rules(
+        {
+            "target/first-policy": "{dir}",
+            "--sessions 4000": "--sessions 60",
+            "--sessions 400": "--sessions 40",
+            "--name first": "--name first --config {scratch}/train.toml",
+        },
+        check_first_policy,
+    ),
+}
 
 
 def _program(file: Path, script: str) -> None:
