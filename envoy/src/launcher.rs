@@ -1,12 +1,11 @@
 //! Starts a real Envoy from the shipped `envoy.yaml`.
 //!
 //! The shipped file is the one that operators copy, so it is the one to test: [`EnvoySpec`] may change
-//! addresses, paths, the set of clusters and the number of listeners, and nothing else. What must always
-//! hold:
+//! addresses, paths, the set of clusters and the number of listeners, and nothing else. Invariants:
 //!
 //! - no port is guessed: Envoy binds port 0 and reports the address, so parallel tests never collide;
 //! - no process outlives its owner, however the owner ends;
-//! - a start that fails says why, with the complaints in Envoy's own log.
+//! - a failed start reports the warnings and errors in Envoy's log.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -44,7 +43,7 @@ use serde_json::Value;
 use admin::Admin;
 use process::Supervised;
 
-/// How often a condition is looked at while waiting for it.
+/// How often a condition is checked while waiting for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// Lines of Envoy's log that an error quotes.
 const LOG_TAIL_LINES: usize = 30;
@@ -94,7 +93,7 @@ impl EnvoySpec {
         }
     }
 
-    /// The configuration that Envoy will be given: the shipped file with this spec's changes.
+    /// The configuration for Envoy: the shipped file with this spec's changes.
     ///
     /// # Errors
     /// Names the field of the shipped file or of the spec that does not fit.
@@ -122,7 +121,7 @@ impl Envoy {
         let run_dir = &spec.run_dir;
         std::fs::create_dir_all(run_dir).with_context(|| format!("cannot create {}", run_dir.display()))?;
         for file in [admin_address_file(run_dir), log_file(run_dir)] {
-            // Those of an earlier run in the same directory would be taken for this one's.
+            // Files of an earlier run in the same directory would be mistaken for this run's.
             let _ = std::fs::remove_file(file);
         }
         let config_file = run_dir.join("envoy.json");
@@ -142,7 +141,7 @@ impl Envoy {
         }
     }
 
-    /// Where the listener of this name accepts connections.
+    /// The address at which the listener of this name accepts connections.
     ///
     /// # Errors
     /// If the spec had no such listener.
@@ -193,7 +192,7 @@ impl Envoy {
     }
 
     /// Waits until the statistic of exactly this name has a wanted value, and returns that value. A
-    /// statistic that does not exist yet counts as 0.
+    /// statistic that does not exist yet has the value 0.
     ///
     /// # Errors
     /// After `timeout`, naming the last value seen.
@@ -222,7 +221,7 @@ impl Envoy {
         self.process.pid()
     }
 
-    /// Whether the process has not ended.
+    /// Whether the process is still running.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }
@@ -232,7 +231,7 @@ impl Envoy {
         log_tail(&self.run_dir)
     }
 
-    /// The whole log of Envoy, for tests that look for one line in it.
+    /// Envoy's whole log, for tests that search it.
     pub fn log(&self) -> String {
         read(&log_file(&self.run_dir))
     }
@@ -320,9 +319,8 @@ fn log_tail(run_dir: &Path) -> String {
     last_lines(&(read(&stderr_file(run_dir)) + &read(&log_file(run_dir))), |_| true)
 }
 
-/// What stands on stderr and the warnings and errors of the log; the rest of the log if there are none. At
-/// level `info` Envoy lists hundreds of its parts while it starts, which would hide the one line that
-/// matters.
+/// Everything on stderr, and the warnings and errors of the log; the end of the log if both are empty. At level
+/// `info` Envoy lists hundreds of extensions while it starts, which would hide the one line that matters.
 fn complaints(run_dir: &Path) -> String {
     let is_complaint =
         |line: &str| ["[warning]", "[error]", "[critical]"].iter().any(|level| line.contains(level));
@@ -336,7 +334,7 @@ fn last_lines(text: &str, wanted: impl Fn(&str) -> bool) -> String {
     lines.split_off(lines.len().saturating_sub(LOG_TAIL_LINES)).join("\n")
 }
 
-/// An unreadable log must not hide the error that it was to explain.
+/// An unreadable log must not hide the error that it should explain.
 fn read(file: &Path) -> String {
     std::fs::read(file).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }

@@ -1,28 +1,27 @@
-//! A stand-in for a model server, with honest token usage and every way in which an upstream can let a
-//! gateway down.
+//! A mock model server with honest token usage and every upstream fault that a gateway must handle.
 //!
 //! It speaks the OpenAI chat completions API at `POST /v1/chat/completions`, as JSON and as server-sent
 //! events. The answer is a pure function of the request, except for its id and time, so a test can state
-//! what it must cost. The request's own headers direct it:
+//! what it must cost. Headers of the request direct it:
 //!
 //! | request header | effect | default |
 //! |---|---|---|
 //! | `x-mock-prompt-tokens` | `usage.prompt_tokens` | body bytes / 4, rounded up |
 //! | `x-mock-output-tokens` | length of the answer, at most the request's cap | 16..=400, by a hash |
-//! | `x-mock-output-tokens-<model>` | the same for the server of that model alone | |
+//! | `x-mock-output-tokens-<model>` | length of this model's answer, before `x-mock-output-tokens` | |
 //! | `x-mock-cached-tokens` | `usage.prompt_tokens_details.cached_tokens`, at most the prompt | 0 |
 //! | `x-mock-delay-ms` | pause before the first byte | 0 |
 //! | `x-mock-chunk-delay-ms` | pause between server-sent events | 0 |
 //! | `x-mock-fault` | see [`Fault`] | none |
-//! | `x-mock-script` | the answer to the byte, on any path: see [`PrescribedAnswer`] | |
+//! | `x-mock-script` | the exact bytes of the answer, on any path: see [`PrescribedAnswer`] | |
 //!
 //! The request's cap is `max_completion_tokens`, else `max_tokens`.
 //!
 //! Response headers: `x-mock-model` (this server), `x-mock-received-model` (what the request asked for),
 //! `x-mock-received-bytes` (length of the request body).
 //!
-//! What must always hold: usage is what a careful provider would report; [`Totals`] counts tokens of an
-//! answer only once it was sent to its end; [`MockLlm::received`] shows the bytes as they arrived. A server
+//! Invariants: usage is what a correct provider would report; [`Totals`] counts the tokens of an answer only once
+//! it was sent to its end; [`MockLlm::received`] shows the bytes as they arrived. A server
 //! stops, with all of its connections, when its [`MockLlm`] is dropped.
 
 mod answer;
@@ -55,7 +54,7 @@ use directions::Directions;
 use prescribed::Stage;
 use received::Log;
 
-/// Longest request body. Far above what a test sends; only a bound on memory.
+/// Longest request body: a bound on memory, far above what tests send.
 const MAX_BODY_BYTES: usize = 256 << 20;
 
 /// A running mock model server.
@@ -106,7 +105,7 @@ impl MockLlm {
         Ok(MockLlm { address, server, runtime: Some(runtime) })
     }
 
-    /// Where it listens.
+    /// Address at which it listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
@@ -121,7 +120,7 @@ impl MockLlm {
         self.server.log.received()
     }
 
-    /// Lets the prescribed answers that hold on `key` go on.
+    /// Releases the prescribed answers that wait for `key`.
     pub fn release(&self, key: &str) {
         self.server.stage.release(key);
     }
@@ -204,7 +203,7 @@ async fn complete(
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::ResetBeforeHeaders) => {
             connection.cut();
-            // Never seen: the connection is gone before the first byte.
+            // The client never receives this: the connection is reset before the first byte.
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
         Some(Fault::Status500) => refusal(
@@ -253,7 +252,7 @@ fn answer(
     response
 }
 
-/// An error in the shape of the OpenAI API.
+/// An error in the format of the OpenAI API.
 fn refusal(status: StatusCode, message: &str) -> Response {
     let kind = match status {
         StatusCode::TOO_MANY_REQUESTS => "requests",

@@ -1,4 +1,4 @@
-//! What a client of the mock model server sees: honest answers, and each fault as the network shows it.
+//! What a client of the mock model server sees: honest answers, and each fault as it appears on the network.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -133,7 +133,7 @@ async fn delays_are_kept_before_the_answer_and_between_events() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_served_is_refused_in_the_shape_of_the_api() {
+async fn a_request_that_cannot_be_served_is_refused_in_the_format_of_the_api() {
     let server = start("small");
     let url = format!("http://{}", server.addr());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -166,7 +166,7 @@ async fn status_faults_answer_with_an_error_and_count_no_tokens() {
 }
 
 #[test]
-fn a_reset_before_headers_is_a_reset_and_not_an_orderly_end() {
+fn a_reset_before_headers_is_a_reset_and_not_a_regular_end() {
     let server = start("small");
     let (received, end) = raw(&server, "reset-before-headers", &json!({"model": "m"}));
     assert_eq!(received, "");
@@ -186,13 +186,13 @@ fn a_reset_mid_stream_comes_after_half_of_the_answer() {
 }
 
 #[test]
-fn a_truncated_answer_ends_in_order() {
+fn a_truncated_answer_ends_without_an_error() {
     let server = start("small");
     for stream in [false, true] {
         let (received, end) = raw(&server, "truncated", &json!({"model": "m", "stream": stream}));
         end.unwrap();
         assert!(!received.contains("[DONE]") && !received.contains("prompt_tokens"));
-        // The last chunk of a chunked body, which says that it is complete.
+        // The last chunk of a chunked body, which marks it as complete.
         assert_eq!(received.ends_with("\r\n0\r\n\r\n"), stream, "{received}");
     }
     assert_eq!(server.totals().answers, 0);
@@ -265,7 +265,7 @@ async fn a_dropped_server_closes_its_port_and_its_connections() {
     let mut open = TcpStream::connect(address).unwrap();
     open.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     drop(server);
-    // An error other than a time-out is an end as well.
+    // Any error other than a time-out also ends the connection.
     let end = open.read(&mut [0; 1]);
     assert!(!matches!(end, Err(error) if error.kind() == io::ErrorKind::WouldBlock));
     let deadline = Instant::now() + Duration::from_secs(5);

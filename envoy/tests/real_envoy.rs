@@ -1,5 +1,5 @@
-//! The shipped configuration in a real Envoy. Without an Envoy (`make envoy` fetches one) each test says
-//! that it was skipped and passes.
+//! The shipped configuration in a real Envoy. Without an Envoy (`make envoy` fetches one) each test prints
+//! that it was skipped, and passes.
 
 use std::path::Path;
 use std::time::Duration;

@@ -7,11 +7,11 @@ use anyhow::Context;
 use clap::Parser;
 use seqroute_envoy::mock_llm::MockLlm;
 
-/// Plays one model: OpenAI chat completions with honest token usage, and faults on demand.
+/// Serve one mock model: OpenAI chat completions with honest token usage, and faults on demand.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// The model to play; the answer's header x-mock-model shows it.
+    /// Name of the model; answers carry it in the header x-mock-model.
     #[arg(long)]
     model: String,
     /// Port to listen on; 0 lets the system choose.

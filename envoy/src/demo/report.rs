@@ -12,7 +12,7 @@ use super::play::Played;
 /// One policy under one budget.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The policy.
+    /// Name of the policy or rule.
     pub policy: String,
     /// Budget of every session.
     pub budget: NanoUsd,
@@ -22,14 +22,14 @@ pub struct Row {
     pub quality_per_turn: f64,
     /// Mean cost of a session.
     pub cost_per_session_usd: f64,
-    /// Share of sessions that were refused a turn.
+    /// Share of the sessions that were refused a turn.
     pub bankrupt: f64,
     /// The largest spend of a session.
     pub largest_spend: NanoUsd,
 }
 
 impl Row {
-    /// Sums up what was played.
+    /// Aggregates the played sessions and what each was charged.
     #[must_use]
     pub fn new(policy: &str, budget: NanoUsd, share: f64, played: &[Played], charged: &[NanoUsd]) -> Row {
         let sessions = played.len().max(1) as f64;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn unserved_turns_count_as_quality_zero() {
+    fn turns_that_were_not_served_have_quality_zero() {
         let charged = [NanoUsd(1_000_000), NanoUsd(3_000_000)];
         let row = Row::new("p", NanoUsd(4_000_000), 0.2, &[played(3.0, false), played(1.0, true)], &charged);
         assert_eq!((row.quality_per_turn, row.bankrupt, row.cost_per_session_usd), (0.5, 0.5, 0.002));

@@ -1,4 +1,4 @@
-//! The few questions that a test asks of Envoy's admin interface.
+//! A client for the parts of Envoy's admin interface that tests use.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// Envoy's main thread stands still while it compiles a module, so a page may take long.
+/// Compiling a module blocks Envoy's main thread, which also serves these pages.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of one Envoy's admin interface.
@@ -18,14 +18,14 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A client for the interface at `address`; connects at the first question.
+    /// A client for the interface at `address`; connects on first use.
     pub fn new(address: SocketAddr) -> anyhow::Result<Admin> {
-        // A proxy from the environment would be asked for a loopback address.
+        // A proxy from the environment cannot reach loopback addresses.
         let client = reqwest::Client::builder().no_proxy().timeout(PAGE_TIMEOUT).build()?;
         Ok(Admin { address, client })
     }
 
-    /// Where it listens.
+    /// Address of the interface.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,5 +1,5 @@
 //! Finds the Envoy to run. The rules are those of `get-envoy.sh`, except that nothing is fetched: a test
-//! never goes to the network.
+//! never uses the network.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +42,7 @@ impl EnvoyBinary {
         Ok(EnvoyBinary { path })
     }
 
-    /// Where it is.
+    /// Path of the executable.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -51,7 +51,7 @@ impl EnvoyBinary {
     /// exist.
     ///
     /// # Errors
-    /// With what Envoy says if it refuses the file.
+    /// If Envoy refuses the file, with Envoy's message.
     pub fn validate(&self, config_file: &Path) -> anyhow::Result<()> {
         let output = Command::new(&self.path)
             .args(["--mode", "validate", "--disable-hot-restart", "--log-level", "warning", "--config-path"])

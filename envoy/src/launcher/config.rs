@@ -15,7 +15,7 @@ use super::EnvoySpec;
 /// The file that operators copy.
 pub const SHIPPED_CONFIG: &str = include_str!("../../envoy.yaml");
 
-/// How the shipped file names the things that are changed here.
+/// Names in the shipped file that are looked up here.
 const FILTER_NAME: &str = "seqroute";
 const CLUSTER_HEADER: &str = "x-seqroute-cluster";
 const DECISION_LOG: &str = "/var/log/seqroute/decisions.jsonl";
@@ -47,18 +47,18 @@ pub struct ListenerSpec {
     pub ecds: Option<EcdsSource>,
     /// Where decision records go. `None`: `decisions-<name>.jsonl` in the run directory.
     pub decision_log: Option<PathBuf>,
-    /// What its route shall do otherwise than the shipped one.
+    /// Overrides of the shipped route.
     pub route: RoutePatch,
 }
 
 /// Changes of a listener's route, for tests of timeouts, retries and large requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RoutePatch {
-    /// How long an answer may take. `None`: as shipped.
+    /// Longest time until the end of an answer. `None`: as shipped.
     pub timeout_ms: Option<u64>,
     /// Value of `retry_on`. `None`: as shipped.
     pub retry_on: Option<String>,
-    /// The most of a request that is held. `None`: as shipped.
+    /// Largest request body that Envoy buffers. `None`: as shipped.
     pub body_buffer_bytes: Option<u64>,
 }
 

@@ -1,13 +1,13 @@
 //! Runs a program that cannot outlive its owner.
 //!
 //! A test that panics, a demo that is interrupted and a build that is killed must not leave an Envoy
-//! behind: it would hold its ports and its memory for days. A destructor alone does not cover a kill.
+//! behind, which would occupy its ports and memory for days. A destructor alone does not cover a kill.
 //! Therefore a small shell script stands between: it starts the program and reads from a pipe whose only
-//! writer is the owner. When the owner ends, in whatever way, the system closes the pipe, the read ends,
+//! writer is the owner. When the owner ends, for whatever reason, the system closes the pipe, the read ends,
 //! and the script ends the program.
 //!
-//! The same trick tells the owner when the program ends: the program alone holds the write end of its
-//! stdout.
+//! In the other direction, only the program holds the write end of its stdout, so the owner notices when it
+//! ends.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
-/// Starts "$@", which prints its process id before anything else can be printed. Once stdin closes: asks the program to end, waits at most three
-/// seconds, then kills it (Envoy does not answer a signal while it compiles a module).
+/// Starts "$@" and prints its process id before the program can print anything. Once stdin closes, it asks the program
+/// to end, waits at most three seconds, then kills it (Envoy does not react to signals while it compiles a module).
 const SUPERVISOR: &str = r#"
 sh -c 'echo "$$"; exec "$@"' program "$@" &
 pid=$!
@@ -96,7 +96,7 @@ impl Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         drop(self.lifeline.take());
-        // The supervisor ends by itself within about three seconds.
+        // The supervisor ends within about three seconds.
         let _ = self.supervisor.wait();
     }
 }

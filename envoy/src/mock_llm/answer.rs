@@ -1,4 +1,4 @@
-//! The content of an answer: its text, its usage, and both of their encodings.
+//! The content of an answer: its text and usage, encoded as JSON or as server-sent events.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::directions::{Directions, Fault};
 
-/// Shortest and longest answer if nothing else is asked for.
+/// Shortest and longest answer without directions.
 const MIN_TOKENS: u64 = 16;
 const MAX_TOKENS: u64 = 400;
-/// Bytes per prompt token if nothing else is asked for.
+/// Bytes per prompt token without directions.
 const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens that one server-sent event carries.
 const TOKENS_PER_EVENT: u64 = 16;
@@ -32,7 +32,7 @@ pub struct Answer {
     pub is_stream: bool,
     /// Whether the answer reports its usage.
     pub has_usage: bool,
-    /// Tokens of the prompt, cached ones included.
+    /// Tokens of the prompt, including cached ones.
     pub prompt_tokens: u64,
     /// Tokens of the answer.
     pub completion_tokens: u64,
@@ -45,7 +45,7 @@ impl Answer {
         let prompt_tokens = directions.prompt_tokens.unwrap_or(default_prompt_tokens);
         let default_tokens = MIN_TOKENS + fnv1a(body) % (MAX_TOKENS - MIN_TOKENS + 1);
         let wanted_tokens = directions.output_tokens.unwrap_or(default_tokens);
-        // The newer name goes before the older one, as in the API it imitates.
+        // The newer name takes precedence, as in OpenAI's API.
         let cap = request["max_completion_tokens"].as_u64().or(request["max_tokens"].as_u64());
         let completion_tokens = wanted_tokens.min(cap.unwrap_or(u64::MAX));
         let is_stream = request["stream"] == true;

@@ -1,8 +1,8 @@
 //! Connections that a handler can cut.
 //!
-//! A crashed upstream does not end its answer: the kernel sends a TCP reset. An HTTP library cannot be
-//! asked for that, so the socket is wrapped: once [`Connection::cut`] was called nothing more is written,
-//! and closing the socket discards what is unsent and resets the connection.
+//! A crashed upstream does not end its answer: the kernel sends a TCP reset. HTTP libraries offer no way to do
+//! that, so the socket is wrapped: after [`Connection::cut`] nothing more is written, and closing the socket
+//! discards unsent data and resets the connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A handler's grip on the connection that carries its request.
+/// A handle to the connection that carries a request.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
     cut: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// From now on nothing is written, and the connection ends with a reset.
+    /// Stops all writes; the connection ends with a reset.
     pub fn cut(&self) {
         self.cut.store(true, Ordering::Release);
     }
@@ -61,11 +61,11 @@ impl Listener for CuttableListener {
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
-                    // Each write becomes a packet of its own; the tests of split answers depend on it.
+                    // Each write becomes a packet of its own, which tests of split answers rely on.
                     let _ = stream.set_nodelay(true);
                     return (CuttableStream { stream, connection: Connection::default() }, address);
                 }
-                // No file descriptors left, most likely. Others will be closed soon.
+                // Most likely the file descriptors are exhausted; some will be closed soon.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
@@ -92,7 +92,7 @@ impl CuttableStream {
 impl Drop for CuttableStream {
     fn drop(&mut self) {
         if self.connection.is_cut() {
-            // Closing the socket right after this sends a reset. It fails only if the peer was faster.
+            // Closing the socket now sends a reset. This fails only if the peer has closed it already.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -133,7 +133,7 @@ impl AsyncWrite for CuttableStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // An orderly end would be sent before the reset and hide it.
+        // A regular shutdown would reach the peer before the reset and hide it.
         self.refuse_if_cut()?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }

@@ -1,9 +1,9 @@
-//! What a request's `x-mock-*` headers ask of the server. A direction that cannot be read is refused: a
-//! test with a typing error must fail, not pass by accident.
+//! The `x-mock-*` headers of a request. An unreadable direction is refused, so that a test with a typo fails
+//! instead of passing by accident.
 
 use axum::http::HeaderMap;
 
-/// Longest answer and prompt that may be asked for; bounds the memory of the answer's text to a few MiB.
+/// Longest answer and prompt that a request may direct; keeps the answer's text within a few MiB.
 const MAX_TOKENS: u64 = 1_000_000;
 /// Longest pause.
 const MAX_PAUSE_MS: u64 = 600_000;
@@ -26,13 +26,13 @@ pub enum Fault {
     NoUsage,
     /// `wrong-content-type`: the right body as `text/plain`.
     WrongContentType,
-    /// `truncated`: half of the answer, then an orderly end, as if it were complete.
+    /// `truncated`: half of the answer, then a regular end, as if it were complete.
     Truncated,
     /// `usage-split`: the digits of `usage` arrive in two packets.
     UsageSplit,
-    /// `hang`: no answer, ever.
+    /// `hang`: the request is never answered.
     Hang,
-    /// `gzip`: a compressed answer, whatever the request accepts.
+    /// `gzip`: a compressed answer, regardless of `accept-encoding`.
     Gzip,
 }
 
@@ -65,7 +65,7 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// Reads the headers that concern the server of `model`; the error names the header.
+    /// Reads the headers that apply to the server of `model`; the error names the header.
     pub fn from_headers(headers: &HeaderMap, model: &str) -> Result<Directions, String> {
         let own_output_tokens = number(headers, &format!("x-mock-output-tokens-{model}"), MAX_TOKENS)?;
         let output_tokens = number(headers, "x-mock-output-tokens", MAX_TOKENS)?;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_output_length_goes_before_the_common_one() {
+    fn the_output_length_of_one_model_takes_precedence() {
         let both = [("x-mock-output-tokens", "5"), ("x-mock-output-tokens-small", "7")];
         assert_eq!(directions(&both).unwrap().output_tokens, Some(7));
         let other = [("x-mock-output-tokens", "5"), ("x-mock-output-tokens-large", "7")];
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_direction_that_cannot_be_read_is_refused_by_name() {
+    fn an_unreadable_direction_is_refused_by_name() {
         assert!(
             directions(&[("x-mock-delay-ms", "soon")]).unwrap_err().starts_with("x-mock-delay-ms: found")
         );

@@ -1,12 +1,12 @@
-//! Answers that a request prescribes to the byte.
+//! Answers that a request prescribes byte for byte.
 //!
-//! Where the other directions ask for a kind of answer, `x-mock-script` carries the answer itself: base64 of a JSON
-//! list of [`PrescribedAnswer`]s, one per attempt. So a test can send any provider's format, cut anywhere, and end
-//! it in any way, and the same script can be played without a server. The last answer stands for all later
-//! attempts; attempts are counted per value of `x-mock-key`.
+//! The other directions select a kind of answer; `x-mock-script` carries the answer itself: base64 of a JSON list
+//! of [`PrescribedAnswer`]s, one per attempt. A test can thus send any provider's format, split anywhere and ended
+//! in any way, and the same script can be played without a server. The last answer serves all later attempts;
+//! attempts are counted per value of `x-mock-key`.
 //!
-//! [`Step::Hold`] waits for [`super::MockLlm::release`], so that a test decides what happens before an answer goes
-//! on, instead of guessing with pauses.
+//! [`Step::Hold`] waits for [`super::MockLlm::release`], so that a test decides what happens before an answer
+//! continues, instead of relying on pauses.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -32,15 +32,15 @@ pub const KEY_HEADER: &str = "x-mock-key";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrescribedAnswer {
-    /// What happens before the head is sent.
+    /// Steps before the status and headers are sent; `Send` has no effect here.
     #[serde(default)]
     pub before: Vec<Step>,
-    /// The status.
+    /// HTTP status.
     pub status: u16,
     /// Headers; without `content-length` the body is chunked.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Steps that send the body.
     #[serde(default)]
     pub body: Vec<Step>,
 }
@@ -51,7 +51,7 @@ pub struct PrescribedAnswer {
 pub enum Step {
     /// Sends these bytes of the body as one piece.
     Send(Vec<u8>),
-    /// Waits.
+    /// Waits this many milliseconds.
     PauseMs(u64),
     /// Waits until the key is released.
     Hold(String),
@@ -59,7 +59,7 @@ pub enum Step {
     Reset,
 }
 
-/// What a server remembers of prescribed answers.
+/// State of a server's prescribed answers.
 #[derive(Debug, Default)]
 pub struct Stage {
     attempts: Mutex<HashMap<String, usize>>,
@@ -67,14 +67,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Lets all that hold on `key` go on, now and later.
+    /// Releases every answer that waits for `key`, now or later.
     pub fn release(&self, key: &str) {
         self.released.send_modify(|released| {
             released.insert(key.to_owned());
         });
     }
 
-    /// The script of a request, if it has one, and which of its answers is due.
+    /// The answer that a request's script, if it has one, prescribes for this attempt.
     pub fn script(&self, headers: &HeaderMap) -> Result<Option<PrescribedAnswer>, String> {
         let Some(encoded) = headers.get(SCRIPT_HEADER) else {
             return Ok(None);
@@ -96,11 +96,11 @@ impl Stage {
         Ok(Some(answers.swap_remove(due)))
     }
 
-    /// Plays an answer.
+    /// Sends an answer step by step.
     pub async fn play(&self, answer: PrescribedAnswer, connection: Connection) -> Response {
         for step in &answer.before {
             if self.pass(step, &connection).await.is_err() {
-                // Never seen: the connection is gone before the first byte.
+                // The client never receives this: the connection is reset before the first byte.
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
         }
@@ -136,7 +136,7 @@ impl Stage {
             Step::Send(_) => {}
             Step::PauseMs(pause_ms) => tokio::time::sleep(Duration::from_millis(*pause_ms)).await,
             Step::Hold(key) => {
-                // Fails only when the server ends.
+                // Fails only when the server stops.
                 let _ = self.released.subscribe().wait_for(|released| released.contains(key)).await;
             }
             Step::Reset => {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_of_one_key_get_one_answer_each_and_the_last_stays() {
+    fn each_attempt_of_a_key_gets_the_next_answer_and_the_last_is_repeated() {
         let stage = Stage::default();
         let script = script_header(&[answer(500), answer(200)]);
         let statuses = |key: &str| {
@@ -179,11 +179,11 @@ mod tests {
             [next(), next(), next()]
         };
         assert_eq!(statuses("a"), [500, 200, 200]);
-        assert_eq!(statuses("b"), [500, 200, 200], "another key starts anew");
+        assert_eq!(statuses("b"), [500, 200, 200], "attempts are counted per key");
     }
 
     #[test]
-    fn a_script_that_cannot_be_read_is_an_error_that_names_its_header() {
+    fn an_unreadable_script_is_an_error_that_names_its_header() {
         for script in ["?", "bnVsbA==", &script_header(&[])] {
             let error = Stage::default().script(&headers(script, "")).unwrap_err();
             assert!(error.starts_with("x-mock-script: "), "{error}");

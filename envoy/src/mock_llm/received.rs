@@ -1,4 +1,4 @@
-//! What reached the server: the last requests in full, and counts since the start.
+//! What the server received: the most recent requests in full, and counts since the start.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,21 +6,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 
-/// Requests that are kept.
+/// Number of requests kept.
 const MAX_REQUESTS: usize = 4096;
-/// Body bytes that are kept, over all requests.
+/// Body bytes kept, over all requests.
 const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
-    /// Its method.
+    /// The HTTP method, in upper case.
     pub method: String,
     /// Path and query.
     pub path: String,
     /// Header names, in lower case, with the raw values in order of arrival.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The whole body.
+    /// The body, decoded from its transfer coding.
     pub body: Bytes,
 }
 
@@ -31,7 +31,7 @@ impl ReceivedRequest {
         std::str::from_utf8(value).ok()
     }
 
-    /// The body as JSON, `None` if it is not.
+    /// The body as JSON, `None` if it does not parse.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -68,7 +68,7 @@ struct State {
 }
 
 impl Log {
-    /// Adds a request; the oldest ones make room.
+    /// Adds a request and drops the oldest ones beyond the limits.
     pub fn record(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) {
         let headers =
             headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
@@ -87,7 +87,7 @@ impl Log {
         }
     }
 
-    /// Changes the totals.
+    /// Updates the totals.
     pub fn count(&self, change: impl FnOnce(&mut Totals)) {
         change(&mut self.lock().totals);
     }
@@ -97,20 +97,20 @@ impl Log {
         self.lock().requests.iter().cloned().collect()
     }
 
-    /// Forgets the kept requests.
+    /// Drops the kept requests.
     pub fn clear_received(&self) {
         let mut state = self.lock();
         state.requests.clear();
         state.kept_body_bytes = 0;
     }
 
-    /// The counts.
+    /// Counts since the start.
     pub fn totals(&self) -> Totals {
         self.lock().totals
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Counters stay meaningful even if another thread panicked between two of them.
+        // The counters stay meaningful even if another thread panicked between two updates.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_requests_make_room_and_still_count() {
+    fn dropped_requests_still_count() {
         let log = Log::default();
         for index in 0..MAX_REQUESTS + 3 {
             record(&log, &Bytes::from(index.to_string()));

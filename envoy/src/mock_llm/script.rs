@@ -1,5 +1,5 @@
-//! The steps in which an answer goes out. Writing the steps is pure and separate from playing them, so each
-//! fault is a change of the list and of nothing else.
+//! The steps in which an answer is sent. Listing the steps is a pure function, separate from executing them, so a
+//! fault changes the list and nothing else.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -14,18 +14,18 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::directions::{Directions, Fault};
 
-/// Long enough for the other side to read what came before; the pieces then arrive as separate packets, and
-/// a reset does not overtake what was sent.
+/// Long enough for the peer to read what was sent before: pieces arrive as separate packets, and a reset does not
+/// overtake data.
 const SEPARATION_MS: u64 = 40;
 
 /// How one answer is sent.
 #[derive(Debug)]
 pub struct Script {
-    /// Value of the header.
+    /// Value of `content-type`.
     pub content_type: &'static str,
-    /// Value of the header; `None` if the body is chunked.
+    /// Value of `content-length`; `None` if the body is chunked.
     pub content_length: Option<usize>,
-    /// Whether its last step completes the answer.
+    /// Whether the last step completes the answer.
     is_complete: bool,
     steps: VecDeque<Step>,
 }
@@ -37,7 +37,7 @@ enum Step {
     Reset,
 }
 
-/// Writes the steps for an answer and the fault that its directions ask for.
+/// The steps for an answer with the fault that its directions name.
 pub fn write(answer: &Answer, directions: &Directions) -> Script {
     let fault = directions.fault;
     let mut pieces = if answer.is_stream { answer.events() } else { vec![answer.json()] };
@@ -82,7 +82,7 @@ pub fn write(answer: &Answer, directions: &Directions) -> Script {
     Script { content_type, content_length, is_complete: fault != Some(Fault::Truncated), steps }
 }
 
-/// Plays the steps as a response body. `sent` is called once the last of them was taken and the answer is
+/// Executes the steps as a response body. `sent` is called once the last of them was taken and the answer is
 /// complete.
 pub fn play(
     script: Script,
@@ -127,7 +127,7 @@ fn send(steps: &mut VecDeque<Step>, pieces: Vec<Bytes>, pause_ms: u64) {
     }
 }
 
-/// The first half of the events, or of the bytes where there is one piece only. Never contains the usage.
+/// The first half of the events, or of the bytes of a single piece. Never contains the usage.
 fn first_half(mut pieces: Vec<Bytes>) -> Vec<Bytes> {
     if let [only] = pieces.as_slice() {
         return vec![only.slice(..only.len() / 2)];
@@ -136,7 +136,7 @@ fn first_half(mut pieces: Vec<Bytes>) -> Vec<Bytes> {
     pieces
 }
 
-/// Puts a bracket where no parser accepts one: in the usage, or in the first event if there is no usage.
+/// Inserts a bracket where no parser accepts one: in the usage, or in the first event if there is no usage.
 fn break_json(pieces: &mut [String]) {
     let usage = pieces.iter_mut().find_map(|piece| piece.find("\"usage\":{").map(|at| (piece, at + 9)));
     if let Some((piece, at)) = usage {

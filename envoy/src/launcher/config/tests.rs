@@ -10,7 +10,7 @@ fn spec(run_dir: &Path) -> EnvoySpec {
     let mut spec = EnvoySpec::new(binary, run_dir);
     spec.upstreams = vec![
         ("cheap".to_owned(), "127.0.0.1:7001".parse().unwrap()),
-        ("dear".to_owned(), "[::1]:7002".parse().unwrap()),
+        ("expensive".to_owned(), "[::1]:7002".parse().unwrap()),
     ];
     spec
 }
@@ -21,8 +21,8 @@ fn clusters_are_copies_of_the_shipped_one_with_other_names_and_addresses() {
     let config = spec(run_dir.path()).config().unwrap();
     let clusters = config["static_resources"]["clusters"].as_array().unwrap();
     assert_eq!(clusters.len(), 2);
-    assert_eq!(clusters[1]["name"], "dear");
-    assert_eq!(clusters[1]["load_assignment"]["cluster_name"], "dear");
+    assert_eq!(clusters[1]["name"], "expensive");
+    assert_eq!(clusters[1]["load_assignment"]["cluster_name"], "expensive");
     let address = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address";
     assert_eq!(clusters[1].pointer(address).unwrap(), &json!({"address": "::1", "port_value": 7002}));
     let shipped = shipped().unwrap();
@@ -73,8 +73,8 @@ fn the_default_cluster_is_the_shipped_one_where_it_exists_else_the_first_or_the_
         http["early_header_mutation_extensions"][0]["typed_config"]["mutations"][0]["append"].clone()
     };
     assert_eq!(default(&spec)["header"], json!({"key": "x-seqroute-cluster", "value": "cheap"}));
-    spec.default_cluster = Some("dear".to_owned());
-    assert_eq!(default(&spec)["header"]["value"], "dear");
+    spec.default_cluster = Some("expensive".to_owned());
+    assert_eq!(default(&spec)["header"]["value"], "expensive");
     spec.default_cluster = None;
     spec.upstreams.push(("small".to_owned(), "127.0.0.1:7003".parse().unwrap()));
     assert_eq!(default(&spec)["header"]["value"], "small");
