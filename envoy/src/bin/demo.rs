@@ -1,4 +1,4 @@
-//! `demo`: plays the same sessions through Envoy with every policy and prints what came of it.
+//! `demo`: plays the same sessions through Envoy with several policies and prints quality and cost.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,18 +8,20 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use seqroute_core::config::Strategy;
 use seqroute_core::money::NanoUsd;
-use seqroute_envoy::demo::gateway::Gateway;
 use seqroute_envoy::demo::play;
 use seqroute_envoy::demo::report::{self, Row};
 use seqroute_sessions::environment::{self, run};
 use seqroute_sessions::session::Session;
 use seqroute_sessions::simulator::{Simulator, tiers};
+use seqroute_envoy::gateway::{Gateway, Listener};
 use serde_json::{Value, json};
 
-/// Sessions of the demo; training used other seeds.
+/// Seed of the demo's sessions; training used other seeds.
 const SEED: u64 = 20_260;
-/// Budgets, as shares of the mean cost of a session with the largest model.
+/// Budgets, as shares of the mean cost of a session that the largest model serves.
 const SHARES: [f64; 4] = [0.1, 0.25, 0.5, 0.8];
+/// Workers of Envoy.
+const WORKERS: u32 = 2;
 
 /// Play sessions through a real Envoy with the filter and compare policies.
 #[derive(Parser)]
@@ -27,13 +29,13 @@ struct Arguments {
     /// Sessions per policy and budget.
     #[arg(long, default_value_t = 100)]
     sessions: usize,
-    /// The policy archive.
+    /// Policy archive.
     #[arg(long, default_value = "envoy/policy/default.nnef.tar")]
     policy: PathBuf,
-    /// The filter's module.
+    /// The filter's module (`make wasm`).
     #[arg(long, default_value = "target/wasm32-wasip1/wasm/seqroute_filter.wasm")]
     wasm: PathBuf,
-    /// Folder for the plot and Envoy's files.
+    /// Folder for the plot.
     #[arg(long, default_value = "target/demo")]
     out: PathBuf,
 }
@@ -41,7 +43,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Leaving `main` ends Envoy and the model servers, whichever way it is left.
+    // Dropping the future stops Envoy and the model servers.
     let result = tokio::select! {
         result = demo(&arguments) => result,
         _ = tokio::signal::ctrl_c() => {
@@ -59,12 +61,9 @@ async fn main() -> ExitCode {
 }
 
 async fn demo(arguments: &Arguments) -> Result<()> {
-    let file = |path: &PathBuf| path.canonicalize().with_context(|| format!("{}", path.display()));
-    let wasm = file(&arguments.wasm).context("run `make wasm` first")?;
-    let policy = std::fs::read(file(&arguments.policy)?)?;
+    let policy =
+        std::fs::read(&arguments.policy).with_context(|| format!("{}", arguments.policy.display()))?;
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("{}", arguments.out.display()))?;
-    let run_dir = tempfile::Builder::new().prefix("run-").tempdir_in(&arguments.out)?;
-    let run_dir_path = run_dir.path().canonicalize()?;
 
     let sessions = Simulator::new(SEED).sessions(arguments.sessions);
     let mean_cost = mean_cost_of_largest(&sessions)?;
@@ -74,9 +73,9 @@ async fn demo(arguments: &Arguments) -> Result<()> {
         ("always-large", json!({"always": "large"})),
         ("always-small", json!({"always": "small"})),
     ];
-    eprintln!("starting Envoy: it compiles the filter, which takes some seconds …");
-    let gateway = Gateway::start(&run_dir_path, &wasm, &policy, &strategies, 2).await?;
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let listeners = strategies.iter().map(|(name, strategy)| Listener::shipped(name, strategy, &policy));
+    eprintln!("starting Envoy, which takes some seconds to compile the filter …");
+    let gateway = Gateway::start(&arguments.wasm, WORKERS, &listeners.collect::<Result<Vec<_>>>()?).await?;
 
     let plays = (SHARES.len() * strategies.len() * sessions.len()) as u64;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} sessions, {elapsed}, {eta} left")?;
@@ -85,9 +84,8 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     for share in SHARES {
         let budget = NanoUsd((mean_cost * share) as u64);
         for (name, _) in &strategies {
-            let url = gateway.envoy.url(name)?;
-            let played = play::play_all(&client, &url, name, &sessions, budget, &progress).await?;
-            let charged = play::charged(&gateway.decision_log(name), &played).await?;
+            let played = play::play_all(&gateway, name, &sessions, budget, &progress).await?;
+            let charged = play::charged(&gateway, name, &played).await?;
             rows.push(Row::new(name, budget, share, &played, &charged));
         }
     }
@@ -98,7 +96,7 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     report::plot(&rows, &plot)?;
     println!("{}", report::table(&rows));
     println!(
-        "{} sessions per line, all through one Envoy with 2 workers; plot: {}",
+        "{} sessions per line, all through one Envoy with {WORKERS} workers; plot: {}",
         sessions.len(),
         plot.display()
     );

@@ -1,5 +1,5 @@
-//! The calls of a load run: what each asks for, and what goes wrong with it. A pure function of their numbers, so two
-//! passes send the same.
+//! The calls of a load run: what each requests, and what goes wrong with it. A call is a pure function of its session and
+//! turn number, so two passes send the same calls.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use anyhow::Result;
 use futures_util::StreamExt;
 use reqwest::Client;
 
+use crate::chat;
+
 /// The client's own limit on output tokens.
 pub const MAX_OUTPUT_TOKENS: u64 = 200;
-/// How long a client that leaves early waits, and how long its model would have thought.
+/// How long a client that leaves early waits, and how long its model would have taken.
 const PATIENCE: Duration = Duration::from_millis(60);
 const SLOW_MS: u64 = 400;
 
@@ -48,14 +50,14 @@ pub enum Seen {
     Whole(String),
     /// An answer of this model that was cut.
     Cut(String),
-    /// No answer: an error, or nothing at all.
+    /// No answer: an error status, or a broken connection.
     Nothing,
-    /// A refusal for lack of money.
+    /// A refusal because the budget was exhausted.
     Refused,
 }
 
 impl Call {
-    /// The call number `turn` of a session: 5 % resets, 5 % disconnects, 2 % without usage.
+    /// The call of one turn of a session: 5 % are reset, in 5 % the client leaves, 2 % have no usage.
     #[must_use]
     pub fn of(session: usize, turn: usize) -> Call {
         let mut number = mix((session as u64) << 32 | turn as u64);
@@ -85,28 +87,19 @@ impl Call {
     pub fn body(&self) -> String {
         let stream =
             if self.stream { r#""stream":true,"stream_options":{"include_usage":true},"# } else { "" };
-        let frame = |content: &str| {
-            format!(
-                r#"{{"model":"auto",{stream}"max_tokens":{MAX_OUTPUT_TOKENS},"messages":[{{"role":"user","content":"{content}"}}]}}"#
-            )
-        };
-        let bytes = usize::try_from(self.prompt_tokens.saturating_mul(4)).unwrap_or(usize::MAX);
-        frame(&"x".repeat(bytes.saturating_sub(frame("").len())))
+        chat::body_of_tokens(self.prompt_tokens, &format!(r#"{stream}"max_tokens":{MAX_OUTPUT_TOKENS},"#))
     }
 
-    /// Sends the call and says what came of it.
+    /// Sends the call and reads its answer.
     ///
     /// # Errors
-    /// When the gateway refuses it for any reason but lack of money.
+    /// When the gateway refuses it for another reason than an exhausted budget.
     pub async fn send(&self, client: &Client, url: &str, session: &str, budget_usd: &str) -> Result<Seen> {
-        let mut request = client
-            .post(format!("{url}/v1/chat/completions"))
-            .header("content-type", "application/json")
+        let mut request = chat::post(client, url, self.body())
             .header("x-session-id", session)
             .header("x-seqroute-budget-usd", budget_usd)
             .header("x-mock-prompt-tokens", self.prompt_tokens)
-            .header("x-mock-output-tokens", self.output_tokens)
-            .body(self.body());
+            .header("x-mock-output-tokens", self.output_tokens);
         let fault = match self.trouble {
             Some(Trouble::ResetEarly) => Some("reset-before-headers"),
             Some(Trouble::ResetMidStream) => Some("reset-mid-stream"),
@@ -149,7 +142,7 @@ impl Call {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood, 2014): numbers that look drawn, from any number.
+/// One step of SplitMix64 (Steele, Lea, Flood, 2014): a pseudo-random number for every input.
 fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -162,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn troubles_come_as_often_as_promised() {
+    fn troubles_have_the_documented_frequencies() {
         let calls: Vec<Call> = (0..100).flat_map(|s| (0..200).map(move |t| Call::of(s, t))).collect();
         let share = |troubles: &[Trouble]| {
             let found = calls.iter().filter(|call| call.trouble.is_some_and(|t| troubles.contains(&t)));

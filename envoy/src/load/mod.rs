@@ -1,22 +1,20 @@
-//! Does the cap hold? Many sessions, each with many turns at once, upstreams and clients that fail, and two ways to
-//! keep a budget beside each other.
+//! Tries to overspend budgets: many sessions, each with many concurrent turns, upstreams and clients that fail, and two
+//! ways to enforce a budget, compared.
 //!
 //! The first pass goes through the filter. The second goes through the plain listener of the same Envoy, with the same
 //! calls, behind a **post-hoc checker**: a request passes while what was charged so far is below the budget, and is
-//! charged after its answer. That is what gateways do that have a session budget without reservations (LiteLLM's
+//! charged after its answer. This is how gateways enforce a session budget without reservations (LiteLLM's
 //! `max_budget_per_session`, `litellm/proxy/hooks/max_budget_per_session_limiter.py`). It always uses the largest model,
-//! as such gateways do not choose.
+//! since such gateways do not choose one.
 //!
-//! Two sums are compared with each session's budget. **Charged** is what the books say; what it exceeds the budget by is
-//! overspend by concurrency. **Billed** is what a provider would ask that bills every answer that began in full, cut ones
-//! too; what it exceeds the budget by also contains what nobody could see of cut answers and missing usage.
+//! Two sums are compared with each session's budget. **Charged** is what the ledger or the checker counted; its excess
+//! over the budget is due to concurrency. **Billed** is the invoice of a provider that bills every answer that began in
+//! full, cut ones included; its excess also contains usage that the gateway could not see.
 
 mod calls;
 
 pub use calls::{Call, MAX_OUTPUT_TOKENS, Seen, Trouble};
 
-use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
@@ -29,31 +27,33 @@ use seqroute_core::reply::record::DecisionRecord;
 use seqroute_core::request::session_id::SessionId;
 use seqroute_core::usage::Usage;
 
+use crate::gateway::Charges;
+
 /// The size of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Sessions.
+    /// Number of sessions.
     pub sessions: usize,
-    /// Turns of each, served or not.
+    /// Turns per session, served or not.
     pub turns: usize,
     /// Turns in flight over all sessions.
     pub in_flight: usize,
-    /// Turns of one session in flight at once.
+    /// Turns in flight within one session.
     pub at_once: usize,
     /// Budget of each session.
     pub budget: NanoUsd,
 }
 
-/// What one pass did with one session.
+/// The costs of one session in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionSums {
-    /// By the books.
+    /// What the ledger or the checker charged.
     pub charged: NanoUsd,
-    /// By a provider that bills every answer that began, in full.
+    /// What a provider bills that bills every answer that began in full.
     pub billed: NanoUsd,
 }
 
-/// What one pass did.
+/// The result of one pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Whole answers.
@@ -62,26 +62,26 @@ pub struct Tally {
     pub cut: usize,
     /// Calls that got no answer.
     pub nothing: usize,
-    /// Calls that were refused for lack of money.
+    /// Calls that were refused because the budget was exhausted.
     pub refused: usize,
-    /// Per session.
+    /// Costs by session number.
     pub sums: Vec<SessionSums>,
 }
 
 impl Tally {
-    /// All calls.
+    /// Number of calls, whatever came of them.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.whole + self.cut + self.nothing + self.refused
     }
 
-    /// What sessions were charged beyond their budgets, and how many were.
+    /// The sum that sessions were charged beyond their budgets, and the number of such sessions.
     #[must_use]
     pub fn overcharged(&self, budget: NanoUsd) -> (NanoUsd, usize) {
         excess(self.sums.iter().map(|sums| sums.charged), budget)
     }
 
-    /// What sessions were billed beyond their budgets, and how many were.
+    /// The sum that sessions were billed beyond their budgets, and the number of such sessions.
     #[must_use]
     pub fn overbilled(&self, budget: NanoUsd) -> (NanoUsd, usize) {
         excess(self.sums.iter().map(|sums| sums.billed), budget)
@@ -93,7 +93,7 @@ fn excess(sums: impl Iterator<Item = NanoUsd>, budget: NanoUsd) -> (NanoUsd, usi
     over.fold((NanoUsd::ZERO, 0), |(sum, count), over| (sum.saturating_add(over), count + 1))
 }
 
-/// Who keeps the budgets.
+/// Who enforces the budgets.
 #[derive(Clone, Copy, Debug)]
 pub enum Keeper<'a> {
     /// The gateway.
@@ -102,7 +102,7 @@ pub enum Keeper<'a> {
     PostHoc(&'a ModelConfig),
 }
 
-/// The id of a session of a pass.
+/// The id that a pass sends for a session.
 #[must_use]
 pub fn session_id(label: &str, session: usize) -> String {
     format!("{label}-{session}")
@@ -111,7 +111,7 @@ pub fn session_id(label: &str, session: usize) -> String {
 /// Sends all calls of a plan to one listener.
 ///
 /// # Errors
-/// When the gateway refuses a call for any reason but lack of money, or an unknown model answers.
+/// When the gateway refuses a call for another reason than an exhausted budget, or an unknown model answers.
 pub async fn play(
     client: &Client,
     url: &str,
@@ -135,7 +135,7 @@ pub async fn play(
                     let refused = matches!(keeper, Keeper::PostHoc(_)) && charged >= plan.budget;
                     let seen =
                         if refused { Seen::Refused } else { call.send(client, url, id, budget_usd).await? };
-                    book(&call, &seen, models, keeper, sums)?;
+                    add_costs(&call, &seen, models, keeper, sums)?;
                     progress.inc(1);
                     anyhow::Ok(seen)
                 }
@@ -164,8 +164,8 @@ pub async fn play(
     Ok(tally)
 }
 
-/// Books what a call was billed, and what a post-hoc checker charges for it: whole answers with usage.
-fn book(
+/// Adds what a call was billed, and what a post-hoc checker charges for it: whole answers with usage.
+fn add_costs(
     call: &Call,
     seen: &Seen,
     models: &[ModelConfig],
@@ -177,7 +177,7 @@ fn book(
         Keeper::PostHoc(model) => model,
         Keeper::Gateway => {
             let found = models.iter().find(|model| model.name == *name);
-            found.with_context(|| format!("an answer of the unknown model `{name}`"))?
+            found.with_context(|| format!("an unknown model answered: `{name}`"))?
         }
     };
     let usage =
@@ -192,25 +192,11 @@ fn book(
     Ok(())
 }
 
-/// Reads what the gateway charged each session of a pass from its decision records, and how many records there are.
-///
-/// # Errors
-/// When the file cannot be read, or a line is no record.
-pub fn charged_by_records(log: &Path, salt: &str, label: &str, tally: &mut Tally) -> Result<usize> {
-    let text = std::fs::read_to_string(log).with_context(|| format!("{}", log.display()))?;
-    let (mut charged, mut count) = (HashMap::<String, NanoUsd>::new(), 0);
-    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        let record: DecisionRecord =
-            serde_json::from_str(line).with_context(|| format!("{}: no record: {line}", log.display()))?;
-        let sum = charged.entry(record.session.unwrap_or_default()).or_default();
-        *sum = sum.saturating_add(record.charged_nano_usd);
-        count += 1;
-    }
+/// Puts into a tally what the gateway charged each session of a pass.
+pub fn set_charged(tally: &mut Tally, label: &str, charges: &Charges) {
     for (session, sums) in tally.sums.iter_mut().enumerate() {
-        let id = SessionId::new(salt.as_bytes(), b"", session_id(label, session).as_bytes());
-        sums.charged = charged.get(&id.to_string()).copied().unwrap_or_default();
+        (sums.charged, _) = charges.of(&session_id(label, session));
     }
-    Ok(count)
 }
 
 #[cfg(test)]
