@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,9 @@ class Runner:
         config = folder / "shipped" / "envoy.yaml"
         config.parent.mkdir()
         config.write_text(_replace((self.root / SHIPPED_CONFIG).read_text(), moved | ports))
+        # `make docs-check` has built the workspace; building a part of it alone would build shared dependencies again,
+        # with fewer features.
+        script = re.sub(r"cargo build --release( -p [\w-]+)+", "cargo build --release --workspace --bins", script)
         rules.check(self._run(name, _replace(script, moved | ports | {SHIPPED_CONFIG: str(config)})))
 
     def clean(self) -> None:
@@ -157,18 +161,21 @@ class Runner:
             shutil.rmtree(folder)
 
     def _run(self, what: str, script: str) -> str:
-        """Runs a script in a session of its own, so that what it left in the background ends with it."""
-        log = self.scratch / "output"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", script],
-                cwd=self.root,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        return run_script(what, script, self.root, self.environment)
+
+
+def run_script(what: str, script: str, folder: Path, environment: dict[str, str]) -> str:
+    """Runs a script in a session of its own, so that what it left in the background ends with it."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
         try:
             status = process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -177,9 +184,11 @@ class Runner:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if status != 0:
-            raise RuntimeError(f"{what}: status {status}\n{script}\n{log.read_text()}")
-        return log.read_text()
+        output.seek(0)
+        text = output.read()
+    if status != 0:
+        raise RuntimeError(f"{what}: status {status}\n{script}\n{text}")
+    return text
 
 
 def check_quickstart(output: str) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -123,8 +124,25 @@ class DocsCheck(unittest.TestCase):
         with self.assertRaises(AssertionError):
             runs.check_quickstart(output.replace("settled", "refunded") % "small")
 
+    def test_a_script_that_fails_is_reported_with_its_output(self):
+        with self.assertRaisesRegex(RuntimeError, "(?s)broken: status 3.*before"):
+            runs.run_script("broken", "echo before; (exit 3); echo after", self.root, {})
+
+    def test_what_a_script_leaves_in_the_background_ends_with_it(self):
+        pid = int(runs.run_script("sound", "sleep 600 & echo $!", self.root, {}))
+        deadline = time.monotonic() + 10
+        while is_running(pid):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
     def test_ports_are_replaced_as_whole_numbers(self):
         self.assertEqual(runs._replace("8001 18001 /etc/x", {"8001": "9", "/etc": "/tmp"}), "9 18001 /tmp/x")
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is more than an entry that nobody has collected yet."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
 
 
 if __name__ == "__main__":
