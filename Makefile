@@ -6,7 +6,7 @@ DENY := target/tools/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check bench bench-core soak load fuzz fuzz-module clean
+.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load fuzz fuzz-module clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -65,7 +65,7 @@ load: wasm envoy
 	$(CARGO) build --release --workspace --bin load
 	target/release/load
 
-# Repeat the paper's experiment on simulated sessions of its shape (trainer/EVALUATION.md); some minutes.
+# Repeat the paper's experiment on simulated sessions of its shape (trainer/docs/method.md); some minutes.
 PAPER := target/paper
 paper-check:
 	$(CARGO) build --release --workspace --bins
@@ -83,7 +83,13 @@ paper-check:
 	target/release/seqroute evaluate --policy ours=$(PAPER)/ours.nnef.tar --policy bc=$(PAPER)/paper-bc.nnef.tar \
 	  --policy cql=$(PAPER)/paper.nnef.tar --policy cql@2.5=$(PAPER)/paper.nnef.tar --rule next-cost \
 	  --models trainer/examples/paper.models.json --data $(PAPER)/test.jsonl.gz --train $(PAPER)/train.jsonl.gz \
-	  --tune $(PAPER)/valid.jsonl.gz --budgets-nano-usd 500,1500,3000,5000,8000 --html $(PAPER)/report.html
+	  --tune $(PAPER)/valid.jsonl.gz --budgets-nano-usd 500,1500,3000,5000,8000 --html $(PAPER)/report.html \
+	  --json $(PAPER)/report.json
+
+# Run the experiments of trainer/docs/results.md and write that page; DATA=… is the folder of the real outcomes, which are left out without it.
+results:
+	$(CARGO) build --release -p seqroute
+	python3 trainer/docs/results.py $(if $(DATA),--data $(DATA))
 
 # Run every fuzz target for ten minutes (filter/fuzz/README.md); `make fuzz FUZZ_TARGETS=json FUZZ_SECONDS=30` runs one.
 FUZZ_TARGETS := $(basename $(notdir $(wildcard filter/fuzz/fuzz_targets/*.rs)))
