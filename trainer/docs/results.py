@@ -132,7 +132,7 @@ EXPERIMENTS = [
         text="`shipped` is the policy in `envoy/policy`, trained on other sessions of the simulator than those it is "
         "tested on, `bc` is behaviour cloning on the sessions of the first command. This shows the mechanism, not real traffic.",
         commands="""
-cd target/results/simulated
+mkdir -p target/results/simulated && cd target/results/simulated
 seqroute simulate --sessions 10000 --seed 1 --out train.jsonl.gz
 seqroute simulate --sessions 1000 --seed 2 --out valid.jsonl.gz
 seqroute simulate --sessions 2000 --seed 3 --out test.jsonl.gz
@@ -161,7 +161,7 @@ seqroute evaluate --policy shipped=../../../envoy/policy/default.nnef.tar --poli
         text="MMLU and GSM8K answers of two models. `ours` is the mean of three seeds of the default settings, `bc` of "
         "three seeds of behaviour cloning; `guard 0.9` and `guard 0.95` are one seed each behind that guard.",
         commands="""
-cd target/results/knowledge
+mkdir -p target/results/knowledge && cd target/results/knowledge
 K="--models ../../../trainer/examples/knowledge.models.json --prompts $D/prompts_knowledge_train.jsonl.gz \\
   --prompts $D/prompts_knowledge_valid.jsonl.gz"
 SETS="--data $D/knowledge_train.jsonl.gz --valid $D/knowledge_valid.jsonl.gz"
@@ -184,7 +184,7 @@ seqroute evaluate $K --prompts $D/prompts_knowledge_test.jsonl.gz \\
         text="Scores of five models on MT-bench questions. `ours` is `examples/few_prompts.toml`, the mean of three seeds, "
         "last checkpoint. Everything that is fitted or tuned uses the training questions.",
         commands="""
-cd target/results/mtbench
+mkdir -p target/results/mtbench && cd target/results/mtbench
 T="--models ../../../trainer/examples/mtbench.models.json --prompts $D/prompts_mtbench_train.jsonl.gz"
 for s in 1 2 3; do seqroute train $T --data $D/mtbench_train.jsonl.gz --config ../../../trainer/examples/few_prompts.toml \\
   --seed $s --name ours --out ours$s.nnef.tar; done
