@@ -88,7 +88,7 @@ paper-check:
 
 # Run the experiments of trainer/docs/results.md and write that page; DATA=… is the folder of the real outcomes, which are left out without it.
 results:
-	$(CARGO) build --release -p seqroute
+	$(CARGO) build --release --workspace --bin seqroute
 	python3 trainer/docs/results.py $(if $(DATA),--data $(DATA))
 
 # Run every fuzz target for ten minutes (filter/fuzz/README.md); `make fuzz FUZZ_TARGETS=json FUZZ_SECONDS=30` runs one.
