@@ -1,11 +1,8 @@
-//! What the tests across crates share: the compiled filter, plugin configurations, policies and requests.
+//! What the tests across crates share: [`support`], and [`scenario`]s, which are tests as data.
 //!
 //! The tests themselves are in `tests/harness/` (the filter in our own host: exact, repeatable, with faults injected
 //! between any two steps) and `tests/envoy/` (the same filter in a real Envoy with model servers that misbehave).
 
 pub mod fuzz_module;
-pub mod gateway;
-pub mod policies;
 pub mod scenario;
-pub mod settings;
-pub mod wasm;
+pub mod support;

@@ -9,7 +9,7 @@ use seqroute_harness::{Host, HostOptions, Plugin, StepState, Stream, Vm};
 use serde_json::{Value, json};
 
 use super::traffic::{Message, Texts};
-use crate::{policies, settings, wasm};
+use crate::support::{module, policies, settings};
 
 /// Within this many ms every reservation has expired.
 const LEASE_MS: u64 = 600_000;
@@ -57,9 +57,9 @@ impl World {
     /// # Errors
     /// Without the module, and when it refuses a configuration.
     pub fn new(seed: u64) -> Result<World> {
-        let module = wasm::module()?;
+        let compiled = module::compiled()?;
         let host = Host::new(HostOptions { now_ms: 1_800_000_000_000, seed, ..HostOptions::default() });
-        let vm = host.vm(&module, wasm::vm_options())?;
+        let vm = host.vm(&compiled, module::vm_options())?;
         let mut plugins = Vec::new();
         for (number, settings) in configurations()?.iter().enumerate() {
             plugins.push(vm.plugin(&format!("plugin-{number}"), settings.to_string())?);

@@ -20,10 +20,10 @@ pub struct Scenario {
     /// The row of the outcome table it covers, if it is one.
     #[serde(default)]
     pub covers: Option<String>,
-    /// Changes to the plugin configuration of [`crate::settings::plugin`], as a JSON merge patch.
+    /// Changes to the plugin configuration of [`crate::support::settings::plugin`], as a JSON merge patch.
     #[serde(default)]
     pub settings: Value,
-    /// Seed of the policy ([`crate::policies::arbitrary`]) that decides, instead of `best_affordable`.
+    /// Seed of the policy ([`crate::support::policies::arbitrary`]) that decides, instead of `best_affordable`.
     #[serde(default)]
     pub policy: Option<u64>,
     /// How the listener's route differs from the shipped one.

@@ -19,8 +19,8 @@ use super::format::{Expect, Leave, Route, Scenario, Step, Turn, World};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
 use super::{script, settings_of};
-use crate::gateway::{Gateway, Listener};
-use crate::settings;
+use crate::support::gateway::{Gateway, Listener};
+use crate::support::settings;
 
 /// How long anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -14,8 +14,8 @@ use super::format::{End, Expect, Leave, Scenario, Step, Turn, Upstream};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
 use super::{script, settings_of};
-use crate::gateway::MODELS;
-use crate::wasm;
+use crate::support::gateway::MODELS;
+use crate::support::module;
 
 /// Workers of the host.
 const WORKERS: usize = 2;
@@ -103,7 +103,8 @@ struct Open {
 impl<'a> World<'a> {
     fn new(module: &Module, scenario: &'a Scenario, delivery: Delivery) -> Result<Self> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
-        let vms = (0..WORKERS).map(|_| host.vm(module, wasm::vm_options())).collect::<Result<Vec<_>, _>>()?;
+        let vms =
+            (0..WORKERS).map(|_| host.vm(module, module::vm_options())).collect::<Result<Vec<_>, _>>()?;
         let settings = settings_of(scenario)?;
         let plugins = vms.iter().map(|vm| vm.plugin("seqroute", settings.to_string()));
         let plugins = plugins.collect::<Result<Vec<_>, _>>()?;

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{policies, settings};
+use crate::support::{policies, settings};
 use format::Scenario;
 
 /// Reasons why a scenario may run in one world only.
@@ -60,19 +60,24 @@ pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-/// Reads every scenario, in the order of their names.
+/// Reads every scenario, in the order of their names. The folders below `scenarios/` are topics and no part of a name.
 ///
 /// # Errors
-/// For a file that is no scenario, with its name.
+/// For a file that is not a scenario, with its path.
 pub fn all() -> Result<Vec<Scenario>> {
-    let directory = directory();
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
-        .with_context(|| directory.display().to_string())?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    files.iter().map(|file| read(file).with_context(|| file.display().to_string())).collect()
+    let mut scenarios = Vec::new();
+    for topic in entries(&directory())? {
+        for file in entries(&topic)? {
+            scenarios.push(read(&file).with_context(|| file.display().to_string())?);
+        }
+    }
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(scenarios)
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn read(file: &Path) -> Result<Scenario> {

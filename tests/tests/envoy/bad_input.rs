@@ -5,7 +5,7 @@ use reqwest::header::HeaderValue;
 use seqroute_core::money::NanoUsd;
 use serde_json::Value;
 
-async fn reloads(gateway: &seqroute_tests::gateway::Gateway) -> u64 {
+async fn reloads(gateway: &seqroute_tests::support::gateway::Gateway) -> u64 {
     gateway.envoy.stats("vm_reload_success").await.unwrap().values().sum()
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// What the upstream of `model` got with a body that contains `marker`.
 fn received(
-    gateway: &seqroute_tests::gateway::Gateway,
+    gateway: &seqroute_tests::support::gateway::Gateway,
     model: usize,
     marker: &str,
 ) -> (Option<String>, Vec<u8>) {

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use seqroute_envoy::launcher::RoutePatch;
-use seqroute_tests::gateway::{Gateway, Listener};
-use seqroute_tests::settings;
+use seqroute_tests::support::gateway::{Gateway, Listener};
+use seqroute_tests::support::settings;
 use serde_json::json;
 use tokio::runtime::Runtime;
 

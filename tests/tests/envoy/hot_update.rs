@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::chat;
-use seqroute_tests::gateway::Gateway;
-use seqroute_tests::{policies, settings};
+use seqroute_tests::support::gateway::Gateway;
+use seqroute_tests::support::{policies, settings};
 
 const UPDATES: usize = 10;
 const CLIENTS: usize = 8;

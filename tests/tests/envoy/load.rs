@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 use seqroute_core::config::ModelConfig;
 use seqroute_core::money::NanoUsd;
 use seqroute_envoy::load::{Call, Keeper, Plan, Trouble, play, session_id};
-use seqroute_tests::settings;
+use seqroute_tests::support::settings;
 use serde_json::json;
 
 #[test]

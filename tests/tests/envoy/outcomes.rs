@@ -3,7 +3,7 @@
 use crate::support::{chat, with_gateway};
 use futures_util::StreamExt;
 use seqroute_core::reply::record::DecisionRecord;
-use seqroute_tests::gateway::Gateway;
+use seqroute_tests::support::gateway::Gateway;
 use std::time::Duration;
 
 async fn end_of(gateway: &Gateway, session: &str, fault: &str, stream: bool) -> DecisionRecord {

@@ -4,17 +4,17 @@
 //! the same sessions with the models that Envoy chose. Requests have exactly four bytes per prompt token, so that all
 //! three see the same sizes, and end with the message whose words the trainer's sessions hold.
 
+use seqroute_sessions::environment::{self, TurnTrace};
+use seqroute_sessions::session::Session;
+use seqroute_sessions::simulator::{Simulator, tiers};
 use seqroute_core::engine::Engine;
 use seqroute_core::decide::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::reply::record::DecisionRecord;
 use seqroute_core::body::text::TextFeatures;
 use seqroute_harness::{Host, HostOptions, Plugin};
-use seqroute_sessions::environment::{self, TurnTrace};
-use seqroute_sessions::session::Session;
-use seqroute_sessions::simulator::{Simulator, tiers};
-use seqroute_tests::gateway::Gateway;
-use seqroute_tests::{policies, settings, wasm};
+use seqroute_tests::support::gateway::Gateway;
+use seqroute_tests::support::{module, policies, settings};
 use serde_json::{Value, json};
 
 const TOLERANCE: f32 = 1e-5;
@@ -135,8 +135,8 @@ fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let gateway = Gateway::start(2, &[("policy", plugin_settings(&tar))]).await.unwrap();
-        let module = wasm::module().unwrap();
-        let vm = Host::new(HostOptions::default()).vm(&module, wasm::vm_options()).unwrap();
+        let compiled = module::compiled().unwrap();
+        let vm = Host::new(HostOptions::default()).vm(&compiled, module::vm_options()).unwrap();
         let plugin = vm.plugin("seqroute", plugin_settings(&tar).to_string()).unwrap();
         let mut turns = 0;
         for (session, budget) in

@@ -3,13 +3,13 @@
 use seqroute_tests::scenario::format::World;
 use seqroute_tests::scenario::in_harness::{self, Delivery};
 use seqroute_tests::scenario::{self, in_envoy, seen};
-use seqroute_tests::wasm;
+use seqroute_tests::support::module;
 
 use crate::support::with_gateway_alone;
 
 #[test]
 fn every_scenario_does_in_envoy_what_it_does_in_the_harness() {
-    let module = wasm::module().unwrap();
+    let compiled = module::compiled().unwrap();
     let scenarios = scenario::all().unwrap();
     let failures = with_gateway_alone(|gateway, listeners| async move {
         let mut failures = Vec::new();
@@ -23,7 +23,7 @@ fn every_scenario_does_in_envoy_what_it_does_in_the_harness() {
                 }
             };
             failures.extend(wrong.into_iter().map(|line| format!("{name}: {line}")));
-            match in_harness::play(&module, scenario, Delivery::AsWritten) {
+            match in_harness::play(&compiled, scenario, Delivery::AsWritten) {
                 Ok((in_harness, _)) => {
                     let lines = seen::differences(&in_harness, &in_envoy, scenario);
                     failures.extend(lines.into_iter().map(|line| format!("{name}: {line}")));

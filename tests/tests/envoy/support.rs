@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use seqroute_tests::gateway::{Gateway, Listener};
 use seqroute_tests::scenario;
 use seqroute_tests::scenario::in_envoy::Listeners;
-use seqroute_tests::{policies, settings};
+use seqroute_tests::support::gateway::{Gateway, Listener};
+use seqroute_tests::support::{policies, settings};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

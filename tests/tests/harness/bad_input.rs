@@ -3,7 +3,7 @@
 use crate::support::{World, chat};
 use proptest::prelude::*;
 use seqroute_core::money::NanoUsd;
-use seqroute_tests::settings;
+use seqroute_tests::support::settings;
 use serde_json::{Value, json};
 
 fn world() -> World {

@@ -2,7 +2,7 @@
 
 use crate::support::{START_MS, World, chat};
 use proptest::prelude::*;
-use seqroute_tests::settings;
+use seqroute_tests::support::settings;
 use serde_json::{Value, json};
 
 fn settings(peek_bytes: u64) -> Value {

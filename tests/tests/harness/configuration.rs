@@ -1,7 +1,7 @@
 //! Configurations: what is refused, with which line, and what keeps serving.
 
 use crate::support::{World, chat};
-use seqroute_tests::{policies, settings};
+use seqroute_tests::support::{policies, settings};
 use serde_json::{Value, json};
 
 fn refusal(change: impl FnOnce(&mut Value)) -> String {

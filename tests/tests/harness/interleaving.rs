@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use crate::support::{START_MS, World, at_the_edge, chat, json_answer};
 use seqroute_core::reply::record::DecisionRecord;
 use seqroute_harness::{Error, Interleaving, Schedule, search};
-use seqroute_tests::settings;
+use seqroute_tests::support::settings;
 use serde_json::json;
 
 const WORKERS: usize = 3;

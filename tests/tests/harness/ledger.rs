@@ -2,7 +2,7 @@
 
 use crate::support::{Turn, World, chat};
 use seqroute_core::config::Config;
-use seqroute_tests::settings;
+use seqroute_tests::support::settings;
 use serde_json::json;
 
 fn world(workers: usize) -> World {
@@ -147,7 +147,7 @@ fn memory_of_the_table_is_bounded_whatever_clients_send() {
     }
     let shared = world.host.shared_data("seqroute");
     assert_eq!(shared.len(), 8);
-    let most = seqroute_core::ledger::size::max_session_bytes(&config.ledger);
+    let most = config.ledger.max_bytes();
     assert!((shared.byte_size() as u64) < most, "{} of {most} bytes", shared.byte_size());
     let [created, restored, evicted] =
         ["created", "restored", "evicted"].map(|name| world.counter(&format!("sessions_{name}")));

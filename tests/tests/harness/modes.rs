@@ -1,7 +1,7 @@
 //! What only the shell can get wrong: a shadow that touches something, a level that is not ended, ids and headers.
 
 use crate::support::{Turn, World, chat};
-use seqroute_tests::settings;
+use seqroute_tests::support::settings;
 use serde_json::{Value, json};
 
 fn world(change: impl FnOnce(&mut Value)) -> World {

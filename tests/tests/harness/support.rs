@@ -6,11 +6,11 @@ use seqroute_core::reply::record::DecisionRecord;
 use seqroute_harness::{
     ConfigureError, Exchange, HeaderMap, Host, HostOptions, LocalResponse, Module, Plugin, Stream, Vm,
 };
-use seqroute_tests::wasm;
+use seqroute_tests::support::module;
 use serde_json::Value;
 
 /// Compiled once per test process, and once per build on disk.
-pub static MODULE: LazyLock<Module> = LazyLock::new(|| wasm::module().expect("the compiled filter"));
+pub static MODULE: LazyLock<Module> = LazyLock::new(|| module::compiled().expect("the compiled filter"));
 
 pub const START_MS: u64 = 1_800_000_000_000;
 
@@ -29,7 +29,7 @@ impl World {
     pub fn try_new(workers: usize, settings: &Value) -> Result<World, ConfigureError> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
         let vms: Vec<Vm> =
-            (0..workers).map(|_| host.vm(&MODULE, wasm::vm_options()).expect("a VM")).collect();
+            (0..workers).map(|_| host.vm(&MODULE, module::vm_options()).expect("a VM")).collect();
         let configure = |vm: &Vm| vm.plugin("seqroute", settings.to_string());
         let plugins = vms.iter().map(configure).collect::<Result<_, _>>()?;
         Ok(World { host, vms, plugins })

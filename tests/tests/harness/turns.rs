@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::support::{JSON, World, chat, json_answer};
 use seqroute_core::decide::features;
-use seqroute_tests::{policies, settings};
+use seqroute_tests::support::{policies, settings};
 use serde_json::json;
 
 #[test]

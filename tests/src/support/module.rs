@@ -19,7 +19,7 @@ pub fn path() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When there is none, or it does not load.
-pub fn module() -> Result<Module> {
+pub fn compiled() -> Result<Module> {
     Ok(Module::from_file(path()?, ModuleCache::in_target_dir())?)
 }
 

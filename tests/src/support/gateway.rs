@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use reqwest::{RequestBuilder, Response};
+use seqroute_sessions::deploy;
 use seqroute_core::reply::record::DecisionRecord;
 use seqroute_core::request::session_id::SessionId;
 use seqroute_envoy::launcher::{Envoy, EnvoyBinary, EnvoySpec, ListenerSpec, RoutePatch};
 use seqroute_envoy::mock_llm::MockLlm;
-use seqroute_sessions::deploy;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{settings, wasm};
+use crate::support::{module, settings};
 
 /// The models of [`settings::plugin`].
 pub const MODELS: [&str; 3] = ["small", "medium", "large"];
@@ -186,6 +186,6 @@ fn ecds_file(run_dir: &TempDir, listener: &str) -> PathBuf {
 }
 
 fn resource(settings: &Value, version: &str) -> Result<Value> {
-    let wasm = wasm::path()?;
+    let wasm = module::path()?;
     Ok(deploy::resource("seqroute", "seqroute", &wasm.to_string_lossy(), &settings.to_string(), version))
 }

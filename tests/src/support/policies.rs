@@ -8,7 +8,7 @@ use seqroute_core::money::{NanoUsd, Prices};
 use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
 use seqroute_core::policy::write::{Front, Layer, NetworkWeights, archive};
 
-/// An archive for the tiers of [`crate::settings::plugin`]; another seed gives other choices.
+/// An archive for the tiers of [`crate::support::settings::plugin`]; another seed gives other choices.
 ///
 /// # Errors
 /// When the core refuses to write it.
