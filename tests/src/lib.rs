@@ -1,8 +1,9 @@
 //! What the tests across crates share: [`support`], and [`scenario`]s, which are tests as data.
 //!
-//! The tests themselves are in `tests/harness/` (the filter in our own host: exact, repeatable, with faults injected
-//! between any two steps) and `tests/envoy/` (the same filter in a real Envoy with model servers that misbehave).
+//! The tests themselves are in `tests/harness/` (the filter in the harness: exact, repeatable, with faults between any
+//! two steps) and `tests/envoy/` (the filter in a real Envoy, with model servers that fail in every way).
 
 pub mod fuzz_module;
+pub mod outcome_table;
 pub mod scenario;
 pub mod support;

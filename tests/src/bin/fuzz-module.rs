@@ -1,8 +1,8 @@
-//! `fuzz-module`: random requests and answers through the compiled filter, to see that nothing kills its VM.
+//! `fuzz-module`: random requests and answers through the compiled filter, none of which may crash its VM.
 //!
 //! A panic in the filter ends every stream of its worker, so it must be unreachable, whatever clients and upstreams
-//! send. The fuzz targets in `filter/fuzz` try the parsers one by one; this tries the module as it is shipped, with
-//! every mode, and the same seed gives the same run.
+//! send. The fuzz targets in `filter/fuzz` test the parsers one by one; this tests the module as it ships, in every
+//! mode. The same seed gives the same run.
 //!
 //! ```sh
 //! make fuzz-module                            # a million requests
@@ -12,7 +12,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use seqroute_tests::fuzz_module::world::World;
+use seqroute_tests::fuzz_module::run::Run;
 
 /// Send random requests and answers through the compiled filter.
 #[derive(Parser)]
@@ -27,18 +27,18 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let mut world = World::new(arguments.seed)?;
+    let mut run = Run::new(arguments.seed)?;
     let style =
         ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} requests, {per_sec}, {eta} left")?;
     let progress = ProgressBar::new(arguments.requests).with_style(style);
     for number in 0..arguments.requests {
-        world.request().with_context(|| format!("request {number} of seed {}", arguments.seed))?;
+        run.request().with_context(|| format!("request {number} of seed {}", arguments.seed))?;
         progress.inc(1);
     }
     progress.finish_and_clear();
-    let summary = world.end()?;
-    println!("{} requests with the seed {}, and the VM is alive:", arguments.requests, arguments.seed);
+    let summary = run.end()?;
+    println!("{} requests with the seed {}, and the VM did not crash:", arguments.requests, arguments.seed);
     println!("{summary}");
-    ensure!(summary.routed > 0 && summary.refused > 0, "a run must reach decisions and refusals");
+    ensure!(summary.routed > 0 && summary.refused > 0, "expected both answers and refusals");
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Random traffic for the compiled filter (`fuzz-module`).
 //!
-//! [`mutate`] breaks texts, [`traffic`] makes requests and answers of them, [`world`] sends them through the module and
-//! checks what must hold whatever came. The texts are the seeds of the fuzz targets in `filter/fuzz/seeds`.
+//! [`mutate`] breaks texts, [`traffic`] makes requests and answers of them, [`run`] sends them through the module and
+//! checks what must always hold. The texts are the seeds of the fuzz targets in `filter/fuzz/seeds`.
 
 pub mod mutate;
+pub mod run;
 pub mod traffic;
-pub mod world;

@@ -1,9 +1,9 @@
-//! Breaks a text as networks, buggy clients and attackers do.
+//! Corrupts a text as networks, faulty clients and attackers do.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
-/// Pieces that mean something to a parser.
+/// Pieces that a parser treats specially.
 const PIECES: [&[u8]; 24] = [
     b"\"",
     b"{",
@@ -31,7 +31,7 @@ const PIECES: [&[u8]; 24] = [
     b"\"n\":18446744073709551615",
 ];
 
-/// A text with up to `most` changes, none of them in one case of `most + 1`.
+/// A text with `0..=most` random changes.
 pub fn mutate(random: &mut impl Rng, text: &[u8], most: u32) -> Vec<u8> {
     let mut text = text.to_vec();
     for _ in 0..random.random_range(0..=most) {

@@ -1,4 +1,4 @@
-//! Requests and answers, made of the seeds of the fuzz targets.
+//! Requests and answers made from the seeds of the fuzz targets.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::mutate::mutate;
 /// Seeds begin with two bytes that choose a variant; here they are left out.
 const CHOICE_BYTES: usize = 2;
 
-/// The texts that traffic is made of.
+/// The texts that traffic is made from.
 pub struct Texts {
     bodies: Vec<Vec<u8>>,
     answers: Vec<Vec<u8>>,
@@ -20,14 +20,14 @@ pub struct Texts {
     paths: Vec<Vec<u8>>,
 }
 
-/// A message in the pieces it comes in.
+/// A message with its body in pieces.
 #[derive(Debug)]
 pub struct Message {
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, cut. No piece: the headers end it.
+    /// Its body in pieces. None: the message ends with its headers.
     pub pieces: Vec<Vec<u8>>,
-    /// Trailers follow.
+    /// Whether trailers follow.
     pub has_trailers: bool,
 }
 
@@ -41,7 +41,7 @@ impl Texts {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/fuzz/seeds").join(target);
             let files = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
             let mut paths = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
-            // The order of a folder is nobody's promise, and the seed must give the same run.
+            // A folder has no fixed order, and equal seeds must give equal runs.
             paths.sort();
             paths.iter().map(|path| Ok(std::fs::read(path)?.split_off(skip))).collect()
         };
@@ -53,7 +53,7 @@ impl Texts {
         })
     }
 
-    /// A request.
+    /// A random request.
     pub fn request(&self, random: &mut impl Rng) -> Message {
         let body = pick(random, &self.bodies);
         let body = mutate(random, body, 4);
@@ -80,18 +80,18 @@ impl Texts {
                 }
             }
         }
-        let told = match random.random_range(0..10) {
+        let announced = match random.random_range(0..10) {
             0 => None,
             1 => Some(random.random::<u64>()),
             _ => Some(body.len() as u64),
         };
-        if let Some(length) = told {
+        if let Some(length) = announced {
             headers.add("content-length", length.to_string());
         }
         Message { headers, pieces: cut(random, &body), has_trailers: random.random_bool(0.05) }
     }
 
-    /// An answer.
+    /// A random answer.
     pub fn answer(&self, random: &mut impl Rng) -> Message {
         let body = pick(random, &self.answers);
         let body = mutate(random, body, 4);
@@ -118,7 +118,7 @@ fn pick<'a>(random: &mut impl Rng, texts: &'a [Vec<u8>]) -> &'a [u8] {
     texts.choose(random).map_or(&[], Vec::as_slice)
 }
 
-/// A body in one piece, or in several of changing sizes.
+/// A body in one piece, or in several of random sizes.
 fn cut(random: &mut impl Rng, body: &[u8]) -> Vec<Vec<u8>> {
     let longest = *[usize::MAX, usize::MAX, 400, 60, 3].choose(random).unwrap_or(&1);
     cuts::random_pieces(body, longest, random.random()).into_iter().map(<[u8]>::to_vec).collect()

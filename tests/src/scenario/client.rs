@@ -1,6 +1,5 @@
-//! An HTTP/1.1 client that does exactly what a scenario says: pieces, bytes that are not UTF-8, going away midway.
-//!
-//! A library would tidy up what a test wants to be untidy, so the bytes are written here.
+//! An HTTP/1.1 client that sends exactly what a scenario describes: in pieces, with bytes that are not UTF-8, leaving
+//! midway. An HTTP library would normalise such requests, so the bytes are written here.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::request::Request;
 
-/// Pause between pieces, so that each arrives alone.
+/// Pause between pieces, so that they arrive separately.
 const SEPARATION: Duration = Duration::from_millis(25);
 /// Longest wait for the next byte of an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a client got.
 #[derive(Clone, Debug, Default)]
 pub struct Got {
-    /// The status; 0 when none came.
+    /// The status; 0 when there was none.
     pub status: u16,
     /// The headers.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
-    /// Whether the answer came to its end.
+    /// Whether the answer is complete.
     pub complete: bool,
 }
 
@@ -38,7 +37,7 @@ impl Client {
     /// Connects and sends the whole request.
     ///
     /// # Errors
-    /// When nobody listens. An error while sending is not one: the answer may have come before the end.
+    /// When the connection is refused. An error while sending is ignored: the answer may have come before the end.
     pub async fn send(address: SocketAddr, request: &Request, extra: &[(&str, String)]) -> Result<Client> {
         let mut connection = TcpStream::connect(address).await.context("connect")?;
         connection.set_nodelay(true)?;
@@ -84,7 +83,7 @@ impl Client {
     /// Reads the answer to its end, or until `enough` bytes of its body are there.
     ///
     /// # Errors
-    /// When what comes is no HTTP, or nothing comes for 20 s.
+    /// When the answer is not HTTP, or no byte of it arrives for 20 s.
     pub async fn answer(mut self, enough: Option<usize>) -> Result<Got> {
         let mut raw = Vec::new();
         loop {
@@ -93,7 +92,7 @@ impl Client {
                 return Ok(got);
             }
             let read = tokio::time::timeout(PATIENCE, self.connection.read_buf(&mut raw)).await;
-            match read.context("no byte of the answer for too long")? {
+            match read.context("no byte of the answer arrived for 20 s")? {
                 Ok(0) => return parse(&raw, true),
                 Ok(_) => {}
                 Err(_) => return parse(&raw, false),
@@ -102,11 +101,11 @@ impl Client {
     }
 }
 
-/// What `raw` holds of an answer; `ended` says that the connection was closed in order after it.
+/// The part of an answer that `raw` holds; `ended`: the connection was closed cleanly after it.
 fn parse(raw: &[u8], ended: bool) -> Result<Got> {
     let mut slots = [httparse::EMPTY_HEADER; 100];
     let mut response = httparse::Response::new(&mut slots);
-    let head = match response.parse(raw).context("the answer is no HTTP")? {
+    let head = match response.parse(raw).context("the answer is not HTTP")? {
         httparse::Status::Complete(head) => head,
         httparse::Status::Partial => return Ok(Got::default()),
     };
@@ -131,7 +130,7 @@ fn parse(raw: &[u8], ended: bool) -> Result<Got> {
     Ok(Got { status, headers, body, complete })
 }
 
-/// Takes HTTP/1.1 chunks apart; whether the last one is there.
+/// The body in HTTP/1.1 chunks, and whether the last chunk has arrived.
 fn chunks(mut rest: &[u8]) -> Result<(Vec<u8>, bool)> {
     let mut body = Vec::new();
     loop {

@@ -1,12 +1,14 @@
-//! The scenario file: what is sent, what the model server does, and what must come of it.
+//! The scenario file: what is sent, what the model server does, and what is expected.
 //!
-//! Unknown fields are errors, so a typing error fails instead of testing nothing. Text in headers and bodies is
+//! Unknown fields are errors, so a misspelt field fails instead of testing nothing. Text in headers and bodies is
 //! UTF-8 except that `headers` values take `\xNN` escapes of YAML for single bytes (Latin-1).
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::support::chat::Chat;
 
 /// A scenario.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,18 +17,15 @@ pub struct Scenario {
     /// The name of its file, without the extension.
     #[serde(skip)]
     pub name: String,
-    /// What it shows, in one sentence.
+    /// The behaviour that it tests, in one sentence.
     pub about: String,
-    /// The row of the outcome table it covers, if it is one.
-    #[serde(default)]
-    pub covers: Option<String>,
     /// Changes to the plugin configuration of [`crate::support::settings::plugin`], as a JSON merge patch.
     #[serde(default)]
     pub settings: Value,
     /// Seed of the policy ([`crate::support::policies::arbitrary`]) that decides, instead of `best_affordable`.
     #[serde(default)]
     pub policy: Option<u64>,
-    /// How the listener's route differs from the shipped one.
+    /// Overrides of the listener's route.
     #[serde(default)]
     pub route: Route,
     /// The one world it runs in. Absent: both.
@@ -38,14 +37,31 @@ pub struct Scenario {
     /// Values that the two worlds may differ in; each of [`super::VARYING`].
     #[serde(default)]
     pub varies: Vec<String>,
-    /// What happens, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// What the counters must have gone up by in the end. A counter that is not named is not looked at.
+    /// How far the counters must have risen at the end. Counters that are not named are only compared.
     #[serde(default)]
     pub counters: BTreeMap<String, Number>,
 }
 
-/// Where a scenario runs.
+impl Scenario {
+    /// What the scenario expects of its turns, in the order of the steps.
+    pub fn expectations(&self) -> impl Iterator<Item = &Expect> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Turn(turn) if turn.in_flight.is_none() => Some(&*turn.expect),
+            Step::Finish { expect, .. } => Some(&**expect),
+            _ => None,
+        })
+    }
+
+    /// Whether it runs in this world.
+    #[must_use]
+    pub fn runs_in(&self, world: World) -> bool {
+        self.only.is_none_or(|only| only == world)
+    }
+}
+
+/// Where scenarios run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum World {
@@ -55,17 +71,17 @@ pub enum World {
     Envoy,
 }
 
-/// How the listener's route differs from the shipped one.
+/// Overrides of the shipped route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
-    /// How long an answer may take.
+    /// Time limit of a whole answer.
     pub timeout_ms: Option<u64>,
-    /// Whether Envoy tries again (at most twice) after a 5xx.
+    /// Whether Envoy retries (at most twice) after a 5xx.
     pub retry_5xx: bool,
 }
 
-/// One thing that happens.
+/// One step of a scenario.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -75,22 +91,34 @@ pub enum Step {
     Finish {
         /// The name of the turn.
         turn: String,
-        /// What must come of it.
+        /// What is expected of it.
         #[serde(default)]
         expect: Box<Expect>,
     },
-    /// Time passes: on the virtual clock, or really.
+    /// Time passes: on the virtual clock of the harness, in real time with Envoy.
     WaitMs(u64),
     /// The operator deploys another configuration; a merge patch to the one in force.
     Update {
         /// The patch.
         settings: Value,
-        /// Whether the filter refuses it, so that the old one keeps serving.
+        /// Whether the filter must refuse it, so that the previous one stays in force.
         #[serde(default)]
         refused: bool,
     },
-    /// The VM of a worker crashes in the next callback it runs.
+    /// The VM of worker 0 crashes in the next callback it runs.
     Crash,
+    /// The next host call of worker 0 that does this to shared data fails.
+    SharedDataFails(Access),
+}
+
+/// An access to shared data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// `proxy_get_shared_data`.
+    Read,
+    /// `proxy_set_shared_data`.
+    Write,
 }
 
 /// A request and its answer.
@@ -100,7 +128,7 @@ pub struct Turn {
     /// Leaves the turn in flight under this name once the model server has the request; see [`Step::Finish`].
     #[serde(default)]
     pub in_flight: Option<String>,
-    /// The worker that gets it, in the harness. In Envoy the kernel chooses.
+    /// The worker that handles it in the harness. In Envoy the kernel chooses.
     #[serde(default)]
     pub worker: usize,
     /// The session, sent as `x-session-id` with the scenario's name before it. Absent: none is sent.
@@ -133,10 +161,10 @@ pub struct Turn {
     /// What the model server does; the last entry stands for all further attempts.
     #[serde(default)]
     pub upstream: Vec<Upstream>,
-    /// When the client goes away.
+    /// When the client leaves.
     #[serde(default)]
     pub client_leaves: Option<Leave>,
-    /// What must come of it.
+    /// What is expected of it.
     #[serde(default)]
     pub expect: Box<Expect>,
 }
@@ -149,40 +177,11 @@ fn chat_path() -> String {
     "/v1/chat/completions".to_owned()
 }
 
-/// A chat request of an exact size.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Chat {
-    /// Bytes of the whole body.
-    #[serde(default = "chat_bytes")]
-    pub bytes: usize,
-    /// Its `model`.
-    #[serde(default = "auto")]
-    pub model: String,
-    /// Its `max_tokens`.
-    #[serde(default)]
-    pub max_tokens: Option<u64>,
-    /// Whether it asks for a stream (with `include_usage`).
-    #[serde(default)]
-    pub stream: bool,
-    /// Further members, as JSON text that ends with a comma.
-    #[serde(default)]
-    pub extra: String,
-}
-
-fn chat_bytes() -> usize {
-    400
-}
-
-fn auto() -> String {
-    "auto".to_owned()
-}
-
-/// When the client goes away.
+/// When a client leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leave {
-    /// After its request is with the model server, before anything of the answer.
+    /// Once a model server has its request, before the answer begins.
     BeforeAnswer,
     /// After this many bytes of the answer's body.
     AfterBytes(usize),
@@ -201,10 +200,10 @@ pub struct Upstream {
     /// A chat completion as server-sent events with this usage.
     #[serde(default)]
     pub sse: Option<Sse>,
-    /// The body as it stands, one entry per piece.
+    /// The body verbatim, one entry per piece.
     #[serde(default)]
     pub pieces: Vec<String>,
-    /// `content-type`; by default what fits the body.
+    /// `content-type`; by default JSON, or events where the body is `sse`.
     #[serde(default)]
     pub content_type: Option<String>,
     /// Whether the body is compressed.
@@ -226,14 +225,14 @@ fn ok() -> u16 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// In order.
+    /// Completely.
     #[default]
     Whole,
-    /// By a reset instead of any answer.
+    /// With a reset instead of an answer.
     ResetBeforeHeaders,
-    /// By a reset after the body's pieces.
+    /// With a reset after the body's pieces.
     ResetAfterBody,
-    /// Never, and nothing of it comes.
+    /// Never; not even its headers are sent.
     NeverBegins,
     /// Never, after the body's pieces.
     NeverEnds,
@@ -264,7 +263,7 @@ pub struct Sse {
     pub usage: Usage,
 }
 
-/// A number that is known, or known to lie between two.
+/// An exact number, or a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Number {
@@ -283,16 +282,28 @@ impl Number {
             Number::Between(least, most) => (least..=most).contains(&found),
         }
     }
+
+    /// The least that is accepted.
+    #[must_use]
+    pub fn least(self) -> u64 {
+        match self {
+            Number::Exactly(least) | Number::Between(least, _) => least,
+        }
+    }
 }
 
-/// What must come of a turn. What is absent is not looked at, but the two worlds must still agree on it.
+/// What is expected of a turn. Fields that are absent are not checked, but the two worlds must still agree on them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {
-    /// Status the client got; 0: none came.
+    /// The row of the outcome table that this turn is an example of ([`crate::outcome_table`]).
+    pub row: Option<String>,
+    /// Status the client got; 0: it got none.
     pub status: Option<u16>,
     /// Model server that got the request; `none`: no server did.
     pub served_by: Option<String>,
+    /// How often the request was sent to a server.
+    pub attempts: Option<usize>,
     /// The path that the server got, with its query.
     pub upstream_path: Option<String>,
     /// `model` in the body the server got.
@@ -303,6 +314,8 @@ pub struct Expect {
     pub headers: BTreeMap<String, String>,
     /// Headers the client must not get.
     pub no_headers: Vec<String>,
+    /// Headers the server got.
+    pub upstream_headers: BTreeMap<String, String>,
     /// Headers the server must not get.
     pub no_upstream_headers: Vec<String>,
     /// The body the client got, whole.
@@ -311,7 +324,7 @@ pub struct Expect {
     pub body: BTreeMap<String, Value>,
     /// Whether the client got the end of the answer.
     pub complete: Option<bool>,
-    /// Whether there is a decision record; absent: yes, if any field of one is expected.
+    /// Whether there is a decision record; absent: yes.
     pub record: Option<bool>,
     /// `outcome` of the record.
     pub outcome: Option<String>,

@@ -1,14 +1,15 @@
-//! Scenarios in a real Envoy, one after the other: they share its counters.
+//! Scenarios in a real Envoy, one after the other, because they share its counters.
 //!
-//! Nothing is guessed by time where it can be known: a turn is in flight once the model server has its request, and
-//! over once its decision record is in the log. An update is there once Envoy counts it as applied in all workers, and
-//! a record will not come any more once that of a later request has.
+//! Nothing waits for a fixed time where there is an event: a turn is in flight once the model server has its request,
+//! and over once its decision record is in the log. An update is in force once Envoy counts it as applied in all
+//! workers, and a turn has left no record if the next record is that of a later request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use seqroute_core::request::session_id::SessionId;
+use seqroute_envoy::demo::gateway::Listener;
 use seqroute_envoy::launcher::RoutePatch;
 use seqroute_envoy::mock_llm::{KEY_HEADER, SCRIPT_HEADER, script_header};
 use serde_json::Value;
@@ -19,41 +20,40 @@ use super::format::{Expect, Leave, Route, Scenario, Step, Turn, World};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
 use super::{script, settings_of};
-use crate::support::gateway::{Gateway, Listener};
+use crate::support::gateway::Gateway;
 use crate::support::settings;
 
-/// How long anything may take to happen.
+/// Longest wait for any event.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 
 /// The listeners that scenarios need, and which each of them uses.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
-    /// For [`Gateway::start_listeners`].
+    /// For [`Gateway::start`].
     pub specs: Vec<Listener>,
     of: BTreeMap<String, String>,
 }
 
 impl Listeners {
-    /// One listener for all scenarios with the same settings and route, and one for each that changes them.
+    /// One listener for all scenarios with equal settings and route, and one for each scenario that changes them.
     ///
     /// # Errors
     /// When the settings of a scenario cannot be made.
     pub fn of(scenarios: &[Scenario]) -> Result<Listeners> {
         let mut listeners = Listeners::default();
-        for scenario in scenarios.iter().filter(|scenario| scenario.only != Some(World::Harness)) {
+        let mut shared: Vec<Listener> = Vec::new();
+        for scenario in scenarios.iter().filter(|scenario| scenario.runs_in(World::Envoy)) {
             let settings = settings_of(scenario)?;
             let route = route(&scenario.route);
             let changes = scenario.steps.iter().any(|step| matches!(step, Step::Update { .. }));
-            let shared = listeners
-                .specs
-                .iter()
-                .find(|known| !changes && known.shared && known.settings == settings && known.route == route);
-            let name = match shared {
-                Some(known) => known.name.clone(),
-                None => {
+            let known = shared.iter().find(|known| known.settings == settings && known.route == route);
+            let name = match known {
+                Some(known) if !changes => known.name.clone(),
+                _ => {
                     let name = format!("scenarios-{}", listeners.specs.len());
-                    let spec = Listener { name: name.clone(), settings, route, shared: !changes };
+                    let spec = Listener { name: name.clone(), settings, route };
+                    shared.extend((!changes).then(|| spec.clone()));
                     listeners.specs.push(spec);
                     name
                 }
@@ -69,7 +69,7 @@ fn route(route: &Route) -> RoutePatch {
     RoutePatch { timeout_ms: route.timeout_ms, retry_on, ..RoutePatch::default() }
 }
 
-/// Plays a scenario and gives what came of it, with a line for everything that is not as expected.
+/// Plays a scenario; returns its result, and a line for each difference from what is expected.
 ///
 /// # Errors
 /// When the scenario contradicts itself, or something does not happen within ten seconds.
@@ -79,7 +79,7 @@ pub async fn play(
     scenario: &Scenario,
 ) -> Result<(Seen, Vec<String>)> {
     let listener = listeners.of.get(&scenario.name).context("a scenario without a listener")?;
-    let before = readings(gateway).await?;
+    let before = gateway.counters().await?;
     let mut run = Run {
         gateway,
         listener,
@@ -88,7 +88,6 @@ pub async fn play(
         records_read: gateway.decisions(listener).len(),
         in_flight: BTreeMap::new(),
         sent: 0,
-        updates: 0,
         turns: Vec::new(),
         wrong: Vec::new(),
     };
@@ -96,17 +95,11 @@ pub async fn play(
         run.step(step).await.with_context(|| format!("step {}", index + 1))?;
     }
     ensure!(run.in_flight.is_empty(), "turns left in flight: {:?}", run.in_flight.keys());
-    let after = readings(gateway).await?;
+    let after = gateway.counters().await?;
     run.nothing_more_is_recorded().await?;
     let seen = Seen { turns: run.turns, counters: seen::counters(&before, &after) };
-    run.wrong.extend(seen::check_counters(&scenario.counters, &seen.counters));
+    run.wrong.extend(seen::check_counters(scenario, &seen.counters));
     Ok((seen, run.wrong))
-}
-
-async fn readings(gateway: &Gateway) -> Result<BTreeMap<String, u64>> {
-    let stats = gateway.envoy.stats("seqroute\\.").await?;
-    let own = stats.into_iter().filter(|(name, _)| !name.contains("config_discovery"));
-    Ok(own.filter_map(|(name, value)| Some((name.rsplit_once("seqroute.")?.1.to_owned(), value))).collect())
 }
 
 struct Run<'a> {
@@ -117,7 +110,6 @@ struct Run<'a> {
     records_read: usize,
     in_flight: BTreeMap<String, (&'a Turn, Open)>,
     sent: usize,
-    updates: usize,
     turns: Vec<TurnSeen>,
     wrong: Vec<String>,
 }
@@ -147,7 +139,7 @@ impl<'a> Run<'a> {
             }
             Step::WaitMs(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
             Step::Update { settings, refused } => self.update(settings, *refused).await?,
-            Step::Crash => bail!("crash: not possible here"),
+            Step::Crash | Step::SharedDataFails(_) => bail!("{step:?}: Envoy cannot be made to do this"),
         }
         Ok(())
     }
@@ -220,15 +212,15 @@ impl<'a> Run<'a> {
         loop {
             if let Some(line) = self.gateway.decisions(self.listener).get(self.records_read) {
                 self.records_read += 1;
-                return serde_json::from_str(line).with_context(|| format!("no record: {line}"));
+                return serde_json::from_str(line).with_context(|| format!("not a record: {line}"));
             }
             ensure!(Instant::now() < deadline, "no decision record came");
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Sees that no turn left a record nobody expects. Records of a listener are written in the order in which
-    /// streams end, so one more turn is sent, and its record must be the next.
+    /// Checks that no turn left an unexpected record. A listener writes records in the order in which streams end, so
+    /// one more turn is sent, and its record must be the next.
     async fn nothing_more_is_recorded(&mut self) -> Result<()> {
         let session = format!("{}-last", self.scenario.name);
         let request = self.gateway.chat(self.listener, r#"{"model":"auto","max_tokens":1,"messages":[]}"#);
@@ -266,11 +258,14 @@ impl<'a> Run<'a> {
         super::merge(&mut patched, patch);
         // Envoy counts a reload when the last worker has it (`FilterConfigSubscription::updateComplete`); what it
         // refuses never leaves its main thread.
-        let counters = if refused { "rejected|config_fail" } else { "http_filter.seqroute.config_reload" };
+        let counters = if refused {
+            "http_filter.seqroute.update_rejected"
+        } else {
+            "http_filter.seqroute.config_reload"
+        };
         let sum = async || Ok::<u64, anyhow::Error>(self.gateway.envoy.stats(counters).await?.values().sum());
         let before = sum().await?;
-        self.updates += 1;
-        self.gateway.deploy(self.listener, &patched, &format!("update-{}", self.updates))?;
+        self.gateway.deploy(self.listener, &patched)?;
         let deadline = Instant::now() + PATIENCE;
         while sum().await? <= before {
             ensure!(Instant::now() < deadline, "update: `{counters}` did not rise");

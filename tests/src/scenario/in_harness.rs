@@ -1,42 +1,42 @@
-//! Scenarios in the harness: the filter between a client, a router and a model server that we play.
+//! Scenarios in the harness, which takes the parts of client, router and model server.
 //!
-//! What the shipped `envoy.yaml` does around the filter is done here by hand: the headers it removes and overwrites
-//! at the edge, the cluster it picks, its own answers when there is none. The real Envoy is the judge of it.
+//! What the shipped `envoy.yaml` does around the filter is reimplemented here: the headers it removes and overwrites at
+//! the edge, the cluster it picks, the answers it gives itself. The comparison with the real Envoy keeps this correct.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use seqroute_core::config::CLUSTER_HEADER;
-use seqroute_harness::{HeaderMap, Host, HostOptions, Module, Plugin, StepState, Stream, Vm};
+use seqroute_harness::{Fault, HeaderMap, Host, HostOptions, Module, Plugin, StepState, Stream, Vm};
 use serde_json::Value;
 
-use super::format::{End, Expect, Leave, Scenario, Step, Turn, Upstream};
+use super::format::{Access, End, Expect, Leave, Scenario, Step, Turn, Upstream};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
 use super::{script, settings_of};
-use crate::support::gateway::MODELS;
-use crate::support::module;
+use crate::support::module::{self, START_MS};
+use crate::support::settings::MODELS;
 
 /// Workers of the host.
 const WORKERS: usize = 2;
-/// Where the virtual clock starts.
-const START_MS: u64 = 1_800_000_000_000;
-/// Tries of Envoy after the first.
+/// Attempts of Envoy after the first.
 const RETRIES: usize = 2;
+/// proxy-wasm status `InternalFailure`.
+const INTERNAL_FAILURE: u32 = 10;
 
-/// How the harness delivers what may come in several ways.
+/// How the harness delivers bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// As the scenario cuts it; the last piece carries the end.
     AsWritten,
-    /// As the scenario cuts it; the end comes alone.
+    /// As the scenario cuts it; the end of the stream follows without bytes.
     SeparateEnd,
     /// Byte by byte, both ways.
     EveryByte,
 }
 
 impl Delivery {
-    /// All ways.
+    /// Every delivery.
     pub const ALL: [Delivery; 3] = [Delivery::AsWritten, Delivery::SeparateEnd, Delivery::EveryByte];
 
     /// The pieces as they are delivered, and whether each carries the end.
@@ -55,19 +55,23 @@ impl Delivery {
     }
 }
 
-/// Plays a scenario and gives what came of it, with a line for everything that is not as expected.
+/// Plays a scenario; returns its result, and a line for each difference from what is expected.
 ///
 /// # Errors
 /// When the scenario contradicts itself or the host fails.
 pub fn play(module: &Module, scenario: &Scenario, delivery: Delivery) -> Result<(Seen, Vec<String>)> {
-    let mut world = World::new(module, scenario, delivery)?;
+    let mut run = Run::new(module, scenario, delivery)?;
     for (index, step) in scenario.steps.iter().enumerate() {
-        world.step(step).with_context(|| format!("step {}", index + 1))?;
+        run.step(step).with_context(|| format!("step {}", index + 1))?;
     }
-    ensure!(world.in_flight.is_empty(), "turns left in flight: {:?}", world.in_flight.keys());
-    let seen = Seen { turns: world.turns, counters: counters(&world.host) };
-    world.wrong.extend(seen::check_counters(&scenario.counters, &seen.counters));
-    Ok((seen, world.wrong))
+    ensure!(run.in_flight.is_empty(), "turns left in flight: {:?}", run.in_flight.keys());
+    let seen = Seen { turns: run.turns, counters: counters(&run.host) };
+    run.wrong.extend(seen::check_counters(scenario, &seen.counters));
+    let crashes = scenario.steps.iter().any(|step| matches!(step, Step::Crash));
+    if !crashes && run.vms.iter().any(|vm| vm.reloads() > 0) {
+        run.wrong.push("a VM crashed".to_owned());
+    }
+    Ok((seen, run.wrong))
 }
 
 fn counters(host: &Host) -> BTreeMap<String, u64> {
@@ -79,7 +83,7 @@ fn counters(host: &Host) -> BTreeMap<String, u64> {
     seen::counters(&BTreeMap::new(), &all.collect())
 }
 
-struct World<'a> {
+struct Run<'a> {
     scenario: &'a Scenario,
     delivery: Delivery,
     host: Host,
@@ -91,16 +95,16 @@ struct World<'a> {
     wrong: Vec<String>,
 }
 
-/// A turn whose request was taken in.
+/// A turn whose request was received.
 struct Open {
     stream: Stream,
-    /// The cluster the request went to; `None` when it was answered before.
+    /// The cluster the request went to; `None`: the request was answered before it left.
     cluster: Option<String>,
     attempts: usize,
     crashed: bool,
 }
 
-impl<'a> World<'a> {
+impl<'a> Run<'a> {
     fn new(module: &Module, scenario: &'a Scenario, delivery: Delivery) -> Result<Self> {
         let host = Host::new(HostOptions { now_ms: START_MS, ..HostOptions::default() });
         let vms =
@@ -109,7 +113,7 @@ impl<'a> World<'a> {
         let plugins = vms.iter().map(|vm| vm.plugin("seqroute", settings.to_string()));
         let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
         let (in_flight, turns, wrong) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(World { scenario, delivery, host, vms, plugins, settings, in_flight, turns, wrong })
+        Ok(Run { scenario, delivery, host, vms, plugins, settings, in_flight, turns, wrong })
     }
 
     fn step(&mut self, step: &'a Step) -> Result<()> {
@@ -139,6 +143,13 @@ impl<'a> World<'a> {
                 }
             }
             Step::Crash => self.vms[0].inject_trap_on_next_call(),
+            Step::SharedDataFails(access) => {
+                let hostcall = match access {
+                    Access::Read => "proxy_get_shared_data",
+                    Access::Write => "proxy_set_shared_data",
+                };
+                self.vms[0].inject_fault(hostcall, 0, Fault::Status(INTERNAL_FAILURE));
+            }
         }
         Ok(())
     }
@@ -165,7 +176,7 @@ impl<'a> World<'a> {
         Ok(open)
     }
 
-    /// Runs a callback; whether the stream goes on.
+    /// Runs a callback; returns whether the stream continues.
     fn survives(
         &mut self,
         open: &mut Open,
@@ -180,7 +191,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The model server answers, or something else happens, and the stream ends.
+    /// The model server answers or fails, or the client leaves, and the stream ends.
     fn end(&mut self, turn: &Turn, mut open: Open, expect: &Expect) -> Result<()> {
         if let Some(cluster) = open.cluster.clone() {
             if MODELS.contains(&cluster.as_str()) {
@@ -193,7 +204,7 @@ impl<'a> World<'a> {
         if !open.crashed {
             open.stream.finish()?;
         } else {
-            // In Envoy a stream of a dead VM gets no log.
+            // Envoy does not log a stream whose VM died.
             open.stream.finish().ok();
         }
         let seen = see(turn, open);
@@ -234,7 +245,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// An answer of Envoy itself; it passes the filter like any other.
+    /// An answer of Envoy itself; it passes through the filter like any other.
     fn envoy_answers(&mut self, open: &mut Open, status: u16, text: &str) {
         let mut headers = HeaderMap::from(&[(":status", status.to_string())]);
         if !text.is_empty() {
@@ -252,7 +263,7 @@ impl<'a> World<'a> {
     fn server_answers(&mut self, turn: &Turn, open: &mut Open, upstream: &Upstream) -> Result<()> {
         let mut headers = HeaderMap::from(&[(":status", upstream.status.to_string())]);
         for (name, value) in script::headers(upstream) {
-            // Envoy's decompressor comes before the filter.
+            // Envoy's decompressor removes it before the filter.
             if name != "content-encoding" {
                 headers.add(name, value);
             }
@@ -262,10 +273,10 @@ impl<'a> World<'a> {
             let sent: usize = pieces.iter().map(Vec::len).sum();
             ensure!(
                 sent == bytes,
-                "client_leaves: found after {bytes} bytes of {sent}, expected all: what else comes is chance"
+                "client_leaves: found after {bytes} bytes of {sent}, expected all: the rest would arrive in one world and not in the other"
             );
         }
-        // The decompressor adds trailers to what it has undone, so the body's last piece is not the end.
+        // The decompressor adds trailers to what it decompressed, so the body's last piece is not the end.
         let trailers = upstream.gzip;
         let ends = upstream.ends == End::Whole;
         if pieces.is_empty() {
@@ -288,8 +299,9 @@ impl<'a> World<'a> {
     }
 }
 
-/// The request's headers as the filter gets them behind the edge of the shipped configuration.
-fn at_the_edge(request: &Request) -> HeaderMap {
+/// The request's headers as the filter gets them, after what the shipped `envoy.yaml` does at the edge.
+#[must_use]
+pub fn at_the_edge(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::from(&[
         (":authority", "llm"),
         (":path", request.path.as_str()),
@@ -304,8 +316,9 @@ fn at_the_edge(request: &Request) -> HeaderMap {
     } else if !request.pieces.is_empty() {
         headers.add("content-length", request.body_len().to_string());
     }
-    let ours = ["x-seqroute-model", "x-seqroute-reason", "x-seqroute-policy", "x-seqroute-budget-remaining"];
-    ours.into_iter().for_each(|name| headers.remove(name));
+    let of_answers =
+        ["x-seqroute-model", "x-seqroute-reason", "x-seqroute-policy", "x-seqroute-budget-remaining"];
+    of_answers.into_iter().for_each(|name| headers.remove(name));
     let of_envoy: Vec<Vec<u8>> = headers
         .iter()
         .filter(|(name, _)| name.starts_with(b"x-envoy-"))

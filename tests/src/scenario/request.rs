@@ -1,8 +1,8 @@
-//! The bytes of a turn's request, the same in both worlds.
+//! The bytes of a turn's request, equal in both worlds.
 
 use anyhow::{Result, bail};
 
-use super::format::{Chat, Scenario, Turn};
+use super::format::{Scenario, Turn};
 use super::script;
 
 /// A request as the client sends it.
@@ -12,7 +12,7 @@ pub struct Request {
     pub method: String,
     /// The path.
     pub path: String,
-    /// Headers other than the host and those of the body's framing.
+    /// Headers other than the host and the body's framing.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body in the pieces it is sent in; none for a request without body.
     pub pieces: Vec<Vec<u8>>,
@@ -21,8 +21,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request of a turn. The scenario's name goes before the session's, which keeps scenarios apart that
-    /// share one Envoy.
+    /// The request of a turn. The session id begins with the scenario's name, which separates scenarios that share one
+    /// Envoy.
     ///
     /// # Errors
     /// When the scenario contradicts itself.
@@ -40,7 +40,7 @@ impl Request {
             headers.push((name.clone(), latin_1(&value)?));
         }
         let body = match (&turn.chat, &turn.text) {
-            (Some(chat), None) => chat_body(chat)?,
+            (Some(chat), None) => chat.body()?,
             (None, Some(text)) => text.clone(),
             (None, None) => String::new(),
             (Some(_), Some(_)) => bail!("turn: found `chat` and `text`, expected one of them"),
@@ -58,7 +58,7 @@ impl Request {
         })
     }
 
-    /// Length of the whole body.
+    /// Length of the whole body in bytes.
     #[must_use]
     pub fn body_len(&self) -> usize {
         self.pieces.iter().map(Vec::len).sum()
@@ -68,18 +68,4 @@ impl Request {
 fn latin_1(text: &str) -> Result<Vec<u8>> {
     let byte = |letter: char| u8::try_from(u32::from(letter));
     text.chars().map(|letter| Ok(byte(letter)?)).collect()
-}
-
-fn chat_body(chat: &Chat) -> Result<String> {
-    let limit = chat.max_tokens.map_or(String::new(), |limit| format!(r#""max_tokens":{limit},"#));
-    let stream = if chat.stream { r#""stream":true,"stream_options":{"include_usage":true},"# } else { "" };
-    let frame = |padding: &str| {
-        let (model, extra) = (&chat.model, &chat.extra);
-        let message = format!(r#"{{"role":"user","content":"{padding}"}}"#);
-        format!(r#"{{"model":"{model}",{limit}{stream}{extra}"messages":[{message}]}}"#)
-    };
-    let Some(padding) = chat.bytes.checked_sub(frame("").len()) else {
-        bail!("chat.bytes: found {}, expected at least {}", chat.bytes, frame("").len());
-    };
-    Ok(frame(&"x".repeat(padding)))
 }

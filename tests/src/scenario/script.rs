@@ -1,4 +1,4 @@
-//! From what a scenario says of a model server to the bytes it sends, the same in both worlds.
+//! Turns the answers of a scenario into the bytes that a model server sends, equal in both worlds.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::format::{End, Sse, Upstream, Usage};
 
-/// Pause around pieces that must arrive one by one.
+/// Pause around pieces that must arrive separately.
 const SEPARATION_MS: u64 = 40;
 /// A key that is never released.
 pub const NEVER: &str = "never";
@@ -60,7 +60,7 @@ pub fn headers(upstream: &Upstream) -> Vec<(String, String)> {
     headers
 }
 
-/// The answer as the mock model server is told it. `hold` is a key that the answer waits for before it begins.
+/// The answer as instructions for the mock model server. `hold` is a key that the answer waits for before it begins.
 ///
 /// # Errors
 /// As [`pieces`].
@@ -98,7 +98,9 @@ pub fn answer(upstream: &Upstream, hold: Option<&str>) -> Result<PrescribedAnswe
     Ok(PrescribedAnswer { before, status: upstream.status, headers, body })
 }
 
-fn chat_completion(usage: Usage) -> String {
+/// A chat completion as JSON that reports this usage.
+#[must_use]
+pub fn chat_completion(usage: Usage) -> String {
     let choice = json!({"index": 0, "message": {"role": "assistant", "content": "Hello there."},
         "finish_reason": "stop"});
     let mut body = json!({"id": "chatcmpl-1", "object": "chat.completion", "choices": [choice]});
@@ -131,7 +133,7 @@ fn reported(usage: Usage) -> serde_json::Value {
     })
 }
 
-/// One gzip stream, flushed after each piece so that every piece arrives on its own.
+/// One gzip stream, flushed after each piece so that the pieces arrive separately.
 fn compressed(pieces: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let mut compressed = Vec::new();

@@ -1,7 +1,7 @@
-//! What a world showed: of each turn what client, model server and operator saw, and how far the counters went.
+//! The result of a scenario: what client, model server and operator saw of each turn, and how far the counters rose.
 //!
-//! Both worlds fill the same structure, with everything in it that must not depend on the world. Headers that only
-//! an HTTP stack adds are left out by name, so a new header of the filter is compared without anyone thinking of it.
+//! Both worlds fill the same structure with all that must not depend on the world. Only headers of the HTTP stack are
+//! excluded, by name, so a new header of the filter is compared automatically.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::format::{Expect, Number, Scenario};
+use crate::outcome_table;
+use crate::support::money::outstanding_nano_usd;
 
 /// Headers that an HTTP stack adds on the way to the client.
 const STACK_RESPONSE_HEADERS: [&str; 9] = [
@@ -24,16 +26,16 @@ const STACK_RESPONSE_HEADERS: [&str; 9] = [
     ":status",
 ];
 
-/// Everything that came of a scenario.
+/// The result of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Seen {
     /// The turns in the order in which they ended.
     pub turns: Vec<TurnSeen>,
-    /// How far each counter went up; those that did not are absent.
+    /// How far each counter rose; those that did not are absent.
     pub counters: BTreeMap<String, u64>,
 }
 
-/// Everything that came of one turn.
+/// The result of one turn.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TurnSeen {
     /// Status the client got; 0: none.
@@ -44,7 +46,7 @@ pub struct TurnSeen {
     pub body: String,
     /// Whether the client got the end of the answer.
     pub complete: bool,
-    /// What the model server got, if any did.
+    /// What the model server got; `None`: no server got the request.
     pub upstream: Option<UpstreamSeen>,
     /// The decision record without its time.
     pub record: Option<Value>,
@@ -53,11 +55,11 @@ pub struct TurnSeen {
 /// What a model server got.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct UpstreamSeen {
-    /// Which server.
+    /// The name of the server.
     pub server: String,
-    /// The path.
+    /// The path with its query.
     pub path: String,
-    /// How often it was tried.
+    /// How often the request was sent.
     pub attempts: usize,
     /// The headers.
     pub headers: BTreeMap<String, String>,
@@ -65,12 +67,12 @@ pub struct UpstreamSeen {
     pub body: String,
 }
 
-/// Headers of a response as they are compared.
+/// Headers of a response, without those of the HTTP stack.
 pub fn response_headers<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> BTreeMap<String, String> {
     collect(pairs, |name| !STACK_RESPONSE_HEADERS.contains(&name))
 }
 
-/// Headers of a request to a model server as they are compared.
+/// Headers of a request to a model server, without those of the HTTP stack.
 pub fn upstream_headers<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> BTreeMap<String, String> {
     const STACK: [&str; 8] = [
         "accept-encoding",
@@ -104,7 +106,7 @@ fn collect<'a>(
     headers
 }
 
-/// A decision record as it is compared.
+/// A decision record without its time.
 pub fn record(mut record: Value) -> Value {
     if let Some(fields) = record.as_object_mut() {
         fields.remove("time_ms");
@@ -112,7 +114,7 @@ pub fn record(mut record: Value) -> Value {
     record
 }
 
-/// The counters that went up between two readings by name.
+/// The counters that rose between two readings.
 pub fn counters(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let risen = |name: &'static str| {
         let reading = |readings: &BTreeMap<String, u64>| readings.get(name).copied().unwrap_or(0);
@@ -137,7 +139,7 @@ pub fn differences(harness: &Seen, envoy: &Seen, scenario: &Scenario) -> Vec<Str
     lines
 }
 
-/// Takes the value at `pointer` (`/turns/*/record/charged_nano_usd`) away.
+/// Removes the value at `pointer`, such as `/turns/*/record/charged_nano_usd`.
 fn forget(value: &mut Value, pointer: &str) {
     let Some((first, rest)) = pointer.trim_start_matches('/').split_once('/') else {
         if let Some(fields) = value.as_object_mut() {
@@ -181,6 +183,11 @@ fn compare(path: &str, harness: &Value, envoy: &Value, lines: &mut Vec<String>) 
 #[must_use]
 pub fn check(expect: &Expect, seen: &TurnSeen) -> Vec<String> {
     let mut wrong = Wrong(Vec::new());
+    match expect.row.as_deref().map(outcome_table::row) {
+        Some(Ok(row)) => wrong.0.extend(row.check(seen)),
+        Some(Err(error)) => wrong.0.push(error.to_string()),
+        None => {}
+    }
     if let Some(status) = expect.status {
         wrong.unless(status == seen.status, "status", &status, &seen.status);
     }
@@ -191,6 +198,9 @@ pub fn check(expect: &Expect, seen: &TurnSeen) -> Vec<String> {
     if let Some(server) = &expect.served_by {
         let found = seen.upstream.as_ref().map_or("none", |upstream| upstream.server.as_str());
         wrong.unless(server == found, "served_by", server, &found);
+    }
+    if let Some(attempts) = expect.attempts {
+        wrong.unless(attempts == upstream.attempts, "attempts", &attempts, &upstream.attempts);
     }
     if let Some(path) = &expect.upstream_path {
         wrong.unless(*path == upstream.path, "upstream_path", path, &upstream.path);
@@ -211,6 +221,10 @@ pub fn check(expect: &Expect, seen: &TurnSeen) -> Vec<String> {
     }
     for name in &expect.no_headers {
         wrong.unless(!seen.headers.contains_key(name), &format!("header {name}"), &"none", &"one");
+    }
+    for (name, value) in &expect.upstream_headers {
+        let found = upstream.headers.get(name);
+        wrong.unless(found == Some(value), &format!("upstream header {name}"), value, &found);
     }
     for name in &expect.no_upstream_headers {
         let found = upstream.headers.get(name);
@@ -253,15 +267,23 @@ fn check_record(expect: &Expect, record: Option<&Value>, wrong: &mut Wrong) {
     }
 }
 
-/// Which counters did not go up as expected.
+/// Which counters did not rise as the scenario and the rows of its turns expect. As all turns have ended, no reservation
+/// may be left.
 #[must_use]
-pub fn check_counters(expected: &BTreeMap<String, Number>, seen: &BTreeMap<String, u64>) -> Vec<String> {
+pub fn check_counters(scenario: &Scenario, seen: &BTreeMap<String, u64>) -> Vec<String> {
     let mut wrong = Wrong(Vec::new());
-    for (name, number) in expected {
+    let rise = |name: &str| seen.get(name).copied().unwrap_or(0);
+    for (name, number) in &scenario.counters {
         let known = Counter::ALL.iter().any(|counter| counter.name() == name);
         wrong.unless(known, &format!("counter {name}"), &"a name of `Counter`", &"no such counter");
-        let found = seen.get(name).copied().unwrap_or(0);
-        wrong.unless(number.accepts(found), &format!("counter {name}"), number, &found);
+        wrong.unless(number.accepts(rise(name)), &format!("counter {name}"), number, &rise(name));
+    }
+    for level in ["", "tenant_"] {
+        let outstanding = outstanding_nano_usd(level, rise);
+        wrong.unless(outstanding == 0, &format!("{level}outstanding_nano_usd"), &0, &outstanding);
+    }
+    for row in scenario.expectations().filter_map(|expect| outcome_table::row(expect.row.as_ref()?).ok()) {
+        wrong.0.extend(row.check_counters(seen));
     }
     wrong.0
 }

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use seqroute_harness::{FailurePolicy, Module, ModuleCache, VmOptions};
 
+/// Where the harness's virtual clock starts, ms since the epoch.
+pub const START_MS: u64 = 1_800_000_000_000;
+
 /// Path of the filter's module: `$SEQROUTE_WASM`, or where `make wasm` puts it.
 ///
 /// # Errors
@@ -15,10 +18,10 @@ pub fn path() -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("no filter at `{}`: run `make wasm`", path.display()))
 }
 
-/// The module, compiled for the harness; the machine code is kept for the next run.
+/// The module, compiled for the harness; the machine code is cached in the target folder.
 ///
 /// # Errors
-/// When there is none, or it does not load.
+/// When the file is missing or does not load.
 pub fn compiled() -> Result<Module> {
     Ok(Module::from_file(path()?, ModuleCache::in_target_dir())?)
 }

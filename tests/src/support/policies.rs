@@ -1,28 +1,35 @@
-//! Policies with made-up weights: valid archives whose choices are arbitrary but fixed by a seed.
+//! Policies with random weights: valid archives whose choices are arbitrary but fixed by a seed.
 //!
 //! Parity and hot-update tests need values that would show any difference, not sensible ones.
 
 use anyhow::{Result, anyhow};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use seqroute_core::config::ModelConfig;
 use seqroute_core::decide::features;
-use seqroute_core::money::{NanoUsd, Prices};
+use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::manifest::{Manifest, SCHEMA_VERSION, TrainedModel};
 use seqroute_core::policy::write::{Front, Layer, NetworkWeights, archive};
 
-/// An archive for the tiers of [`crate::support::settings::plugin`]; another seed gives other choices.
+use super::settings;
+
+/// An archive for the tiers of [`settings::models`]; another seed gives other choices.
 ///
 /// # Errors
 /// When the core refuses to write it.
 pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
-    let names = ["small", "medium", "large"];
-    let features = features::names(names.len());
-    let mut numbers = Numbers(seed.wrapping_mul(2).wrapping_add(1));
+    let models: Vec<ModelConfig> = serde_json::from_value(settings::models())?;
+    let models: Vec<TrainedModel> = models.into_iter().map(trained).collect();
+    let features = features::names(models.len());
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut number = move || random.random_range(-1.0..1.0_f32);
     let mut layer = |out: usize, width: usize| Layer {
-        weights: (0..out * width).map(|_| numbers.next() / (width as f32).sqrt()).collect(),
-        biases: (0..out).map(|_| numbers.next() * 0.1).collect(),
+        weights: (0..out * width).map(|_| number() / (width as f32).sqrt()).collect(),
+        biases: (0..out).map(|_| number() * 0.1).collect(),
     };
     let front = Some(Front { linear: layer(16, features.len()), detour: None });
     let hidden = vec![layer(64, 16), layer(64, 64)];
-    let (quality, cost) = (layer(names.len(), 64), layer(names.len(), 64));
+    let (quality, cost) = (layer(models.len(), 64), layer(models.len(), 64));
     let network = NetworkWeights {
         mean: (0..features.len()).map(|k| k as f32 * 0.1).collect(),
         std: vec![1.5; features.len()],
@@ -31,28 +38,12 @@ pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
         quality,
         cost,
     };
-    let prices = |input, output| Prices {
-        input_pico_usd_per_token: input,
-        cached_input_pico_usd_per_token: None,
-        cache_write_pico_usd_per_token: None,
-        output_pico_usd_per_token: output,
-    };
-    let model = |name: &str, prices| TrainedModel {
-        name: name.to_owned(),
-        prices,
-        expected_output_tokens: 150,
-        upper_output_tokens: 600,
-    };
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
         name: format!("arbitrary-{seed}"),
         features_sha256: features::names_sha256(&features),
         features,
-        models: vec![
-            model("small", prices(150_000, 600_000)),
-            model("medium", prices(800_000, 3_200_000)),
-            model("large", prices(3_000_000, 15_000_000)),
-        ],
+        models,
         learner: serde_json::json!({"algorithm": "none"}),
         budget_range_nano_usd: [NanoUsd(1), NanoUsd(1)],
         data_sha256: "0".repeat(64),
@@ -61,12 +52,7 @@ pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
     archive(&network, manifest).map_err(|error| anyhow!(error))
 }
 
-/// Numbers in −1 … 1 from a linear congruential generator (Knuth's MMIX constants): weights need no quality.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 40) as f32 / (1u64 << 23) as f32) - 1.0
-    }
+fn trained(model: ModelConfig) -> TrainedModel {
+    let ModelConfig { name, prices, expected_output_tokens, upper_output_tokens, .. } = model;
+    TrainedModel { name, prices, expected_output_tokens, upper_output_tokens }
 }

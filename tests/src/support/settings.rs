@@ -7,29 +7,34 @@ use serde_json::{Value, json};
 /// The salt of all test configurations.
 pub const SALT: &str = "salt of the tests";
 
-/// A configuration with the tiers small, medium and large (0.15/0.60, 0.80/3.20, 3/15 USD per million tokens), a
-/// default budget of 0.01 USD and a trusted budget header.
+/// The names of [`models`], which are also their clusters.
+pub const MODELS: [&str; 3] = ["small", "medium", "large"];
+
+/// The tiers: 0.15/0.60, 0.80/3.20 and 3/15 USD per million tokens of input/output.
 #[must_use]
-pub fn plugin(strategy: Value) -> Value {
-    let model = |name: &str, input: u64, output: u64| {
+pub fn models() -> Value {
+    let prices = [(150_000, 600_000), (800_000, 3_200_000), (3_000_000, 15_000_000)];
+    let model = |(name, (input, output)): (&str, (u64, u64))| {
         json!({
             "name": name, "cluster": name, "expected_output_tokens": 150, "upper_output_tokens": 600,
             "prices": {"input_pico_usd_per_token": input, "output_pico_usd_per_token": output},
         })
     };
+    MODELS.into_iter().zip(prices).map(model).collect()
+}
+
+/// A configuration with these models, a default budget of 0.01 USD and a trusted budget header.
+#[must_use]
+pub fn plugin(strategy: Value) -> Value {
     json!({
         "version": 1, "salt": SALT, "strategy": strategy,
         "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true, "cap_output": false},
         "lambda": {"trust_header": true},
-        "models": [
-            model("small", 150_000, 600_000),
-            model("medium", 800_000, 3_200_000),
-            model("large", 3_000_000, 15_000_000),
-        ],
+        "models": models(),
     })
 }
 
-/// The same with a policy archive.
+/// [`plugin`] with a policy archive that decides.
 #[must_use]
 pub fn with_policy(tar: &[u8]) -> Value {
     let mut value = plugin(json!("policy"));

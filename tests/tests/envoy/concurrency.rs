@@ -1,6 +1,8 @@
-//! Many turns of one session at once, over two workers.
+//! More turns of one session at once than a scenario holds, over two workers.
 
-use crate::support::{chat, with_gateway};
+use seqroute_tests::support::chat::chat;
+
+use crate::support::with_gateway;
 
 #[test]
 fn sixty_four_parallel_turns_of_one_session_cannot_overspend_its_budget() {
@@ -8,7 +10,7 @@ fn sixty_four_parallel_turns_of_one_session_cannot_overspend_its_budget() {
         // Every answer costs all that was reserved: 134 tokens (400 bytes / 3) of input and the full 100 of output.
         let send = |_| async move {
             let request = gateway
-                .chat("best", chat(400, r#""max_tokens":100,"#))
+                .chat("best", chat(400, 100))
                 .header("x-session-id", "crowd")
                 .header("x-seqroute-budget-usd", "0.01")
                 .header("x-mock-prompt-tokens", "134")

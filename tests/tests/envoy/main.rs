@@ -1,13 +1,13 @@
 //! The compiled filter in a real Envoy.
+//!
+//! What a scenario can say is a file in `tests/scenarios/`, played here and in the harness. The tests by hand are for
+//! what a scenario cannot say; each file begins with what that is.
 
-mod bad_input;
 mod bodies;
 mod concurrency;
 mod crash;
 mod hot_update;
 mod load;
-mod outcomes;
 mod parity;
 mod scenarios;
 mod support;
-mod turns;

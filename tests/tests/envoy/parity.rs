@@ -1,8 +1,8 @@
-//! One definition of the state and of the policy's values: trainer, harness and Envoy agree to 1e-5.
+//! The state and the policy's values in trainer, harness and Envoy agree to 1e-5, which a scenario cannot compare.
 //!
 //! Simulated sessions are played through real Envoy and through the harness by a policy; the trainer then replays
 //! the same sessions with the models that Envoy chose. Requests have exactly four bytes per prompt token, so that all
-//! three see the same sizes, and end with the message whose words the trainer's sessions hold.
+//! three see equal sizes, and end with the message whose text features the trainer's sessions hold.
 
 use seqroute_sessions::environment::{self, TurnTrace};
 use seqroute_sessions::session::Session;
@@ -12,6 +12,7 @@ use seqroute_core::decide::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::reply::record::DecisionRecord;
 use seqroute_core::body::text::TextFeatures;
+use seqroute_envoy::demo::gateway::Listener;
 use seqroute_harness::{Host, HostOptions, Plugin};
 use seqroute_tests::support::gateway::Gateway;
 use seqroute_tests::support::{module, policies, settings};
@@ -42,7 +43,7 @@ fn sessions() -> Vec<Session> {
     chosen
 }
 
-/// What the user says in a turn; its words differ from turn to turn, and one needs an escape in JSON.
+/// What the user says in a turn; it differs from turn to turn, and one character needs an escape in JSON.
 fn message(number: usize) -> String {
     format!("why {number}\nis Ünit {} late?", number * 7)
 }
@@ -134,7 +135,7 @@ fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
     let engine = Engine::configure(plugin_settings(&tar).to_string().as_bytes()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let gateway = Gateway::start(2, &[("policy", plugin_settings(&tar))]).await.unwrap();
+        let gateway = Gateway::start(2, &[Listener::new("policy", plugin_settings(&tar))]).await.unwrap();
         let compiled = module::compiled().unwrap();
         let vm = Host::new(HostOptions::default()).vm(&compiled, module::vm_options()).unwrap();
         let plugin = vm.plugin("seqroute", plugin_settings(&tar).to_string()).unwrap();
@@ -176,6 +177,6 @@ fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
             turns += by_envoy.len();
         }
         assert!(turns >= 30, "{turns} turns compared");
-        gateway.envoy.stop().await;
+        gateway.stop().await;
     });
 }

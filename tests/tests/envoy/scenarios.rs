@@ -13,7 +13,8 @@ fn every_scenario_does_in_envoy_what_it_does_in_the_harness() {
     let scenarios = scenario::all().unwrap();
     let failures = with_gateway_alone(|gateway, listeners| async move {
         let mut failures = Vec::new();
-        for scenario in scenarios.iter().filter(|scenario| scenario.only != Some(World::Harness)) {
+        let reloads = gateway.vm_reloads().await.unwrap();
+        for scenario in scenarios.iter().filter(|scenario| scenario.runs_in(World::Envoy)) {
             let name = &scenario.name;
             let (in_envoy, wrong) = match in_envoy::play(gateway, listeners, scenario).await {
                 Ok(played) => played,
@@ -31,6 +32,7 @@ fn every_scenario_does_in_envoy_what_it_does_in_the_harness() {
                 Err(error) => failures.push(format!("{name}: in the harness: {error:#}")),
             }
         }
+        assert_eq!(gateway.vm_reloads().await.unwrap(), reloads, "a VM crashed");
         failures
     });
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));

@@ -1,22 +1,25 @@
-//! The compiled filter in several workers at once, interleaved at every host call: one session, one budget, turns that
-//! are answered, fail, are left by their client or die with their worker.
+//! Several workers at once, interleaved at every host call, which a scenario cannot do: one session, one budget, turns
+//! that are answered, fail, lose their client or die with their worker.
 //!
 //! The core's own search (`filter/core/src/ledger/interleaving_tests.rs`) is wider; this one runs what ships.
 //! `SEQROUTE_SCHEDULES=20000 cargo test --release --workspace --test harness interleaving` looks longer.
 
 use std::sync::Mutex;
 
-use crate::support::{START_MS, World, at_the_edge, chat, json_answer};
 use seqroute_core::reply::record::DecisionRecord;
 use seqroute_harness::{Error, Interleaving, Schedule, search};
+use seqroute_tests::support::chat::chat;
+use seqroute_tests::support::module::START_MS;
 use seqroute_tests::support::settings;
 use serde_json::json;
+
+use crate::support::{Fixture, at_the_edge, json_answer};
 
 const WORKERS: usize = 3;
 const TURNS_PER_WORKER: usize = 3;
 const BUDGET_NANO_USD: u64 = 10_000_000;
 const LEASE_MS: u64 = 60_000;
-/// What the request of [`chat`] is estimated at; an answer that reports no more costs no more than was reserved.
+/// The filter's estimate for the request of [`chat`]; an answer that reports at most this costs at most its reservation.
 const PROMPT_TOKENS: u64 = 134;
 const MAX_TOKENS: u64 = 100;
 
@@ -25,13 +28,13 @@ fn schedules() -> u64 {
     named.map_or(300, |number| number.parse().expect("SEQROUTE_SCHEDULES: a number"))
 }
 
-fn world() -> World {
+fn world() -> Fixture {
     let mut settings = settings::plugin(json!("best_affordable"));
     settings["ledger"] = json!({"on_full": "evict_idle", "lease_ms": LEASE_MS});
-    World::new(WORKERS, &settings)
+    Fixture::new(WORKERS, &settings)
 }
 
-/// A number that looks drawn, from what it is for.
+/// A pseudo-random number for this turn.
 fn draw(seed: u64, worker: usize, turn: usize, below: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(1_000_003) ^ (worker as u64) << 8 ^ turn as u64;
     for _ in 0..2 {
@@ -41,7 +44,7 @@ fn draw(seed: u64, worker: usize, turn: usize, below: u64) -> u64 {
 }
 
 /// One turn to its end. `None`: its worker died.
-fn play(world: &World, worker: usize, session: &str, fate: u64) -> Result<Option<DecisionRecord>, Error> {
+fn play(world: &Fixture, worker: usize, session: &str, fate: u64) -> Result<Option<DecisionRecord>, Error> {
     let body = chat(400, MAX_TOKENS);
     let budget = (BUDGET_NANO_USD as f64 / 1e9).to_string();
     let headers: [(&str, &[u8]); 2] =
@@ -53,7 +56,7 @@ fn play(world: &World, worker: usize, session: &str, fate: u64) -> Result<Option
         |status: &str| [(":status", status.to_owned()), ("content-type", "application/json".to_owned())];
     match fate {
         _ if refused => {}
-        // Mostly answered, at up to what was reserved.
+        // Mostly answered, at a cost up to the reservation.
         0..6 => {
             stream.response_headers(&answer("200"), false)?;
             stream.response_body(json_answer(PROMPT_TOKENS, MAX_TOKENS - fate * 10), true)?;
@@ -78,7 +81,7 @@ struct Played {
 }
 
 /// All turns of all workers in the order of the seed.
-fn interleave(world: &World, seed: u64, crash_one_in: Option<u32>) -> Played {
+fn interleave(world: &Fixture, seed: u64, crash_one_in: Option<u32>) -> Played {
     let (records, died) = (Mutex::new(Vec::new()), Mutex::new(0));
     let mut interleaving = Interleaving::new(seed);
     if let Some(calls) = crash_one_in {
@@ -99,10 +102,10 @@ fn interleave(world: &World, seed: u64, crash_one_in: Option<u32>) -> Played {
     Played { schedule, records: records.into_inner().unwrap(), died: died.into_inner().unwrap() }
 }
 
-/// A turn after every lease is over, which sees what the session's books say.
-fn probe(world: &World, seed: u64) -> DecisionRecord {
+/// A turn after every lease has ended: its record shows what the session has spent and holds.
+fn probe(world: &Fixture, seed: u64) -> DecisionRecord {
     world.host.clock().advance_ms(LEASE_MS + 1);
-    let record = play(world, 0, &format!("hot-{seed}"), 8).expect("no crash is planned any more");
+    let record = play(world, 0, &format!("hot-{seed}"), 8).expect("no crash is planned");
     record.expect("every LLM call has a record")
 }
 
@@ -137,15 +140,15 @@ fn no_schedule_overspends_or_loses_money() {
         }
         refused += records.iter().filter(|record| record.outcome == "refused").count();
         refunded += records.iter().filter(|record| record.outcome == "refunded").count();
-        let books = probe(&world, seed);
-        if books.spent_nano_usd.0 != charged(&records) || books.outstanding_nano_usd.0 != 0 {
-            return wrong(&format!("the books say {books:?}"));
+        let session = probe(&world, seed);
+        if session.spent_nano_usd.0 != charged(&records) || session.outstanding_nano_usd.0 != 0 {
+            return wrong(&format!("the session is {session:?}"));
         }
         Ok(())
     });
     tried.unwrap_or_else(|failing| panic!("{failing}"));
     let conflicts = world.counter("cas_conflicts");
-    assert!(conflicts > schedules() / 10, "the workers met {conflicts} times");
+    assert!(conflicts > schedules() / 10, "only {conflicts} conflicts");
     assert!(refused > 0 && refunded > 0, "{refused} refused, {refunded} refunded");
 }
 
@@ -157,8 +160,8 @@ fn no_schedule_with_crashes_overspends_or_keeps_money_back() {
         let Played { schedule, records, died } = interleave(&world, seed, Some(80));
         deaths += died;
         let wrong = |what: &str| Err(format!("{what}\n{schedule}"));
-        let books = probe(&world, seed);
-        let spent = books.spent_nano_usd.0;
+        let session = probe(&world, seed);
+        let spent = session.spent_nano_usd.0;
         // A worker that died after it had settled left a charge and no record.
         let most = charged(&records) + died as u64 * BUDGET_NANO_USD;
         if spent > BUDGET_NANO_USD || spent < charged(&records) || spent > most {
@@ -167,10 +170,10 @@ fn no_schedule_with_crashes_overspends_or_keeps_money_back() {
         if died == 0 && spent != charged(&records) {
             return wrong(&format!("spent {spent}, charged {}", charged(&records)));
         }
-        if books.outstanding_nano_usd.0 != 0 {
+        if session.outstanding_nano_usd.0 != 0 {
             return wrong(&format!(
-                "the leases are over, and {} is outstanding",
-                books.outstanding_nano_usd.0
+                "all leases have ended, but {} nano-USD are outstanding",
+                session.outstanding_nano_usd.0
             ));
         }
         Ok(())
@@ -181,7 +184,7 @@ fn no_schedule_with_crashes_overspends_or_keeps_money_back() {
 }
 
 #[test]
-fn a_schedule_is_played_again_call_by_call() {
+fn a_schedule_repeats_call_by_call() {
     let steps = |seed| {
         let world = world();
         assert_eq!(world.host.clock().now_ms(), START_MS);

@@ -1,4 +1,4 @@
-//! The module in the harness, under every configuration that changes its way through the code.
+//! The module in the harness, under configurations that together reach every branch of it.
 
 use std::fmt::{Display, Formatter};
 
@@ -9,13 +9,14 @@ use seqroute_harness::{Host, HostOptions, Plugin, StepState, Stream, Vm};
 use serde_json::{Value, json};
 
 use super::traffic::{Message, Texts};
+use crate::support::money::outstanding_nano_usd;
 use crate::support::{module, policies, settings};
 
-/// Within this many ms every reservation has expired.
+/// Lease of every reservation, ms.
 const LEASE_MS: u64 = 600_000;
 
-/// A VM of the filter, and the traffic it gets.
-pub struct World {
+/// A VM of the filter under random traffic.
+pub struct Run {
     random: ChaCha8Rng,
     texts: Texts,
     host: Host,
@@ -29,7 +30,7 @@ pub struct World {
 /// What a run has seen.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Requests that reached an upstream whole.
+    /// Requests that were forwarded and answered completely.
     pub routed: u64,
     /// Requests that the filter answered itself.
     pub refused: u64,
@@ -51,21 +52,21 @@ impl Display for Summary {
     }
 }
 
-impl World {
+impl Run {
     /// A fresh VM with every configuration.
     ///
     /// # Errors
     /// Without the module, and when it refuses a configuration.
-    pub fn new(seed: u64) -> Result<World> {
+    pub fn new(seed: u64) -> Result<Run> {
         let compiled = module::compiled()?;
-        let host = Host::new(HostOptions { now_ms: 1_800_000_000_000, seed, ..HostOptions::default() });
+        let host = Host::new(HostOptions { now_ms: module::START_MS, seed, ..HostOptions::default() });
         let vm = host.vm(&compiled, module::vm_options())?;
         let mut plugins = Vec::new();
         for (number, settings) in configurations()?.iter().enumerate() {
             plugins.push(vm.plugin(&format!("plugin-{number}"), settings.to_string())?);
         }
         let random = ChaCha8Rng::seed_from_u64(seed);
-        Ok(World { random, texts: Texts::read()?, host, vm, plugins, routed: 0, refused: 0, left: 0 })
+        Ok(Run { random, texts: Texts::read()?, host, vm, plugins, routed: 0, refused: 0, left: 0 })
     }
 
     /// One request and its answer under one of the configurations.
@@ -94,24 +95,24 @@ impl World {
         Ok(())
     }
 
-    /// Checks the books.
+    /// Checks what must hold once every stream has ended.
     ///
     /// # Errors
-    /// When money is missing, a stream was left behind, or the VM was reloaded on the way.
+    /// When money is missing, a stream was left open, or the VM was reloaded.
     pub fn end(self) -> Result<Summary> {
-        let money =
-            |name: &str| self.host.metrics().counter(&format!("seqroute.{name}_nano_usd")).unwrap_or(0);
-        let (granted, ended) = (money("granted"), money("settled") + money("refunded") + money("expired"));
-        ensure!(granted == ended, "every turn has ended: granted {granted} nano-USD, ended {ended}");
-        ensure!(self.host.leaked_streams() == 0, "{} streams were left behind", self.host.leaked_streams());
+        let counter = |name: &str| self.host.metrics().counter(&format!("seqroute.{name}")).unwrap_or(0);
+        let outstanding = outstanding_nano_usd("", counter);
+        ensure!(outstanding == 0, "every turn has ended, but {outstanding} nano-USD are outstanding");
+        let granted_nano_usd = counter("granted_nano_usd");
+        ensure!(self.host.leaked_streams() == 0, "{} streams were left open", self.host.leaked_streams());
         ensure!(self.vm.reloads() == 0, "the VM was reloaded {} times", self.vm.reloads());
-        let World { routed, refused, left, vm, .. } = self;
+        let Run { routed, refused, left, vm, .. } = self;
         let memory_bytes = vm.memory_bytes() as u64;
-        Ok(Summary { routed, refused, left, granted_nano_usd: granted, memory_bytes })
+        Ok(Summary { routed, refused, left, granted_nano_usd, memory_bytes })
     }
 }
 
-/// Sends a message until it is whole or the stream is over; true if it went out whole.
+/// Sends a message until it is complete or the stream is over; true if it was sent completely.
 fn send(stream: &mut Stream, message: &Message, is_answer: bool) -> Result<bool> {
     let ends_early = message.pieces.is_empty() && !message.has_trailers;
     let step = match is_answer {
@@ -143,7 +144,7 @@ fn send(stream: &mut Stream, message: &Message, is_answer: bool) -> Result<bool>
     Ok(true)
 }
 
-/// A small table, which is soon full.
+/// A table so small that it is full most of the time.
 fn ledger() -> Value {
     json!({"buckets": 64, "on_full": "evict_idle", "lease_ms": LEASE_MS})
 }
