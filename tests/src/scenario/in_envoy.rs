@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use seqroute_core::request::session_id::SessionId;
-use seqroute_envoy::demo::gateway::Listener;
+use seqroute_envoy::gateway::Listener;
 use seqroute_envoy::launcher::RoutePatch;
 use seqroute_envoy::mock_llm::{KEY_HEADER, SCRIPT_HEADER, script_header};
 use serde_json::Value;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seqroute_envoy::demo::gateway::Listener;
+use seqroute_envoy::gateway::Listener;
 use seqroute_envoy::launcher::RoutePatch;
 use seqroute_tests::outcome_table;
 use seqroute_tests::scenario::seen::TurnSeen;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use seqroute_envoy::demo::gateway::Listener;
+use seqroute_envoy::gateway::Listener;
 use seqroute_tests::support::chat::chat;
 use seqroute_tests::support::gateway::Gateway;
 use seqroute_tests::support::{policies, settings};

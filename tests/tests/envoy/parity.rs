@@ -12,7 +12,7 @@ use seqroute_core::decide::features;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::reply::record::DecisionRecord;
 use seqroute_core::body::text::TextFeatures;
-use seqroute_envoy::demo::gateway::Listener;
+use seqroute_envoy::gateway::Listener;
 use seqroute_harness::{Host, HostOptions, Plugin};
 use seqroute_tests::support::gateway::Gateway;
 use seqroute_tests::support::{module, policies, settings};

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use seqroute_envoy::demo::gateway::Listener;
+use seqroute_envoy::gateway::Listener;
 use seqroute_tests::scenario;
 use seqroute_tests::scenario::in_envoy::Listeners;
 use seqroute_tests::support::gateway::Gateway;
