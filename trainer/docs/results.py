@@ -15,7 +15,6 @@ import os
 import pathlib
 import subprocess
 import textwrap
-import time
 from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -72,7 +71,8 @@ def table(report, title, names, cell):
 
 
 def names(report, without=()):
-    return [name for name, kind in report["contestants"] if kind not in without]
+    """The rows, in the order of the report."""
+    return list(dict.fromkeys(line["name"] for line in report["measurements"] if line["kind"] not in without))
 
 
 def measured(title, show, without=()):
@@ -95,15 +95,15 @@ def differences(report):
         sure = found[key]["low"] > 0 or found[key]["high"] < 0
         return f"{1000 * found[key]['value']:+.1f}{'*' if sure else ' '}"
 
-    first = report["contestants"][0][0]
-    return table(report, f"Quality per turn of `{first}` minus that of each row, in thousandths", names(report), cell)
+    title = f"Quality per turn of `{names(report)[0]}` minus that of each row, in thousandths"
+    return table(report, title, names(report), cell)
 
 
 def savings(report):
     """How much less the first policy spends at the quality of another."""
     found = {(line["other"], line["budget_share"]): line["reduction"] for line in report["savings"]}
     cell = lambda *key: "" if found.get(key) is None else f"{100 * found[key]:.1f}"
-    first = report["contestants"][0][0]
+    first = names(report)[0]
     title = f"Cost that `{first}` saves at the quality of each row, % (empty where it does not reach that quality)"
     return table(report, title, names(report, without=["bound"]), cell)
 
@@ -135,13 +135,13 @@ EXPERIMENTS = [
 mkdir -p target/results/simulated && cd target/results/simulated
 seqroute simulate --sessions 10000 --seed 1 --out train.jsonl.gz
 seqroute simulate --sessions 1000 --seed 2 --out valid.jsonl.gz
-seqroute simulate --sessions 2000 --seed 3 --out test.jsonl.gz
+seqroute simulate --sessions 1000 --seed 3 --out test.jsonl.gz
 models=../../../trainer/examples/tiers.models.json
 echo 'algorithm = "bc"' > bc.toml
 seqroute train --data train.jsonl.gz --valid valid.jsonl.gz --models $models --config bc.toml --name bc \\
   --out bc.nnef.tar
 seqroute evaluate --policy shipped=../../../envoy/policy/default.nnef.tar --policy bc=bc.nnef.tar --models $models \\
-  --data test.jsonl.gz --train train.jsonl.gz --tune valid.jsonl.gz --json report.json
+  --data test.jsonl.gz --train train.jsonl.gz --tune valid.jsonl.gz --sweep-budgets 30 --json report.json
 """,
         tables=[QUALITY, differences, AVOIDABLE, SPENT],
     ),
@@ -190,7 +190,7 @@ for s in 1 2 3; do seqroute train $T --data $D/mtbench_train.jsonl.gz --config .
   --seed $s --name ours --out ours$s.nnef.tar; done
 seqroute evaluate $T --prompts $D/prompts_mtbench_test.jsonl.gz \\
   --policy ours=ours1.nnef.tar,ours2.nnef.tar,ours3.nnef.tar --data $D/mtbench_test.jsonl.gz \\
-  --train $D/mtbench_train.jsonl.gz --tune $D/mtbench_train.jsonl.gz --json report.json
+  --train $D/mtbench_train.jsonl.gz --tune $D/mtbench_train.jsonl.gz --sweep-budgets 30 --json report.json
 """,
         tables=[QUALITY, differences, AVOIDABLE],
         needs_data=True,
@@ -209,14 +209,15 @@ def commit():
 
 
 def run(experiment, data):
-    """Runs the commands; what was run, when and on which sources goes into the stamp next to the report."""
+    """Runs the commands, and leaves the commit and the processor time next to the report."""
     experiment.folder().mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ, PATH=f"{ROOT / 'target/release'}:{os.environ['PATH']}", D=str(data))
-    stamp, started = {"commit": commit()}, time.monotonic()
+    stamp, before = {"commit": commit()}, os.times()
     experiment.report_path().unlink(missing_ok=True)
     subprocess.run(["sh", "-euc", experiment.commands], cwd=ROOT, env=environment, check=True)
-    stamp["minutes"] = round((time.monotonic() - started) / 60, 1)
-    stamp["cores"] = os.cpu_count()
+    after = os.times()
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    stamp["processor_minutes"] = round(seconds / 60, 1)
     (experiment.folder() / "stamp.json").write_text(json.dumps(stamp))
 
 
@@ -226,8 +227,8 @@ def section(experiment):
     stamp = json.loads((experiment.folder() / "stamp.json").read_text())
     commands = "\n".join("    " + line for line in experiment.commands.strip().splitlines())
     source = (
-        f"Made at `{stamp['commit']}`, in {stamp['minutes']} minutes on {stamp['cores']} cores; "
-        f"{report['sessions']} sessions, {report['turns']} turns:"
+        f"Made at `{stamp['commit']}` in {stamp['processor_minutes']} minutes of processor time; {report['sessions']} sessions, "
+        f"{report['turns']} turns:"
     )
     tables = [of(report) for of in experiment.tables]
     text = textwrap.fill(experiment.text, 120)
@@ -253,6 +254,8 @@ def main():
             arguments.error(f"--only {experiment.name}: expected --data with the folder of its sessions")
     sections = former_sections()
     for experiment in chosen:
+        if given.write_only and not experiment.report_path().exists():
+            continue
         if not given.write_only:
             print(f"== {experiment.title}", flush=True)
             run(experiment, data)
@@ -261,4 +264,5 @@ def main():
         PAGE.write_text("\n".join([INTRODUCTION, *ordered]))
 
 
-main()
+if __name__ == "__main__":
+    main()
