@@ -1,44 +1,33 @@
 //! Seeded random numbers: for `random_get`, and for the order in which VMs take turns.
 //!
-//! A plugin that salts a hash or samples must do the same in every run of a test, so each VM draws from its
-//! own generator, seeded by the host's seed and the VM's number. This is SplitMix64: statistically fair, not
-//! secret.
+//! A plugin that salts a hash or draws samples must behave the same in every run of a test, so each VM has its own
+//! generator, seeded by the host's seed and the VM's number.
 
-/// A SplitMix64 generator.
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// A generator whose numbers depend on its seed and stream alone.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
-    state: u64,
-}
+pub(crate) struct Random(ChaCha8Rng);
 
 impl Random {
-    /// The generator of the VM with number `stream` under `seed`.
+    /// Stream number `stream` under `seed`.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        let mut mixer = Random { state: stream };
-        let offset = mixer.next();
-        Random { state: seed ^ offset }
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(stream);
+        Random(generator)
     }
 
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`, which must not be 0. The bias of the remainder is below 2^-32 for small bounds.
+    /// A number below `bound`; 0 if `bound` is 0. The bias of the remainder is below 2^-32 for bounds below 2^32.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.0.next_u64() % bound.max(1)
     }
 
     /// `len` random bytes.
     pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(len.next_multiple_of(8));
-        while out.len() < len {
-            out.extend_from_slice(&self.next().to_le_bytes());
-        }
-        out.truncate(len);
-        out
+        let mut bytes = vec![0; len];
+        self.0.fill_bytes(&mut bytes);
+        bytes
     }
 }
 
