@@ -165,19 +165,19 @@ impl Stream {
     /// Lets an event through without the plugin.
     fn pass(&mut self, direction: Direction, event: Event<'_>) -> Action {
         let mut state = lock(&self.state);
-        let side = state.side(direction);
+        let message = state.message(direction);
         match event {
             Event::Headers(map, end) => {
-                side.begin_headers(map, end);
-                side.end_headers(Verdict::Continue);
+                message.begin_headers(map, end);
+                message.end_headers(Verdict::Continue);
             }
             Event::Body(chunk, end) => {
-                side.begin_body(chunk, end);
-                side.end_body(Verdict::Continue);
+                message.begin_body(chunk, end);
+                message.end_body(Verdict::Continue);
             }
             Event::Trailers(map) => {
-                side.begin_trailers(map);
-                side.end_trailers(Verdict::Continue);
+                message.begin_trailers(map);
+                message.end_trailers(Verdict::Continue);
             }
             Event::Metadata(_) => {}
         }
@@ -195,23 +195,23 @@ impl Stream {
         if direction == Direction::Response && !state.request.started() {
             return Err(Error::Misuse("a response before the request's headers"));
         }
-        let side = state.side(direction);
-        match (event, side.started()) {
+        let message = state.message(direction);
+        match (event, message.started()) {
             (Event::Metadata(_), true) => Ok(()),
             (Event::Headers(..), true) => Err(Error::Misuse("headers twice")),
             (Event::Headers(..), false) => Ok(()),
             (_, false) => Err(Error::Misuse("a body or trailers before the headers")),
-            (_, true) if side.received_end() => Err(Error::Misuse("more after the end of the message")),
+            (_, true) if message.received_end() => Err(Error::Misuse("more after the end of the message")),
             (_, true) => Ok(()),
         }
     }
 
     fn step(&self, direction: Direction, action: Action) -> Step {
         let mut state = lock(&self.state);
-        let side = state.side(direction);
-        let flow = if side.held() {
+        let message = state.message(direction);
+        let flow = if message.held() {
             StepState::Held
-        } else if side.paused() {
+        } else if message.paused() {
             StepState::Paused
         } else {
             StepState::Forwarded
@@ -226,7 +226,7 @@ impl Stream {
     }
 
     fn sent<R>(&self, direction: Direction, look: impl FnOnce(&Sent) -> R) -> R {
-        look(lock(&self.state).side(direction).sent())
+        look(lock(&self.state).message(direction).sent())
     }
 
     /// The request headers that went to the upstream; nothing while they are held.

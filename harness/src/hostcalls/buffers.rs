@@ -47,7 +47,7 @@ fn with_buffer<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(&[u8]) -> R)
     let delivered = state.delivered();
     Ok(match Buffer::from_abi(number)? {
         Buffer::Body(direction) => match state.lock_stream() {
-            Some(mut stream) => use_it(stream.side(direction).body().visible()),
+            Some(mut stream) => use_it(stream.message(direction).body().visible()),
             None => use_it(&[]),
         },
         Buffer::Connection(source) => match state.connection(state.active()) {
@@ -98,7 +98,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
             match Buffer::from_abi(buffer)? {
                 Buffer::Body(direction) => {
                     let mut stream = state.lock_stream().ok_or(Status::BadArgument)?;
-                    Ok(stream.side(direction).body_mut().write(start, length, value)?)
+                    Ok(stream.message(direction).body_mut().write(start, length, value)?)
                 }
                 Buffer::Connection(source) => {
                     let connection = state.connection(state.active()).ok_or(Status::BadArgument)?;

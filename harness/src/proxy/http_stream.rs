@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::abi::stream_type::StreamType;
 use crate::proxy::headers::HeaderMap;
 use crate::proxy::local_reply::{LocalResponse, ReplyOrigin};
-use crate::proxy::message::Side;
+use crate::proxy::message::Message;
 use crate::proxy::properties::{Messages, Properties};
 
 /// A stream's state behind its lock. Never locked while a guest call is being started.
@@ -69,8 +69,8 @@ pub(crate) enum StreamMap {
 /// Everything the host knows of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct StreamState {
-    pub(crate) request: Side,
-    pub(crate) response: Side,
+    pub(crate) request: Message,
+    pub(crate) response: Message,
     pub(crate) properties: Properties,
     pub(crate) progress: Progress,
     pub(crate) local_response: Option<LocalResponse>,
@@ -82,14 +82,14 @@ pub(crate) struct StreamState {
 }
 
 impl StreamState {
-    pub(crate) fn side(&mut self, direction: Direction) -> &mut Side {
+    pub(crate) fn message(&mut self, direction: Direction) -> &mut Message {
         match direction {
             Direction::Request => &mut self.request,
             Direction::Response => &mut self.response,
         }
     }
 
-    fn side_ref(&self, direction: Direction) -> &Side {
+    fn message_ref(&self, direction: Direction) -> &Message {
         match direction {
             Direction::Request => &self.request,
             Direction::Response => &self.response,
@@ -99,20 +99,20 @@ impl StreamState {
     /// The map a plugin may read now.
     pub(crate) fn readable(&self, map: StreamMap) -> Option<&HeaderMap> {
         match map {
-            StreamMap::Headers(direction) if self.in_log => self.side_ref(direction).logged_headers(),
-            StreamMap::Headers(direction) => self.side_ref(direction).open_headers(),
+            StreamMap::Headers(direction) if self.in_log => self.message_ref(direction).logged_headers(),
+            StreamMap::Headers(direction) => self.message_ref(direction).open_headers(),
             // Envoy's access log has no request trailers.
             StreamMap::Trailers(Direction::Request) if self.in_log => None,
-            StreamMap::Trailers(direction) if self.in_log => self.side_ref(direction).logged_trailers(),
-            StreamMap::Trailers(direction) => self.side_ref(direction).open_trailers(),
+            StreamMap::Trailers(direction) if self.in_log => self.message_ref(direction).logged_trailers(),
+            StreamMap::Trailers(direction) => self.message_ref(direction).open_trailers(),
         }
     }
 
     /// The map a plugin may edit now.
     pub(crate) fn writable(&mut self, map: StreamMap) -> Option<&mut HeaderMap> {
         match map {
-            StreamMap::Headers(direction) => self.side(direction).open_headers_mut(),
-            StreamMap::Trailers(direction) => self.side(direction).open_trailers_mut(),
+            StreamMap::Headers(direction) => self.message(direction).open_headers_mut(),
+            StreamMap::Trailers(direction) => self.message(direction).open_trailers_mut(),
         }
     }
 

@@ -49,7 +49,7 @@ pub(crate) struct Sent {
 
 /// One direction of a stream.
 #[derive(Debug, Default)]
-pub(crate) struct Side {
+pub(crate) struct Message {
     /// Shared with what went on until the plugin edits it.
     headers: Option<Arc<HeaderMap>>,
     headers_open: bool,
@@ -62,7 +62,7 @@ pub(crate) struct Side {
     sent: Sent,
 }
 
-impl Side {
+impl Message {
     /// Whether headers came.
     pub(crate) fn started(&self) -> bool {
         self.headers.is_some()
@@ -262,54 +262,54 @@ mod tests {
 
     #[test]
     fn held_headers_stay_editable_while_the_body_comes() {
-        let mut side = Side::default();
-        side.begin_headers(headers(), false);
-        side.end_headers(Verdict::Pause);
-        side.begin_body(b"one", false);
-        side.end_body(Verdict::Pause);
-        assert!(side.sent().headers.is_none() && side.paused() && !side.held());
-        side.open_headers_mut().unwrap().set("a", "2");
-        assert_eq!(side.begin_body(b"two", true), 6);
-        side.end_body(Verdict::Continue);
-        let sent = side.sent();
+        let mut message = Message::default();
+        message.begin_headers(headers(), false);
+        message.end_headers(Verdict::Pause);
+        message.begin_body(b"one", false);
+        message.end_body(Verdict::Pause);
+        assert!(message.sent().headers.is_none() && message.paused() && !message.held());
+        message.open_headers_mut().unwrap().set("a", "2");
+        assert_eq!(message.begin_body(b"two", true), 6);
+        message.end_body(Verdict::Continue);
+        let sent = message.sent();
         assert_eq!(sent.headers.as_ref().unwrap().get("a"), Some(&b"2"[..]));
         assert_eq!((sent.chunks.concat(), sent.ended), (b"onetwo".to_vec(), true));
     }
 
     #[test]
     fn passed_headers_are_out_of_reach() {
-        let mut side = Side::default();
-        side.begin_headers(headers(), true);
-        side.end_headers(Verdict::Continue);
-        assert!(side.open_headers().is_none() && side.open_headers_mut().is_none());
-        assert!(side.logged_headers().is_some() && side.sent().ended);
+        let mut message = Message::default();
+        message.begin_headers(headers(), true);
+        message.end_headers(Verdict::Continue);
+        assert!(message.open_headers().is_none() && message.open_headers_mut().is_none());
+        assert!(message.logged_headers().is_some() && message.sent().ended);
     }
 
     #[test]
     fn a_full_hold_keeps_the_rest_until_resumed() {
-        let mut side = Side::default();
-        side.begin_headers(headers(), false);
-        side.end_headers(Verdict::HoldAll);
-        side.withhold_body(b"one", false);
-        side.withhold_body(b"two", true);
-        assert!(side.held() && side.sent().headers.is_none());
-        let rest = side.resume();
+        let mut message = Message::default();
+        message.begin_headers(headers(), false);
+        message.end_headers(Verdict::HoldAll);
+        message.withhold_body(b"one", false);
+        message.withhold_body(b"two", true);
+        assert!(message.held() && message.sent().headers.is_none());
+        let rest = message.resume();
         assert_eq!((rest.data.as_slice(), rest.end), (&b"onetwo"[..], true));
-        assert!(side.sent().headers.is_some() && !side.sent().ended);
+        assert!(message.sent().headers.is_some() && !message.sent().ended);
     }
 
     #[test]
     fn trailers_may_be_added_in_the_last_body_callback_only() {
-        let mut side = Side::default();
-        side.begin_headers(headers(), false);
-        side.end_headers(Verdict::Continue);
-        side.begin_body(b"one", false);
-        assert!(side.open_trailers_mut().is_none());
-        side.end_body(Verdict::Continue);
-        side.begin_body(b"two", true);
-        side.open_trailers_mut().unwrap().add("t", "1");
-        side.end_body(Verdict::Continue);
-        assert_eq!(side.sent().trailers.as_deref(), Some(&HeaderMap::from(&[("t", "1")])));
+        let mut message = Message::default();
+        message.begin_headers(headers(), false);
+        message.end_headers(Verdict::Continue);
+        message.begin_body(b"one", false);
+        assert!(message.open_trailers_mut().is_none());
+        message.end_body(Verdict::Continue);
+        message.begin_body(b"two", true);
+        message.open_trailers_mut().unwrap().add("t", "1");
+        message.end_body(Verdict::Continue);
+        assert_eq!(message.sent().trailers.as_deref(), Some(&HeaderMap::from(&[("t", "1")])));
     }
 
     proptest! {
@@ -318,21 +318,21 @@ mod tests {
             chunks in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..5), any::<bool>()), 0..12),
             headers_pause in any::<bool>(),
         ) {
-            let mut side = Side::default();
-            side.begin_headers(headers(), false);
-            side.end_headers(if headers_pause { Verdict::Pause } else { Verdict::Continue });
+            let mut message = Message::default();
+            message.begin_headers(headers(), false);
+            message.end_headers(if headers_pause { Verdict::Pause } else { Verdict::Continue });
             let mut given = Vec::new();
             for (chunk, pause) in &chunks {
-                side.begin_body(chunk, false);
-                side.end_body(if *pause { Verdict::Pause } else { Verdict::Continue });
+                message.begin_body(chunk, false);
+                message.end_body(if *pause { Verdict::Pause } else { Verdict::Continue });
                 given.extend_from_slice(chunk);
-                let sent = side.sent().chunks.concat();
+                let sent = message.sent().chunks.concat();
                 prop_assert!(given.starts_with(&sent) && (sent == given || *pause));
             }
-            side.begin_body(b"", true);
-            side.end_body(Verdict::Continue);
-            prop_assert_eq!(side.sent().chunks.concat(), given);
-            prop_assert!(side.sent().ended && side.sent().headers.is_some());
+            message.begin_body(b"", true);
+            message.end_body(Verdict::Continue);
+            prop_assert_eq!(message.sent().chunks.concat(), given);
+            prop_assert!(message.sent().ended && message.sent().headers.is_some());
         }
     }
 }

@@ -71,7 +71,7 @@ impl VmCore {
         end: bool,
     ) -> Result<Action, Error> {
         let map = merged(map, StreamMap::Headers(direction));
-        let count = lock(target.stream).side(direction).begin_headers(map, end);
+        let count = lock(target.stream).message(direction).begin_headers(map, end);
         let arguments = [target.context, count as u32, u32::from(end)];
         let returned = self.call(target.context, direction.headers_callback(), &arguments)?.unwrap_or(0);
         let verdict = match returned {
@@ -80,7 +80,7 @@ impl VmCore {
             1 if self.options.allow_on_headers_stop_iteration => Verdict::Pause,
             _ => Verdict::HoldAll,
         };
-        lock(target.stream).side(direction).end_headers(verdict);
+        lock(target.stream).message(direction).end_headers(verdict);
         Ok(Action::from_abi(returned))
     }
 
@@ -91,15 +91,16 @@ impl VmCore {
         chunk: &[u8],
         end: bool,
     ) -> Result<Action, Error> {
-        if lock(target.stream).side(direction).held() {
-            lock(target.stream).side(direction).withhold_body(chunk, end);
+        if lock(target.stream).message(direction).held() {
+            lock(target.stream).message(direction).withhold_body(chunk, end);
             return Ok(Action::Pause);
         }
-        if lock(target.stream).side(direction).buffered_with(chunk.len()) > self.options.buffer_limit_bytes {
+        if lock(target.stream).message(direction).buffered_with(chunk.len()) > self.options.buffer_limit_bytes
+        {
             self.reply(target, too_large(direction))?;
             return Ok(Action::Pause);
         }
-        let visible = lock(target.stream).side(direction).begin_body(chunk, end);
+        let visible = lock(target.stream).message(direction).begin_body(chunk, end);
         let arguments = [target.context, visible as u32, u32::from(end)];
         let returned = self.call(target.context, direction.body_callback(), &arguments)?.unwrap_or(0);
         let verdict = match returned {
@@ -107,7 +108,7 @@ impl VmCore {
             0 => Verdict::Continue,
             _ => Verdict::Pause,
         };
-        let buffered = lock(target.stream).side(direction).end_body(verdict);
+        let buffered = lock(target.stream).message(direction).end_body(verdict);
         if verdict == Verdict::Pause && buffered > self.options.buffer_limit_bytes {
             self.reply(target, too_large(direction))?;
         }
@@ -120,12 +121,12 @@ impl VmCore {
         direction: Direction,
         map: HeaderMap,
     ) -> Result<Action, Error> {
-        if lock(target.stream).side(direction).held() {
-            lock(target.stream).side(direction).withhold_trailers(map);
+        if lock(target.stream).message(direction).held() {
+            lock(target.stream).message(direction).withhold_trailers(map);
             return Ok(Action::Pause);
         }
         let map = merged(map, StreamMap::Trailers(direction));
-        let count = lock(target.stream).side(direction).begin_trailers(map);
+        let count = lock(target.stream).message(direction).begin_trailers(map);
         let arguments = [target.context, count as u32];
         let returned = self.call(target.context, direction.trailers_callback(), &arguments)?.unwrap_or(0);
         let verdict = match returned {
@@ -133,7 +134,7 @@ impl VmCore {
             0 => Verdict::Continue,
             _ => Verdict::Pause,
         };
-        lock(target.stream).side(direction).end_trailers(verdict);
+        lock(target.stream).message(direction).end_trailers(verdict);
         Ok(Action::from_abi(returned))
     }
 
@@ -214,10 +215,10 @@ impl VmCore {
             // A request that was answered is not sent on any more.
             let over = stream.progress == Progress::Reset
                 || (stream.progress == Progress::Replied && direction == Direction::Request);
-            if over || !stream.side(direction).paused() {
+            if over || !stream.message(direction).paused() {
                 return Ok(());
             }
-            stream.side(direction).resume()
+            stream.message(direction).resume()
         };
         if !withheld.data.is_empty() || withheld.end {
             self.body(target, direction, &withheld.data, withheld.end)?;
@@ -231,7 +232,7 @@ impl VmCore {
     fn after_trap(&mut self, target: Target<'_>, direction: Direction) {
         let mut stream = lock(target.stream);
         if self.options.failure_policy == FailurePolicy::Open {
-            stream.side(direction).resume();
+            stream.message(direction).resume();
         } else {
             stream.fail();
         }

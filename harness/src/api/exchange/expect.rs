@@ -10,16 +10,16 @@ use crate::proxy::headers::HeaderMap;
 
 /// Where headers are looked at.
 #[derive(Clone, Copy)]
-enum Side {
+enum Receiver {
     Upstream,
     Client,
 }
 
-impl Side {
+impl Receiver {
     fn name(self) -> &'static str {
         match self {
-            Side::Upstream => "the request to the upstream",
-            Side::Client => "the answer to the client",
+            Receiver::Upstream => "the request to the upstream",
+            Receiver::Client => "the answer to the client",
         }
     }
 }
@@ -54,19 +54,19 @@ impl Exchange {
     /// A header of the request as the upstream gets it.
     #[track_caller]
     pub fn expect_upstream_header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.expect_header(Side::Upstream, name, Some(value.as_ref()))
+        self.expect_header(Receiver::Upstream, name, Some(value.as_ref()))
     }
 
     /// A header the upstream does not get.
     #[track_caller]
     pub fn expect_no_upstream_header(self, name: &str) -> Self {
-        self.expect_header(Side::Upstream, name, None)
+        self.expect_header(Receiver::Upstream, name, None)
     }
 
     /// All headers of the request as the upstream gets them, in order.
     #[track_caller]
     pub fn expect_upstream_headers(self, headers: impl Into<HeaderMap>) -> Self {
-        self.expect_headers(Side::Upstream, &headers.into())
+        self.expect_headers(Receiver::Upstream, &headers.into())
     }
 
     /// The whole body of the request as the upstream gets it.
@@ -86,19 +86,19 @@ impl Exchange {
     /// A header of the answer as the client gets it.
     #[track_caller]
     pub fn expect_client_header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.expect_header(Side::Client, name, Some(value.as_ref()))
+        self.expect_header(Receiver::Client, name, Some(value.as_ref()))
     }
 
     /// A header the client does not get.
     #[track_caller]
     pub fn expect_no_client_header(self, name: &str) -> Self {
-        self.expect_header(Side::Client, name, None)
+        self.expect_header(Receiver::Client, name, None)
     }
 
     /// All headers of the answer as the client gets them, in order.
     #[track_caller]
     pub fn expect_client_headers(self, headers: impl Into<HeaderMap>) -> Self {
-        self.expect_headers(Side::Client, &headers.into())
+        self.expect_headers(Receiver::Client, &headers.into())
     }
 
     /// The whole body of the answer as the client gets it.
@@ -167,8 +167,8 @@ impl Exchange {
     }
 
     #[track_caller]
-    fn expect_header(self, side: Side, name: &str, value: Option<&[u8]>) -> Self {
-        let seen = self.headers(side);
+    fn expect_header(self, receiver: Receiver, name: &str, value: Option<&[u8]>) -> Self {
+        let seen = self.headers(receiver);
         let found = seen.as_ref().and_then(|headers| headers.get(name));
         if found == value && (seen.is_some() || value.is_some()) {
             return self;
@@ -180,26 +180,26 @@ impl Exchange {
             None => expected.remove(name),
         }
         self.differ(
-            &format!("header `{name}` of {}", side.name()),
+            &format!("header `{name}` of {}", receiver.name()),
             Some(lines(&expected)),
             seen.as_ref().map(lines),
         )
     }
 
     #[track_caller]
-    fn expect_headers(self, side: Side, expected: &HeaderMap) -> Self {
-        let seen = self.headers(side);
+    fn expect_headers(self, receiver: Receiver, expected: &HeaderMap) -> Self {
+        let seen = self.headers(receiver);
         self.compare(
-            &format!("the headers of {}", side.name()),
+            &format!("the headers of {}", receiver.name()),
             Some(lines(expected)),
             seen.as_ref().map(lines),
         )
     }
 
-    fn headers(&self, side: Side) -> Option<HeaderMap> {
-        match side {
-            Side::Upstream => self.stream.upstream_request_headers(),
-            Side::Client => self.stream.client_response_headers(),
+    fn headers(&self, receiver: Receiver) -> Option<HeaderMap> {
+        match receiver {
+            Receiver::Upstream => self.stream.upstream_request_headers(),
+            Receiver::Client => self.stream.client_response_headers(),
         }
     }
 
