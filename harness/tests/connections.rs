@@ -1,12 +1,12 @@
-//! TCP connections through a plugin that is a network filter.
+//! TCP connections through a plugin used as a network filter.
 
 mod common;
 
 use common::{body_mode, host, lines, module};
 use seqroute_harness::{Action, ClosedBy, Error, FailurePolicy, TcpConnection, Vm, VmOptions};
 
-/// Holds the client's data until it has seen five bytes, then puts "+" before them; lets the upstream's data pass,
-/// with "!" appended. Closes the connection when the upstream's data is empty. Logs sizes and closers.
+/// Holds the client's data until it has five bytes, then prepends "+"; lets the upstream's data pass with "!" appended.
+/// Closes the connection when the upstream's data is empty. Logs sizes and peers that close.
 const FILTER: &str = r#"
   (data (i32.const 0) "+!source\00addressnote")
   (func (export "proxy_on_new_connection") (param i32) (result i32)
@@ -38,7 +38,7 @@ fn connection(wat: &str, options: VmOptions) -> (Vm, TcpConnection) {
 }
 
 #[test]
-fn data_held_back_piles_up_and_goes_on_as_the_plugin_left_it() {
+fn held_data_accumulates_and_is_forwarded_as_the_plugin_edited_it() {
     let (vm, mut connection) = connection(FILTER, VmOptions::default());
     assert_eq!(connection.open().unwrap(), Action::Continue);
     assert_eq!(connection.filter_state("note"), Some(b"10.0.0.7:4711".to_vec()));
@@ -53,7 +53,7 @@ fn data_held_back_piles_up_and_goes_on_as_the_plugin_left_it() {
     connection.upstream_data("ho", true).unwrap();
     assert_eq!((connection.client_received(), connection.client_received_end()), (b"hi!ho!".to_vec(), true));
     connection.close(ClosedBy::Client).unwrap();
-    // Sizes, then the upstream's close by an unknown closer, then the client's.
+    // Sizes, then the upstream's close by an unknown peer, then the client's.
     assert_eq!(lines(&vm), ["2", "5", "0", "2"]);
     assert_eq!(
         connection.callbacks(),
@@ -84,7 +84,7 @@ fn a_connection_the_plugin_closes_ends_with_all_callbacks() {
     assert!(matches!(connection.downstream_data("x", false), Err(Error::Misuse(_))));
 }
 
-/// Holds a new connection, and continues it from the answer of a call to "auth".
+/// Holds a new connection, and continues it when a call to "auth" is answered.
 const ASK_FIRST: &str = r#"
   (data (i32.const 0) "auth")
   (data (i32.const 8) "\03\00\00\00\05\00\00\00\01\00\00\00\07\00\00\00\03\00\00\00\0a\00\00\00\01\00\00\00")
@@ -106,7 +106,7 @@ const ASK_FIRST: &str = r#"
 "#;
 
 #[test]
-fn a_held_connection_goes_on_or_ends_when_a_call_is_answered() {
+fn a_held_connection_continues_or_ends_when_a_call_is_answered() {
     let (vm, mut connection) = connection(ASK_FIRST, VmOptions::default());
     assert_eq!(connection.open().unwrap(), Action::Pause);
     connection.downstream_data("hel", false).unwrap();
@@ -117,7 +117,7 @@ fn a_held_connection_goes_on_or_ends_when_a_call_is_answered() {
     assert!(connection.is_connected());
     assert_eq!(connection.upstream_received(), b"hello");
     connection.close(ClosedBy::Client).unwrap();
-    // Data held back can be read; continuing the upstream's side is not implemented (12), as in Envoy.
+    // Held data can be read; continuing the upstream's direction is unimplemented (12), as in Envoy.
     assert_eq!(lines(&vm), ["hello", "2"]);
 
     let mut refused = vm.plugin("", b"").unwrap().connection();

@@ -1,11 +1,11 @@
-//! Exchanges as sentences: what holds is silent, what does not is told with all there is to know.
+//! Exchanges: expectations that hold are silent, and those that fail report what is known.
 
 mod common;
 
 use common::{body_mode, host, module};
 use seqroute_harness::{LogLevel, Module, Plugin, StepState, VmOptions};
 
-/// Routes to `small`, logs what it does, keeps the body back until its end, counts turns, and leaves a record.
+/// Routes to `small` and logs it, holds the body until its end, counts turns, and writes a record.
 fn router() -> Module {
     module(
         r#"
@@ -35,9 +35,9 @@ fn plugin(module: &Module) -> Plugin {
     host().vm(module, body_mode()).unwrap().plugin("root", b"").unwrap()
 }
 
-/// What the test that `tell` is would print.
-fn message(tell: impl FnOnce()) -> String {
-    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell))
+/// The panic message of `exchange`.
+fn message(exchange: impl FnOnce()) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(exchange))
         .expect_err("something is not as expected");
     panic.downcast_ref::<String>().cloned().expect("a text")
 }
@@ -45,7 +45,7 @@ fn message(tell: impl FnOnce()) -> String {
 const HEADERS: [(&str, &str); 2] = [(":method", "POST"), (":path", "/v1")];
 
 #[test]
-fn a_sentence_that_holds_says_nothing() {
+fn an_exchange_as_expected_passes() {
     plugin(&router())
         .exchange()
         .request_headers(&HEADERS, false)
@@ -72,7 +72,7 @@ fn a_sentence_that_holds_says_nothing() {
 }
 
 #[test]
-fn a_wrong_header_is_told_with_diff_log_and_host_calls() {
+fn a_wrong_header_is_reported_with_diff_log_and_host_calls() {
     let text = message(|| {
         let exchange = plugin(&router()).exchange().request(&HEADERS, "{}");
         exchange.expect_upstream_header("x-route", "large");
@@ -97,7 +97,7 @@ fn every_kind_of_expectation_can_fail() {
         (|of| drop(of.expect_upstream_json("/a", 2)), "`/a` of the body of the request", "- 2\n+ 1"),
         (|of| drop(of.expect_filter_state("record", "x")), "filter state `record`", "- x\n+ (none)"),
         (|of| drop(of.expect_metric("turns", 7)), "metric `turns`", "- 7\n+ 0"),
-        (|of| drop(of.expect_client_header("a", "b")), "the answer to the client", "- a: b\n+ (none)"),
+        (|of| drop(of.expect_client_header("a", "b")), "the response to the client", "- a: b\n+ (none)"),
     ];
     for (sentence, what, difference) in sentences {
         let text = message(|| sentence(plugin(&router()).exchange().request(&HEADERS, r#"{"a":1}"#)));
@@ -111,7 +111,7 @@ fn every_kind_of_expectation_can_fail() {
 }
 
 #[test]
-fn a_trap_ends_the_sentence_and_is_told() {
+fn a_trap_ends_the_exchange_and_is_reported() {
     let trapping = module(
         r#"
   (data (i32.const 0) "about to fail")
@@ -127,9 +127,9 @@ fn a_trap_ends_the_sentence_and_is_told() {
 }
 
 #[test]
-fn without_a_trace_the_rest_is_told() {
+fn without_a_trace_the_rest_is_reported() {
     let options = VmOptions { trace_calls: 0, ..body_mode() };
     let plugin = host().vm(&router(), options).unwrap().plugin("root", b"").unwrap();
     let text = message(|| drop(plugin.exchange().request(&HEADERS, "{}").expect_paused()));
-    assert!(text.contains("+ Forwarded") && text.contains("host calls: none are kept"), "{text}");
+    assert!(text.contains("+ Forwarded") && text.contains("host calls: none recorded"), "{text}");
 }

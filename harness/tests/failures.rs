@@ -1,12 +1,11 @@
-//! Traps, and what is left after them.
+//! Traps and what follows: responses, reloads, back-off and configuration.
 
 mod common;
 
 use common::{REQUEST, host, module};
 use seqroute_harness::{ConfigureFailure, Error, FailurePolicy, ReplyOrigin, StepState, Vm, VmOptions};
 
-/// Stores "v" under "k" in the request callback, and traps when header `x-die` is there. Notes its log in
-/// "l".
+/// Stores "v" under "k" in the request callback, and traps if there is a header `x-die`. Writes "l" in `proxy_on_log`.
 const MORTAL: &str = r#"
   (data (i32.const 0) "kvlx-die")
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -74,7 +73,7 @@ fn reload_gives_a_fresh_vm_and_keeps_shared_data() {
     assert_eq!((vm.reloads(), vm.failure()), (1, None));
     assert_eq!(host.shared_data("v").get("k").unwrap().0, b"v");
 
-    // The stream of the dead VM is answered with 503 and gets no log, also after the reload.
+    // The stream of the dead VM gets 503 and no log, even after the reload.
     let step = in_flight.response_headers(&[(":status", "200")], true).unwrap();
     assert_eq!(
         (step.state, status(in_flight.client_response_headers()).unwrap().as_str()),
@@ -88,7 +87,7 @@ fn reload_gives_a_fresh_vm_and_keeps_shared_data() {
 }
 
 #[test]
-fn an_answer_that_had_begun_is_cut_when_the_vm_dies() {
+fn a_response_that_has_begun_is_reset_when_the_vm_dies() {
     let vm = host().vm(&module(MORTAL), options(FailurePolicy::Reload)).unwrap();
     let plugin = vm.plugin("", b"").unwrap();
     let mut stream = plugin.stream();
@@ -122,7 +121,7 @@ fn within_the_backoff_a_dead_vm_is_not_reloaded() {
 }
 
 #[test]
-fn open_lets_streams_pass_untouched() {
+fn open_lets_streams_pass_unchanged() {
     let vm = host().vm(&module(MORTAL), options(FailurePolicy::Open)).unwrap();
     let plugin = vm.plugin("", b"").unwrap();
     let mut deadly = plugin.stream();
@@ -149,7 +148,7 @@ fn crash_and_reload(vm: &Vm, arm: impl FnOnce(&Vm)) -> Error {
 }
 
 #[test]
-fn a_crash_can_be_planned_before_the_next_callback() {
+fn a_crash_can_be_injected_before_the_next_callback() {
     let host = host();
     let vm = host.vm(&module(MORTAL), VmOptions { canary: false, ..options(FailurePolicy::Reload) }).unwrap();
     let error = crash_and_reload(&vm, Vm::inject_trap_on_next_call);
@@ -157,20 +156,20 @@ fn a_crash_can_be_planned_before_the_next_callback() {
 }
 
 #[test]
-fn a_crash_can_be_planned_inside_a_host_call_which_then_has_no_effect() {
+fn a_crash_can_be_injected_into_a_host_call_which_then_has_no_effect() {
     let host = host();
     let vm = host.vm(&module(MORTAL), options(FailurePolicy::Closed)).unwrap();
     let plugin = vm.plugin("", b"").unwrap();
     vm.inject_trap_on_hostcall("proxy_set_shared_data", 1);
     let mut stream = plugin.stream();
     stream.request_headers(&REQUEST, true).unwrap();
-    // The second write is the one in the log.
+    // The second write is that in `proxy_on_log`.
     stream.finish().unwrap_err();
     assert_eq!(host.shared_data("v").keys(), [b"k"]);
     assert!(!stream.logged());
 }
 
-/// Logs its configuration and accepts it when it is not empty; "!" makes it trap.
+/// Logs its configuration and rejects it if empty; "!" makes it trap.
 const CHOOSY: &str = r#"
   (func (export "proxy_on_configure") (param $id i32) (param $len i32) (result i32)
     (call $die (call $get_buffer (i32.const 7) (i32.const 0) (local.get $len)
@@ -198,7 +197,7 @@ fn a_rejected_configuration_leaves_the_serving_vm_alone() {
 }
 
 #[test]
-fn without_a_canary_a_rejection_still_spares_the_other_plugins() {
+fn without_a_canary_a_rejection_still_leaves_the_other_plugins_alone() {
     let vm = host().vm(&module(CHOOSY), VmOptions { canary: false, ..VmOptions::default() }).unwrap();
     let serving = vm.plugin("a", b"good").unwrap();
     let rejected = vm.plugin("b", b"").err().unwrap();

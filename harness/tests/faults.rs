@@ -1,4 +1,4 @@
-//! Planned faults: refused and slow host calls between others that go well.
+//! Injected faults: failing and slow host calls between others that succeed.
 
 mod common;
 
@@ -19,7 +19,7 @@ const THREE_WRITES: &str = r#"
 "#;
 
 #[test]
-fn the_nth_call_answers_a_status_and_has_no_effect() {
+fn the_nth_call_returns_a_status_and_has_no_effect() {
     let host = host();
     let vm = host.vm(&module(THREE_WRITES), VmOptions::default()).unwrap();
     let plugin = vm.plugin("", b"").unwrap();
@@ -39,7 +39,7 @@ fn the_nth_call_answers_a_status_and_has_no_effect() {
 }
 
 #[test]
-fn a_slow_call_takes_virtual_time_and_goes_well() {
+fn a_slow_call_takes_virtual_time_and_succeeds() {
     let host = host();
     let vm = host.vm(&module(THREE_WRITES), VmOptions::default()).unwrap();
     vm.inject_fault("proxy_set_shared_data", 1, Fault::SlowMs(1_500));
@@ -52,7 +52,7 @@ fn a_slow_call_takes_virtual_time_and_goes_well() {
 }
 
 #[test]
-fn a_module_over_its_memory_limit_gets_no_more() {
+fn a_module_at_its_memory_limit_cannot_grow() {
     let grow = r#"
       (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         ;; 16 MiB more; -1 is "no".

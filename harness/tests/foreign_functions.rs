@@ -1,4 +1,4 @@
-//! Foreign functions: Envoy's own, and those a test registers.
+//! Foreign functions: some of Envoy's, and those that a test registers.
 
 mod common;
 
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use common::{REQUEST, host, lines, module};
 use seqroute_harness::{Host, Stream, Vm, VmOptions};
 
-/// Calls the foreign function named by header "f" with the value of header "a", and logs the status as a digit and
-/// the result; from the root context too when it is configured, with the configuration as "name arguments".
+/// Calls the foreign function named by header "f" with the value of header "a", and logs the status as a digit and the
+/// result. Does the same in `proxy_on_configure` if the configuration is "name arguments".
 const CALLER: &str = r#"
   (data (i32.const 0) "fa")
   (func $run (param $name i32) (param $name_len i32) (param $at i32) (param $len i32)
@@ -57,7 +57,7 @@ fn answer(status: &str, result: &str) -> (String, String) {
 }
 
 #[test]
-fn a_function_the_test_registers_is_called_and_may_refuse() {
+fn a_registered_function_is_called_and_may_return_a_status() {
     let host = host();
     host.register_foreign_function("shout", |call| match call.arguments {
         b"" => Err(2),
@@ -71,8 +71,8 @@ fn a_function_the_test_registers_is_called_and_may_refuse() {
     assert_eq!(outcome(&host, "compress", b"x"), answer("0", "packed"));
 }
 
-/// How a test supplies a function of its proxy that the harness does not have, here for a plugin that evaluates
-/// expressions: this stand-in knows the one expression the plugin uses, and keeps it under a token as Envoy does.
+/// How a test supplies functions of its proxy that the harness does not have, here for a plugin that evaluates
+/// expressions. The stand-in knows the one expression that the plugin uses, and returns a token for it as Envoy does.
 #[test]
 fn a_test_can_supply_the_expression_functions_its_plugin_needs() {
     const NOT_FOUND: u32 = 1;
@@ -135,7 +135,7 @@ fn a_property_declared_read_only_is_written_once_by_each_stream() {
 }
 
 #[test]
-fn a_declaration_in_a_streams_callback_changes_nothing_but_cannot_be_repeated() {
+fn a_declaration_in_a_streams_callback_has_no_effect_but_cannot_be_repeated() {
     let vm = host().vm(&module(CALLER), VmOptions::default()).unwrap();
     let mut stream = call(&vm, "declare_property", b"\x0a\x01p\x10\x01");
     stream.finish().unwrap();

@@ -1,4 +1,4 @@
-//! gRPC calls and streams: the plugin's side through host calls, the upstream's side played by the test.
+//! gRPC calls and streams: the plugin makes host calls, and the test plays the upstream.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::{REQUEST, host, lines, module};
 use seqroute_harness::{Error, HeaderMap, Vm, VmOptions};
 
 /// Calls `pkg.S/Do` of cluster "auth" with message "ask" and a timeout of 500 ms, and holds the request. Logs the
-/// token, a message with the size it was told, and a close with status and text.
+/// token, a message with its size, and a close with status and text.
 const CALL: &str = r#"
   (data (i32.const 0) "authpkg.SDoask")
   (data (i32.const 32) "\01\00\00\00\01\00\00\00\01\00\00\00k\00v\00")
@@ -125,14 +125,14 @@ fn a_stream_carries_metadata_and_messages_both_ways() {
     vm.send_grpc_trailing_metadata(6, &[("k", "last")]).unwrap();
     vm.close_grpc_stream(6, 0, "").unwrap();
     assert_eq!(lines(&vm), ["6", "first", "a", "2", "2", "last", "0", "via_upstream"]);
-    // Ending its side with a message is not enough: the plugin has not closed the stream.
+    // Half-closing it with a message is not enough: the plugin has not closed the stream.
     assert!(vm.grpc_streams()[0].remote_closed);
     assert!(matches!(vm.send_grpc_message(6, "late"), Err(Error::Misuse(_))));
     assert!(matches!(vm.send_grpc_message(10, ""), Err(Error::UnknownToken(10))));
 }
 
 #[test]
-fn a_cancelled_stream_is_gone_at_once_and_a_closed_one_when_the_upstream_ends_it() {
+fn a_cancelled_stream_ends_at_once_and_a_closed_one_when_the_upstream_ends_it() {
     let vm = vm_with_a_stream(STREAM);
     vm.send_grpc_message(6, "stop").unwrap();
     assert!(vm.grpc_streams().is_empty());
@@ -142,7 +142,7 @@ fn a_cancelled_stream_is_gone_at_once_and_a_closed_one_when_the_upstream_ends_it
     stream.request_headers(&REQUEST, true).unwrap();
     vm.send_grpc_message(6, "done").unwrap();
     assert!(vm.grpc_streams()[0].half_closed);
-    // What is sent after the plugin closed its side goes nowhere.
+    // Messages after the plugin has closed its side are dropped.
     stream.finish().unwrap();
     assert_eq!(vm.grpc_streams()[0].sent, [b"one"]);
     vm.close_grpc_stream(6, 3, "no").unwrap();
@@ -161,8 +161,8 @@ fn a_stream_the_upstream_closed_is_kept_until_the_plugin_closes_it() {
     stream.finish().unwrap();
 }
 
-/// Uses tokens of the wrong kind and tokens that name nothing, and calls a cluster that is not there, by name and
-/// in a `GrpcService` message; logs each status.
+/// Uses tokens of the wrong kind and unknown tokens, and calls an unknown cluster, by name and in a `GrpcService`
+/// message; logs each status.
 const WRONG: &str = r#"
   (data (i32.const 0) "none\0a\06\0a\04noneauth\0a\06\0a\04auth")
   (func $open (param $at i32) (param $len i32)
@@ -186,7 +186,7 @@ const WRONG: &str = r#"
 "#;
 
 #[test]
-fn wrong_tokens_and_unknown_clusters_answer_as_envoy_does() {
+fn wrong_tokens_and_unknown_clusters_have_the_statuses_of_envoy() {
     let options = VmOptions { clusters: Some(vec!["auth".into()]), ..VmOptions::default() };
     let vm = host().vm(&module(WRONG), options).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();

@@ -1,11 +1,11 @@
-//! What plugins get wrong: statuses, never a panic.
+//! Mistakes of plugins lead to statuses, never to a panic.
 
 mod common;
 
 use common::{REQUEST, host, lines, module};
 use seqroute_harness::{AbiVersion, Error, HttpCallResponse, LogLevel, Module, ModuleCache, VmOptions};
 
-/// Passes pointers outside its memory, unknown numbers, and calls what is not there; logs each status.
+/// Passes pointers outside its memory and unknown numbers; logs each status.
 const WRONG: &str = r#"
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (call $digit (call $log (i32.const 2) (i32.const -1) (i32.const 10)))
@@ -23,7 +23,7 @@ const WRONG: &str = r#"
 "#;
 
 #[test]
-fn mistakes_answer_with_a_status() {
+fn mistakes_return_a_status() {
     let vm = host().vm(&module(WRONG), VmOptions::default()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, true).unwrap();
@@ -64,8 +64,8 @@ fn an_old_abi_with_fewer_parameters_runs() {
     stream.finish().unwrap();
 }
 
-/// Pauses the request, calls cluster "auth", and continues the request when the answer comes, if it is not a
-/// failure. The stream's context number is kept for the root context's callback.
+/// Pauses the request, calls cluster "auth", and continues the request when the call succeeds. Keeps the number of the
+/// stream's context for the root context's callback.
 const CALLOUT: &str = r#"
   (data (i32.const 0) "auth")
   (data (i32.const 8) "\03\00\00\00\05\00\00\00\01\00\00\00\07\00\00\00\03\00\00\00\0a\00\00\00\01\00\00\00")
@@ -90,7 +90,7 @@ const CALLOUT: &str = r#"
 "#;
 
 #[test]
-fn an_answered_call_continues_the_held_stream_with_what_came_meanwhile() {
+fn an_answered_call_continues_the_held_stream_with_what_has_arrived() {
     let vm = host().vm(&module(CALLOUT), VmOptions::default()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, false).unwrap();
@@ -136,14 +136,14 @@ fn a_call_that_takes_too_long_is_answered_with_504() {
 fn a_call_to_an_unknown_cluster_is_a_bad_argument() {
     let options = VmOptions { clusters: Some(vec!["other".into()]), ..VmOptions::default() };
     let mut stream = host().vm(&module(CALLOUT), options).unwrap().plugin("", b"").unwrap().stream();
-    // The plugin traps on any status but OK.
+    // The plugin traps on any status except OK.
     assert!(stream.request_headers(&REQUEST, true).is_err());
     stream.finish().unwrap();
 }
 
 #[test]
 fn compiled_code_is_kept_in_the_cache_directory() {
-    // Not removed afterwards: the cache tidies up in a thread of its own.
+    // Not removed afterwards, because the cache cleans up in a thread of its own.
     let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("module-cache");
     let wat = br#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_0"))
       (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 1024))"#;

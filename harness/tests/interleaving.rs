@@ -1,4 +1,4 @@
-//! Races: a plugin that has one is caught by the search for it, one that has none passes.
+//! Races: the search finds the race of a plugin that has one, and passes a plugin that has none.
 
 mod common;
 
@@ -10,8 +10,8 @@ use seqroute_harness::{
 
 const WORKERS: u32 = 2;
 
-/// Adds one to the number under "n". `$write` decides with which compare-and-swap number it writes back, and
-/// whether a refusal is tried again.
+/// Increments the number under "n". `create` and `update` choose the compare-and-swap number for writing it back, and
+/// whether to retry after a mismatch.
 fn counter(create: &str, update: &str) -> Module {
     module(&format!(
         r#"
@@ -57,7 +57,7 @@ impl World {
         value.try_into().map(u32::from_le_bytes).unwrap_or(0)
     }
 
-    /// One request per worker, in an order the seed draws.
+    /// Sends one request per worker, in an order drawn from the seed.
     fn requests(&self, seed: u64, crash_one_in: Option<u32>) -> Schedule {
         let mut interleaving = Interleaving::new(seed);
         if let Some(calls) = crash_one_in {
@@ -76,7 +76,7 @@ impl World {
     }
 }
 
-/// Looks for a schedule in which one of the additions is lost, starting from a number that exists.
+/// Searches for a schedule that loses an increment, starting from an existing number.
 fn search_lost_updates(module: &Module, schedules: u64) -> Result<u64, FailingSeed> {
     let world = World::new(module, FailurePolicy::Closed);
     let data: SharedData = world.host.shared_data("v");
@@ -90,7 +90,7 @@ fn search_lost_updates(module: &Module, schedules: u64) -> Result<u64, FailingSe
     })
 }
 
-/// The same from a number that is not there yet.
+/// Searches for a schedule that loses an increment, starting without a number.
 fn search_lost_creation(module: &Module, schedules: u64) -> Result<u64, FailingSeed> {
     search(0..schedules, |seed| {
         let world = World::new(module, FailurePolicy::Closed);
@@ -107,7 +107,7 @@ fn a_blind_write_back_is_caught_within_a_thousand_schedules() {
     let racy = counter(MADE_UP, BLIND);
     let found = search_lost_updates(&racy, 1_000).unwrap_err();
     assert!(found.message.contains("1 instead of 2"), "{found}");
-    assert!(found.message.contains("1: proxy_get_shared_data"), "the order is told: {found}");
+    assert!(found.message.contains("1: proxy_get_shared_data"), "the message has no order: {found}");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn compare_and_swap_passes_a_hundred_thousand_schedules() {
 }
 
 #[test]
-fn a_seed_gives_the_same_order_again() {
+fn a_seed_reproduces_the_order() {
     let module = counter(MADE_UP, THE_NUMBER_READ);
     let order = |seed| World::new(&module, FailurePolicy::Closed).requests(seed, None).steps;
     assert_eq!(order(11), order(11));
@@ -140,7 +140,7 @@ fn a_seed_gives_the_same_order_again() {
 }
 
 #[test]
-fn crashes_are_drawn_from_the_seed_too() {
+fn the_seed_determines_crashes_too() {
     let module = counter(MADE_UP, THE_NUMBER_READ);
     let world = World::new(&module, FailurePolicy::Reload);
     let mut crashes = 0;
@@ -148,7 +148,7 @@ fn crashes_are_drawn_from_the_seed_too() {
         world.host.shared_data("v").set("n", 0u32.to_le_bytes(), 0).unwrap();
         let schedule = world.requests(seed, Some(5));
         let crashed = schedule.steps.iter().filter(|call| call.crashed).count() as u32;
-        // A crash comes before the write of the one task that it hits.
+        // A crash happens before the write of the task that it hits.
         assert_eq!(world.number(), WORKERS - crashed, "{schedule}");
         crashes += crashed;
     }

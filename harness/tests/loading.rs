@@ -1,4 +1,4 @@
-//! Which modules load: those that load in Envoy 1.40, of all three ABI versions, and no others.
+//! Loading: exactly those modules load that load in Envoy 1.40, of all three ABI versions.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn start(module: &Module) -> Result<Vm, Error> {
 }
 
 #[test]
-fn a_module_that_imports_what_envoy_does_not_have_is_refused_by_name() {
+fn an_import_that_envoy_does_not_have_is_refused_by_name() {
     let unknown = r#"(import "env" "proxy_made_up" (func (param i32) (result i32)))"#;
     assert!(load("0_2_1", unknown).unwrap_err().contains("proxy_made_up"));
     let other_shape = r#"(import "env" "proxy_done" (func (param i32) (result i32)))"#;
@@ -52,7 +52,7 @@ fn each_version_has_its_own_functions() {
 }
 
 #[test]
-fn a_callback_of_another_shape_is_refused() {
+fn a_callback_with_another_signature_is_refused() {
     let headers = r#"(func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0)"#;
     assert_eq!(load("0_1_0", headers).unwrap().abi_version(), AbiVersion::V0_1_0);
     let error = load("0_2_1", headers).unwrap_err();
@@ -116,7 +116,7 @@ fn a_module_of_version_0_2_0_runs() {
 }
 
 #[test]
-fn an_export_that_is_no_callback_can_be_called_by_name() {
+fn any_other_export_can_be_called_by_name() {
     let add = r#"(func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
       (func (export "fall") unreachable)"#;
     let vm = start(&load("0_2_1", add).unwrap()).unwrap();

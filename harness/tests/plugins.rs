@@ -1,11 +1,11 @@
-//! Several plugins in one VM, their ends, and use from threads.
+//! Several plugins in one VM, ending them, and using them from threads.
 
 mod common;
 
 use common::{REQUEST, host, module};
 use seqroute_harness::{Host, Module, Plugin, SharedData, Stream, Vm, VmOptions};
 
-/// Logs its configuration when configured, its root id when a request comes, and "d" when deleted.
+/// Logs its configuration when configured, its root id in a request, and "d" when deleted.
 /// `proxy_on_done` returns false for a root context; the next tick finishes it with `proxy_done`.
 const PLUGIN: &str = r#"
   (data (i32.const 0) "plugin_root_idd")
@@ -45,7 +45,7 @@ fn each_plugin_of_a_vm_has_its_own_root_and_configuration() {
 }
 
 #[test]
-fn a_plugin_may_delay_its_end_until_it_says_done() {
+fn a_plugin_may_delay_its_end_until_it_calls_done() {
     let host = host();
     let vm = host.vm(&module(PLUGIN), VmOptions::default()).unwrap();
     vm.plugin("one", b"A").unwrap().shutdown().unwrap();

@@ -1,4 +1,4 @@
-//! What a host does rarely: names that are resolved, calls the other way, metadata, pools.
+//! Rarely used: name resolution, foreign function callbacks, validation, HTTP/2 metadata, and pools.
 
 mod common;
 
@@ -22,7 +22,7 @@ const PLUGIN: &str = r#"
     i32.const 0)"#;
 
 #[test]
-fn a_plugin_is_called_the_other_way_and_reads_what_it_is_given() {
+fn a_foreign_function_callback_reads_its_arguments() {
     let vm = host().vm(&module(PLUGIN), VmOptions::default()).unwrap();
     let plugin = vm.plugin("", b"").unwrap();
     plugin.foreign_function(3, "data").unwrap();
@@ -30,7 +30,7 @@ fn a_plugin_is_called_the_other_way_and_reads_what_it_is_given() {
 }
 
 #[test]
-fn a_configuration_is_validated_by_who_exports_it() {
+fn a_configuration_is_validated_if_the_module_exports_the_callback() {
     let vm = host().vm(&module(PLUGIN), VmOptions::default()).unwrap();
     assert_eq!(vm.plugin("", b"good").unwrap().validate_configuration().unwrap(), Some(true));
     assert_eq!(vm.plugin("", b"bad").unwrap().validate_configuration().unwrap(), Some(false));
@@ -40,7 +40,7 @@ fn a_configuration_is_validated_by_who_exports_it() {
 }
 
 #[test]
-fn metadata_is_told_and_holds_nothing_back() {
+fn metadata_is_announced_and_holds_nothing_back() {
     let vm = host().vm(&module(PLUGIN), body_mode()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     assert!(matches!(stream.request_metadata(1), Err(Error::Misuse(_))));
@@ -57,7 +57,7 @@ fn metadata_is_told_and_holds_nothing_back() {
 }
 
 #[test]
-fn a_name_is_answered_once_and_not_after_its_plugin_is_gone() {
+fn a_query_is_answered_once_and_not_after_its_plugin_has_ended() {
     let plugin = r#"
   (import "env" "envoy_resolve_dns" (func $resolve (param i32 i32 i32) (result i32)))"#;
     let functions = r#"
@@ -83,7 +83,7 @@ fn a_name_is_answered_once_and_not_after_its_plugin_is_gone() {
     first.shutdown().unwrap();
 }
 
-/// Grows its memory by as many pages as the configuration has bytes, and remembers a number at address 0.
+/// Grows its memory by as many pages as the configuration has bytes, and keeps a number at address 0.
 const GROWING: &str = r#"
   (func (export "proxy_on_configure") (param i32) (param $len i32) (result i32)
     (call $digit (i32.load (i32.const 0)))
@@ -92,17 +92,17 @@ const GROWING: &str = r#"
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable)"#;
 
 #[test]
-fn a_pool_gives_clean_memory_within_the_limits_and_never_runs_out() {
+fn a_pool_provides_clean_memory_within_the_limits_and_may_overflow() {
     let module = module(GROWING).pooled(2).unwrap();
     let options = VmOptions { memory_limit_bytes: 8 << 16, ..VmOptions::default() };
-    // More VMs than places, again and again.
+    // Repeatedly more VMs than slots.
     for _ in 0..3 {
         let vms: Vec<_> = (0..5).map(|_| host().vm(&module, options.clone()).unwrap()).collect();
         for vm in &vms {
             let plugin = vm.plugin("", b"1234").unwrap();
             assert!(vm.plugin("", b"12345").is_err(), "beyond the limit");
             assert_eq!(lines(vm)[0], "0", "a place was given out with what another VM left in it");
-            // A crash takes a place for the next life.
+            // A crash takes a slot for the next life.
             assert!(plugin.stream().request_headers(&REQUEST, true).is_err());
             assert!(plugin.stream().request_headers(&REQUEST, true).is_err());
             assert_eq!(vm.reloads(), 1);

@@ -1,4 +1,4 @@
-//! The README's test, run as it stands there.
+//! Runs the test in the README.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn requests_are_routed() {
 const README: &str = include_str!("../README.md");
 const THIS_FILE: &str = include_str!("readme.rs");
 
-/// Sets `x-route` to its configuration, as the plugin of the README does.
+/// Sets `x-route` to its configuration, like the plugin in the README.
 const MY_PLUGIN: &str = r#"
   (data (i32.const 0) "x-route")
   (func (export "proxy_on_configure") (param i32 i32) (result i32)
@@ -33,14 +33,14 @@ const MY_PLUGIN: &str = r#"
       (i32.load (i32.const 4000)) (i32.load (i32.const 4004))))
     i32.const 0)"#;
 
-/// The target directory, as the test finds it.
+/// The target directory that contains this test.
 fn target_dir() -> &'static Path {
     let program = Box::leak(std::env::current_exe().unwrap().into_boxed_path());
     program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()).unwrap()
 }
 
 #[test]
-fn the_test_of_the_readme_runs_as_it_stands_there() {
+fn the_test_in_the_readme_runs_unchanged() {
     let code = README.split("```rust,no_run\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let (uses, test) = code.split_once("\n\n").unwrap();
     assert!(THIS_FILE.contains(uses) && THIS_FILE.contains(test.trim_end()), "the README says:\n{code}");
@@ -52,7 +52,7 @@ fn the_test_of_the_readme_runs_as_it_stands_there() {
 }
 
 #[test]
-fn a_module_that_was_not_built_is_told_with_the_command_that_builds_it() {
+fn the_error_for_a_missing_module_has_the_command_that_builds_it() {
     let error = Module::built("no-such-plugin").unwrap_err().to_string();
     assert!(error.contains("no `no_such_plugin.wasm` under `"), "{error}");
     assert!(error.contains("cargo build --target wasm32-wasip1"), "{error}");

@@ -1,12 +1,12 @@
-//! What VMs share: data, queues, metrics, time.
+//! What VMs share: data, queues, metrics and time.
 
 mod common;
 
 use common::{REQUEST, host, module};
 use seqroute_harness::{FailurePolicy, HostOptions, Module, Vm, VmOptions};
 
-/// Adds one to the little-endian number under "n" with compare-and-swap, trying again on a mismatch, and logs
-/// how many tries it took. A missing key is created with a made-up number.
+/// Increments the little-endian number under "n" with compare-and-swap, retrying after a mismatch, and logs the
+/// number of attempts. Creates a missing key with a made-up compare-and-swap number.
 const COUNT: &str = r#"
   (data (i32.const 0) "n")
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -58,7 +58,7 @@ fn vms_of_one_id_share_data_and_others_do_not() {
 }
 
 #[test]
-fn a_forced_mismatch_makes_the_plugin_try_again() {
+fn a_forced_mismatch_makes_the_plugin_retry() {
     let host = host();
     let vm = host.vm(&module(COUNT), options("a")).unwrap();
     host.shared_data("a").force_cas_mismatch(2);
@@ -67,7 +67,7 @@ fn a_forced_mismatch_makes_the_plugin_try_again() {
 }
 
 #[test]
-fn vms_driven_from_threads_lose_no_update() {
+fn vms_on_several_threads_lose_no_update() {
     let (host, module) = (host(), module(COUNT));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -78,7 +78,7 @@ fn vms_driven_from_threads_lose_no_update() {
     assert_eq!(number(&host, "a"), 200);
 }
 
-/// Registers queue "q" when configured; requests put "item" in; notices take it out and log it.
+/// Registers queue "q" when configured; requests enqueue "item"; notifications dequeue and log it.
 const QUEUE: &str = r#"
   (data (i32.const 0) "qitem")
   (func (export "proxy_on_configure") (param i32 i32) (result i32)
@@ -93,7 +93,7 @@ const QUEUE: &str = r#"
 "#;
 
 #[test]
-fn the_last_vm_to_register_a_queue_is_told_of_items() {
+fn the_last_vm_to_register_a_queue_is_notified() {
     let (host, module) = (host(), module(QUEUE));
     let (first, second) = (host.vm(&module, options("a")).unwrap(), host.vm(&module, options("a")).unwrap());
     let plugin = first.plugin("", b"").unwrap();
@@ -132,7 +132,7 @@ fn a_metric_is_summed_over_vms_and_survives_a_reload() {
     assert_eq!(host.metrics().gauge("requests"), None);
 }
 
-/// Asks for ticks every 100 ms; each tick logs "t".
+/// Requests a tick every 100 ms; each tick logs "t".
 const TICK: &str = r#"
   (data (i32.const 0) "t")
   (func (export "proxy_on_configure") (param i32 i32) (result i32)

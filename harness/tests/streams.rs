@@ -1,4 +1,4 @@
-//! Streams: what the plugin sees, and what goes on to the upstream and the client.
+//! Streams: what the plugin sees, and what the upstream and the client get.
 
 mod common;
 
@@ -7,7 +7,7 @@ use seqroute_harness::{
     Action, Error, FinishOrder, HeaderMap, ReplyOrigin, StepState, StreamType, VmOptions,
 };
 
-/// Copies header `x-in` to `x-out`, and continues.
+/// Copies header `x-in` to `x-out`.
 const COPY: &str = r#"
   (data (i32.const 0) "x-inx-out")
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -18,7 +18,7 @@ const COPY: &str = r#"
 "#;
 
 #[test]
-fn a_header_is_read_and_written_whatever_its_bytes() {
+fn a_header_with_any_bytes_can_be_read_and_written() {
     let plugin = host().vm(&module(COPY), VmOptions::default()).unwrap().plugin("", b"").unwrap();
     let mut stream = plugin.stream();
     let step = stream.request_headers(&[(&b"X-In"[..], &b"\xff\xfe"[..])], true).unwrap();
@@ -29,8 +29,7 @@ fn a_header_is_read_and_written_whatever_its_bytes() {
     stream.finish().unwrap();
 }
 
-/// Pauses in the headers callback; at the end of the body replaces the body's first byte by "[" and sets a
-/// header.
+/// Pauses in the headers callback; at the end of the body replaces the first byte with "[" and sets a header.
 const PEEK: &str = r#"
   (data (i32.const 0) "[x-size")
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) i32.const 1)
@@ -68,7 +67,7 @@ fn without_body_mode_a_pause_in_the_headers_holds_everything() {
 }
 
 #[test]
-fn a_paused_body_past_the_limit_is_answered_with_413() {
+fn a_paused_body_over_the_limit_leads_to_413() {
     let options = VmOptions { buffer_limit_bytes: 4, ..body_mode() };
     let mut stream = host().vm(&module(PEEK), options).unwrap().plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, false).unwrap();
@@ -79,7 +78,7 @@ fn a_paused_body_past_the_limit_is_answered_with_413() {
     stream.finish().unwrap();
 }
 
-/// Tries to write into the middle of the body and logs the status.
+/// Writes into the middle of the body and logs the status.
 const SPLICE: &str = r#"
   (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
     (call $digit (call $set_buffer (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 1)))
@@ -107,7 +106,7 @@ const LATE_READS: &str = r#"
 "#;
 
 #[test]
-fn request_headers_are_out_of_reach_between_continue_and_the_log() {
+fn request_headers_are_unavailable_between_continue_and_the_log() {
     let vm = host().vm(&module(LATE_READS), VmOptions::default()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, false).unwrap();
@@ -117,7 +116,7 @@ fn request_headers_are_out_of_reach_between_continue_and_the_log() {
     assert_eq!(vm.logs().iter().map(|line| line.text.clone()).collect::<String>(), "0220");
 }
 
-/// Answers every request with 429 "no", and notes in header `x-seen` that the response callback saw it.
+/// Replies to every request with 429 "no"; the response callback adds header `x-seen`.
 const REFUSE: &str = r#"
   (data (i32.const 0) "out of moneyno\01\00\00\00\01\00\00\00\01\00\00\00a\00b\00x-seen")
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -134,7 +133,7 @@ const REFUSE: &str = r#"
 "#;
 
 #[test]
-fn a_local_reply_travels_through_the_response_callbacks() {
+fn a_local_reply_passes_through_the_response_callbacks() {
     let mut stream =
         host().vm(&module(REFUSE), VmOptions::default()).unwrap().plugin("", b"").unwrap().stream();
     let step = stream.request_headers(&REQUEST, false).unwrap();
@@ -154,7 +153,7 @@ fn a_local_reply_travels_through_the_response_callbacks() {
 }
 
 #[test]
-fn the_end_can_follow_the_specification_instead_of_envoy() {
+fn a_stream_can_end_in_the_order_of_the_specification() {
     let options = VmOptions { finish_order: FinishOrder::Specification, ..VmOptions::default() };
     let mut stream = host().vm(&module(REFUSE), options).unwrap().plugin("", b"").unwrap().stream();
     stream.finish().unwrap();
@@ -162,7 +161,7 @@ fn the_end_can_follow_the_specification_instead_of_envoy() {
     assert!(stream.logged());
 }
 
-/// Replies from the response side: in the headers callback, or (header `x-late`) in the body callback.
+/// Replies in a response callback: for the headers, or, with header `x-late`, for the body.
 const SECOND_THOUGHTS: &str = r#"
   (data (i32.const 0) "x-late")
   (func $answer
@@ -191,7 +190,7 @@ fn a_reply_replaces_held_response_headers_and_resets_after_them() {
     late.finish().unwrap();
 }
 
-/// Closes the request when it sees it.
+/// Closes each request.
 const CLOSE: &str = r#"
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (call $die (call $close_stream (i32.const 0)))
@@ -207,7 +206,7 @@ fn a_closed_stream_is_reset() {
     stream.finish().unwrap();
 }
 
-/// Writes filter state "seen" from a property, and asks for a new route.
+/// Writes filter state "seen" from a property, and clears the route cache.
 const PROPERTIES: &str = r#"
   (data (i32.const 0) "xds\00cluster_nameseenclear_route_cacheunknown")
   (func (export "proxy_on_log") (param i32)
@@ -221,7 +220,7 @@ const PROPERTIES: &str = r#"
 "#;
 
 #[test]
-fn properties_filter_state_and_foreign_functions_reach_the_test() {
+fn the_test_sees_filter_state_and_foreign_calls() {
     let vm = host().vm(&module(PROPERTIES), VmOptions::default()).unwrap();
     let mut stream = vm.plugin("", b"").unwrap().stream();
     stream.request_headers(&REQUEST, true).unwrap();
@@ -243,7 +242,7 @@ fn a_dropped_stream_is_counted_and_an_abandoned_one_is_not() {
 }
 
 #[test]
-fn calls_no_proxy_would_make_are_refused() {
+fn events_in_an_impossible_order_are_refused() {
     let mut stream = host().vm(&module(PEEK), body_mode()).unwrap().plugin("", b"").unwrap().stream();
     assert!(matches!(stream.request_body("x", true), Err(Error::Misuse(_))));
     assert!(matches!(stream.response_headers(&[(":status", "200")], true), Err(Error::Misuse(_))));

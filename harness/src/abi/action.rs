@@ -1,9 +1,9 @@
 //! What callbacks return.
 
-/// What the plugin returned.
+/// What a callback returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Let it pass.
+    /// Forward what the callback saw.
     Continue,
     /// Hold it back.
     Pause,

@@ -1,6 +1,6 @@
 //! Who closed a TCP connection.
 
-/// Who closed a connection.
+/// The peer that closed a connection, as `proxy_on_downstream_connection_close` gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClosedBy {
     /// The proxy.

@@ -139,7 +139,7 @@ impl HostFunctionId {
             }
             index += 1;
         }
-        panic!("a host function that is missing in HOST_FUNCTIONS")
+        panic!("a host function is missing in HOST_FUNCTIONS")
     }
 
     pub(crate) const fn index(self) -> usize {

@@ -1,6 +1,6 @@
 //! Log levels.
 
-/// Levels of a plugin's log lines.
+/// The level of a plugin's log line, as `proxy_log` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogLevel {
     /// Most detailed.

@@ -1,6 +1,6 @@
 //! Status codes of host functions.
 
-/// Status codes of the ABI.
+/// A status other than OK, which is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     NotFound = 1,

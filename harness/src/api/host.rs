@@ -1,4 +1,4 @@
-//! The proxy around the VMs: what they share.
+//! The test's handle on a proxy process.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,12 +34,12 @@ impl Host {
         Host { shared: Arc::new(HostShared::new(options)) }
     }
 
-    /// Starts a VM, which is what Envoy has one of per worker thread.
+    /// Starts a VM. Envoy has one per worker thread.
     pub fn vm(&self, module: &Module, options: VmOptions) -> Result<Vm, Error> {
         VmShared::start(Arc::clone(&self.shared), module.clone(), options).map(Vm::of)
     }
 
-    /// The clock all VMs of this host read.
+    /// The clock of all VMs of this host.
     pub fn clock(&self) -> Clock {
         self.shared.clock.clone()
     }
@@ -49,7 +49,7 @@ impl Host {
         self.shared.shared_data(vm_id)
     }
 
-    /// Forgets the shared data of a vm_id, as a restart of the proxy does. VMs that run keep what they had.
+    /// Discards the shared data of a vm_id, as a restart of the proxy does. Running VMs keep what they have.
     pub fn drop_shared_data(&self, vm_id: &str) {
         self.shared.drop_shared_data(vm_id);
     }
@@ -64,9 +64,9 @@ impl Host {
         self.shared.metrics.clone()
     }
 
-    /// Registers a foreign function for all plugins, or replaces one, also one that Envoy has. The function gets
-    /// the call and gives the result's bytes, or the status the plugin gets instead (ABI 0.2.1: 1 not found,
-    /// 2 bad argument, 10 internal failure, ...).
+    /// Registers a foreign function for all plugins, or replaces one, including those of Envoy. The function returns
+    /// the bytes of the result, or the status that the plugin gets instead (ABI 0.2.1: 1 not found, 2 bad argument,
+    /// 10 internal failure, ...).
     ///
     /// ```
     /// # let host = seqroute_harness::Host::new(seqroute_harness::HostOptions::default());
@@ -80,8 +80,8 @@ impl Host {
         self.shared.foreign.register(name, function);
     }
 
-    /// How many streams were dropped without [`crate::Stream::finish`] or [`crate::Stream::abandon`]. A test
-    /// that leaves this above zero has skipped `proxy_on_log`.
+    /// How many streams were dropped without [`crate::Stream::finish`] or [`crate::Stream::abandon`], and connections
+    /// without [`crate::TcpConnection::close`]. They never reached `proxy_on_log`.
     pub fn leaked_streams(&self) -> usize {
         self.shared.leaked_streams.load(Ordering::SeqCst)
     }

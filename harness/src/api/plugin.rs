@@ -9,8 +9,8 @@ use crate::proxy::callouts::Delivered;
 use crate::vm::error::{ConfigureError, Error};
 use crate::vm::shared::{VmShared, lock_vm};
 
-/// A plugin that accepted its configuration. A changed configuration is a new plugin, as in Envoy: streams of
-/// the old one go on with it.
+/// A plugin that accepted its configuration. As in Envoy, another configuration is another plugin, and streams of the
+/// old one keep it.
 pub struct Plugin {
     pub(crate) vm: Arc<VmShared>,
     pub(crate) index: usize,
@@ -21,13 +21,13 @@ impl Plugin {
         Plugin { vm, index }
     }
 
-    /// A new stream. If the VM has failed, the failure policy decides now whether it reloads, refuses or lets
-    /// pass.
+    /// A new stream. If the VM has failed, the failure policy decides now whether the VM is reloaded, or the stream
+    /// refused or passed without the plugin.
     pub fn stream(&self) -> Stream {
         Stream::open(Arc::clone(&self.vm), self.index)
     }
 
-    /// A new TCP connection, for a plugin that is a network filter.
+    /// A new TCP connection, for a plugin used as a network filter.
     pub fn connection(&self) -> TcpConnection {
         TcpConnection::new(Arc::clone(&self.vm), self.index)
     }
@@ -37,8 +37,8 @@ impl Plugin {
         Vm::of(Arc::clone(&self.vm))
     }
 
-    /// Ends the plugin, as a configuration update does once its last stream is gone: `proxy_on_done`, then
-    /// `proxy_on_delete` at once or after the plugin called `proxy_done`.
+    /// Ends the plugin, as a configuration update does after its last stream: `proxy_on_done`, then
+    /// `proxy_on_delete`, at once or after the plugin has called `proxy_done`.
     pub fn shutdown(self) -> Result<(), Error> {
         let mut core = lock_vm(&self.vm.core);
         let Some(root) = core.root(self.index).filter(|_| core.failure.is_none()) else {
@@ -55,8 +55,7 @@ impl Plugin {
         core.run_deferred()
     }
 
-    /// Calls `proxy_on_foreign_function` with the plugin's context; the plugin reads `data` from buffer 8. Envoy 1.40
-    /// never calls it.
+    /// Calls `proxy_on_foreign_function`, which Envoy 1.40 never does; the plugin reads `data` from buffer 8.
     pub fn foreign_function(&self, function: u32, data: impl Into<Vec<u8>>) -> Result<(), Error> {
         let data = data.into();
         let mut core = lock_vm(&self.vm.core);
@@ -67,8 +66,8 @@ impl Plugin {
         core.deliver_data(root, "proxy_on_foreign_function", &arguments, Delivered::Data(data))
     }
 
-    /// Calls `proxy_validate_configuration` with the configuration this plugin has; what it returned, or nothing when it
-    /// is not exported. Envoy 1.40 never calls it.
+    /// Calls `proxy_validate_configuration`, which Envoy 1.40 never does. Returns its result, or `None` if the module
+    /// does not export it.
     pub fn validate_configuration(&self) -> Result<Option<bool>, Error> {
         let mut core = lock_vm(&self.vm.core);
         let Some(root) = core.root(self.index) else {
@@ -86,8 +85,8 @@ impl Plugin {
 }
 
 impl Vm {
-    /// Starts and configures a plugin in this VM. A failed VM is reloaded first if its policy allows;
-    /// otherwise the plugin is refused (in Envoy it would get a VM of its own).
+    /// Starts and configures a plugin in this VM. A failed VM is reloaded first if its failure policy allows that;
+    /// otherwise the plugin is refused (in Envoy it would get a new VM).
     pub fn plugin(&self, root_id: &str, configuration: impl AsRef<[u8]>) -> Result<Plugin, ConfigureError> {
         let index = lock_vm(&self.shared.core).add_plugin(root_id, configuration.as_ref())?;
         Ok(Plugin::new(Arc::clone(&self.shared), index))

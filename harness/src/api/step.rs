@@ -1,33 +1,33 @@
-//! What one callback led to.
+//! The outcome of an event on a stream.
 
 use crate::abi::action::Action;
 use crate::proxy::local_reply::LocalResponse;
 
-/// Where the stream's direction stands after the callback.
+/// The state of the stream's direction after the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepState {
-    /// Everything so far went on.
+    /// Everything so far was forwarded.
     Forwarded,
-    /// The plugin holds data back and is called again when more comes.
+    /// The plugin holds data back and is called again when more arrives.
     Paused,
-    /// Nothing goes on and nothing is delivered to the plugin until it continues the stream by itself. In
-    /// Envoy, a filter that waits for the body here hangs until a timeout.
+    /// Nothing is forwarded, and nothing delivered to the plugin, until it continues the stream itself. In Envoy, a
+    /// filter that waits for the body here hangs until a timeout.
     Held,
     /// A local reply answered the client.
     Replied,
     /// The stream was reset.
     Reset,
-    /// There is no plugin any more (`FailurePolicy::Open`); the data went on untouched.
+    /// The VM has failed, and the data was forwarded unchanged (`FailurePolicy::Open`).
     Bypassed,
 }
 
-/// The outcome of giving a stream headers, a chunk or trailers.
+/// The outcome of headers, a chunk or trailers that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What the plugin returned; Pause when it was not asked and nothing went on.
+    /// What the plugin returned; Pause if it was not called and nothing was forwarded.
     pub action: Action,
-    /// Where the direction stands now.
+    /// The state of the direction.
     pub state: StepState,
-    /// The local reply that answered the client, if one did.
+    /// The local reply that the client got, if any.
     pub local_response: Option<LocalResponse>,
 }

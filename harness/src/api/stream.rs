@@ -1,7 +1,7 @@
 //! One request and its response, as the test plays them.
 //!
-//! The test is client, router and upstream: it gives the plugin what Envoy would give it, in any order and
-//! chunking a proxy may produce, and reads what went on in either direction.
+//! The test plays client, router and upstream: it delivers what Envoy would deliver, in any order and chunking that a
+//! proxy may produce, and reads what was forwarded in either direction.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -23,8 +23,8 @@ use crate::vm::shared::{VmShared, lock_vm};
 
 /// One HTTP stream through a plugin.
 ///
-/// End it with [`Stream::finish`], or give it up with [`Stream::abandon`]; a stream that is merely dropped is
-/// counted by [`crate::Host::leaked_streams`].
+/// End it with [`Stream::finish`] or [`Stream::abandon`]; [`crate::Host::leaked_streams`] counts streams that are
+/// merely dropped.
 pub struct Stream {
     vm: Arc<VmShared>,
     state: SharedStream,
@@ -42,7 +42,7 @@ impl Stream {
         Stream { vm, state, admission, created: false, ended: false, logged: false }
     }
 
-    /// The request's headers arrive. `end_of_stream` says that no body follows.
+    /// The request's headers arrive. `end_of_stream`: no body follows.
     pub fn request_headers(
         &mut self,
         headers: impl Into<HeaderMap>,
@@ -75,18 +75,18 @@ impl Stream {
         self.drive(Direction::Response, Event::Body(chunk.as_ref(), end_of_stream))
     }
 
-    /// The response's trailers arrive, which end it. With trailers, no body chunk has `end_of_stream`.
+    /// The response's trailers arrive, which end it. No body chunk before them has `end_of_stream`.
     pub fn response_trailers(&mut self, trailers: impl Into<HeaderMap>) -> Result<Step, Error> {
         self.drive(Direction::Response, Event::Trailers(trailers.into()))
     }
 
-    /// The client sends HTTP/2 metadata with so many entries: `proxy_on_request_metadata`. The plugin cannot read them,
-    /// and what it returns changes nothing here.
+    /// The client sends HTTP/2 metadata with this number of entries: `proxy_on_request_metadata`. The plugin cannot
+    /// read them, and its result has no effect here.
     pub fn request_metadata(&mut self, entries: u32) -> Result<Step, Error> {
         self.drive(Direction::Request, Event::Metadata(entries))
     }
 
-    /// The upstream sends HTTP/2 metadata with so many entries: `proxy_on_response_metadata`.
+    /// The upstream sends HTTP/2 metadata with this number of entries: `proxy_on_response_metadata`.
     pub fn response_metadata(&mut self, entries: u32) -> Result<Step, Error> {
         self.drive(Direction::Response, Event::Metadata(entries))
     }
@@ -97,8 +97,8 @@ impl Stream {
         lock(&self.state).properties.set(path, value.as_ref());
     }
 
-    /// Ends the stream: `proxy_on_log`, `proxy_on_done`, `proxy_on_delete`. May come at any time, as when the
-    /// client goes away. A stream whose VM has died gets none of them, as in Envoy.
+    /// Ends the stream: `proxy_on_log`, `proxy_on_done`, `proxy_on_delete`. This is possible at any time, as when the
+    /// client disconnects. As in Envoy, a stream whose VM has died gets none of these callbacks.
     pub fn finish(&mut self) -> Result<(), Error> {
         if std::mem::replace(&mut self.ended, true) {
             return Err(Error::Misuse("the stream has ended already"));
@@ -111,7 +111,7 @@ impl Stream {
             return Ok(());
         }
         if !self.created {
-            // A stream that never had headers is created for its log.
+            // The context of a stream without headers is created for its log.
             self.created = true;
             create(&mut core, place)?;
         }
@@ -120,12 +120,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Gives the stream up without telling the plugin, on purpose.
+    /// Drops the stream without notifying the plugin.
     pub fn abandon(mut self) {
         self.ended = true;
     }
 
-    /// Whether [`Stream::finish`] reached `proxy_on_log` and the plugin came through it.
+    /// Whether [`Stream::finish`] called `proxy_on_log` and the plugin returned from it.
     pub fn logged(&self) -> bool {
         self.logged
     }
@@ -162,7 +162,7 @@ impl Stream {
         Ok(self.step(direction, action))
     }
 
-    /// Lets an event through without the plugin.
+    /// Forwards an event without the plugin.
     fn pass(&mut self, direction: Direction, event: Event<'_>) -> Action {
         let mut state = lock(&self.state);
         let message = state.message(direction);
@@ -198,7 +198,7 @@ impl Stream {
         let message = state.message(direction);
         match (event, message.started()) {
             (Event::Metadata(_), true) => Ok(()),
-            (Event::Headers(..), true) => Err(Error::Misuse("headers twice")),
+            (Event::Headers(..), true) => Err(Error::Misuse("headers for the second time")),
             (Event::Headers(..), false) => Ok(()),
             (_, false) => Err(Error::Misuse("a body or trailers before the headers")),
             (_, true) if message.received_end() => Err(Error::Misuse("more after the end of the message")),
@@ -229,7 +229,7 @@ impl Stream {
         look(lock(&self.state).message(direction).sent())
     }
 
-    /// The request headers that went to the upstream; nothing while they are held.
+    /// The request headers that went to the upstream; `None` while they are held.
     pub fn upstream_request_headers(&self) -> Option<HeaderMap> {
         self.sent(Direction::Request, |sent| sent.headers.as_deref().cloned())
     }
@@ -239,7 +239,7 @@ impl Stream {
         self.sent(Direction::Request, |sent| sent.chunks.concat())
     }
 
-    /// The request body as it went out, chunk by chunk.
+    /// The request body that went to the upstream, chunk by chunk.
     pub fn upstream_request_chunks(&self) -> Vec<Vec<u8>> {
         self.sent(Direction::Request, |sent| sent.chunks.clone())
     }
@@ -254,7 +254,7 @@ impl Stream {
         self.sent(Direction::Request, |sent| sent.ended)
     }
 
-    /// The response headers the client got; nothing while they are held.
+    /// The response headers that the client got; `None` while they are held.
     pub fn client_response_headers(&self) -> Option<HeaderMap> {
         self.sent(Direction::Response, |sent| sent.headers.as_deref().cloned())
     }
@@ -264,7 +264,7 @@ impl Stream {
         self.sent(Direction::Response, |sent| sent.chunks.concat())
     }
 
-    /// The response body as it went out, chunk by chunk.
+    /// The response body that the client got, chunk by chunk.
     pub fn client_response_chunks(&self) -> Vec<Vec<u8>> {
         self.sent(Direction::Response, |sent| sent.chunks.clone())
     }
@@ -279,18 +279,17 @@ impl Stream {
         self.sent(Direction::Response, |sent| sent.ended)
     }
 
-    /// The local reply that answered the client, if one did.
+    /// The local reply that the client got, if any.
     pub fn local_response(&self) -> Option<LocalResponse> {
         lock(&self.state).local_response.clone()
     }
 
-    /// Whether the stream was reset: closed by the plugin, or failed after the answer had begun.
+    /// Whether the stream was reset: closed by the plugin, or failed after the response had begun.
     pub fn is_reset(&self) -> bool {
         lock(&self.state).progress == Progress::Reset
     }
 
-    /// What the plugin wrote with `proxy_set_property` under `name`; Envoy shows it as filter state
-    /// `wasm.<name>`.
+    /// What the plugin wrote with `proxy_set_property` under `name`; in Envoy, filter state `wasm.<name>`.
     pub fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
         lock(&self.state).properties.filter_state(name.as_bytes()).map(<[u8]>::to_vec)
     }
@@ -311,7 +310,7 @@ impl Stream {
         lock(&self.state).closed.clone()
     }
 
-    /// How often the plugin asked for the route to be chosen again.
+    /// How often the plugin cleared the route cache, so that the route is chosen again.
     pub fn route_cache_clears(&self) -> u64 {
         lock(&self.state).route_cache_clears
     }
@@ -322,7 +321,7 @@ impl Stream {
     }
 }
 
-/// Makes the stream's context in the plugin.
+/// Creates the stream's context in the plugin.
 fn create(core: &mut VmCore, place: Place) -> Result<(), Error> {
     let root = core.instance.state().root_of(place.context);
     core.call(place.context, "proxy_on_context_create", &[place.context, root])?;

@@ -1,14 +1,14 @@
 //! One TCP connection, as the test plays it.
 //!
-//! The test is the client, the upstream, and the filter behind the plugin (Envoy's `tcp_proxy`). Callbacks come
-//! as from Envoy's network filter:
+//! The test plays the client, the upstream, and the next filter (Envoy's `tcp_proxy`). Callbacks are those of Envoy's
+//! network filter:
 //!
-//! - Opening calls `proxy_on_new_connection`. Pause there keeps the next filter from starting, but not data from
-//!   coming: the next data callback decides again.
-//! - Data the plugin holds back piles up, and each callback sees all of it.
-//! - The upstream's last byte calls `proxy_on_upstream_connection_close` with an unknown closer (0).
-//! - The end of the client's connection calls `proxy_on_downstream_connection_close`, and then
-//!   `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`, in this order, unlike the end of an HTTP stream.
+//! - Opening calls `proxy_on_new_connection`. Pause there keeps the next filter from starting, but data still
+//!   arrives, and the next data callback decides again.
+//! - Data that the plugin holds back accumulates, and each callback sees all of it.
+//! - The upstream's last byte calls `proxy_on_upstream_connection_close` with an unknown peer (0).
+//! - The end of the client's connection calls `proxy_on_downstream_connection_close`, then `proxy_on_done`,
+//!   `proxy_on_log` and `proxy_on_delete`. This order differs from that of an HTTP stream.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -23,13 +23,12 @@ use crate::vm::error::Error;
 use crate::vm::lifecycle::{Admission, VmCore};
 use crate::vm::shared::{VmShared, lock_vm};
 
-/// What the plugin is told when the upstream closes: Envoy does not know who did.
+/// The peer that the plugin gets when the upstream closes, because Envoy does not know which side closed.
 const UNKNOWN_CLOSER: u32 = 0;
 
 /// One TCP connection through a plugin.
 ///
-/// End it with [`TcpConnection::close`]; a connection that is merely dropped is counted by
-/// [`crate::Host::leaked_streams`].
+/// End it with [`TcpConnection::close`]; [`crate::Host::leaked_streams`] counts connections that are merely dropped.
 pub struct TcpConnection {
     vm: Arc<VmShared>,
     state: SharedConnection,
@@ -63,12 +62,12 @@ impl TcpConnection {
         Ok(action)
     }
 
-    /// The client sends data; `end_of_stream` says that it will send no more.
+    /// The client sends data. `end_of_stream`: it sends nothing more.
     pub fn downstream_data(&mut self, data: impl AsRef<[u8]>, end_of_stream: bool) -> Result<Action, Error> {
         self.data(Source::Downstream, data.as_ref(), end_of_stream)
     }
 
-    /// The upstream sends data; `end_of_stream` says that it will send no more.
+    /// The upstream sends data. `end_of_stream`: it sends nothing more.
     pub fn upstream_data(&mut self, data: impl AsRef<[u8]>, end_of_stream: bool) -> Result<Action, Error> {
         if !lock(&self.state).connected {
             return Err(Error::Misuse("the upstream is not connected yet"));
@@ -84,7 +83,7 @@ impl TcpConnection {
     }
 
     /// The client's connection ends: `proxy_on_downstream_connection_close`, `proxy_on_done`, `proxy_on_log`,
-    /// `proxy_on_delete`. A connection the plugin closed itself has ended already.
+    /// `proxy_on_delete`. A connection that the plugin closed has already ended.
     pub fn close(&mut self, by: ClosedBy) -> Result<(), Error> {
         if lock(&self.state).closed {
             return Err(Error::Misuse("the connection has ended already"));
@@ -108,7 +107,7 @@ impl TcpConnection {
         lock(&self.state).properties.set(path, value.as_ref());
     }
 
-    /// Whether the filter behind the plugin, which connects to the upstream, has been started.
+    /// Whether the next filter, which connects to the upstream, has started.
     pub fn is_connected(&self) -> bool {
         lock(&self.state).connected
     }
@@ -118,12 +117,12 @@ impl TcpConnection {
         lock(&self.state).closed
     }
 
-    /// What went on to the upstream so far.
+    /// What was forwarded to the upstream so far.
     pub fn upstream_received(&self) -> Vec<u8> {
         lock(&self.state).flow(Source::Downstream).sent.concat()
     }
 
-    /// Whether the end of the client's data went on to the upstream.
+    /// Whether the end of the client's data was forwarded to the upstream.
     pub fn upstream_received_end(&self) -> bool {
         lock(&self.state).flow(Source::Downstream).sent_end
     }
@@ -133,7 +132,7 @@ impl TcpConnection {
         lock(&self.state).flow(Source::Upstream).sent.concat()
     }
 
-    /// Whether the end of the upstream's data went on to the client.
+    /// Whether the end of the upstream's data was forwarded to the client.
     pub fn client_received_end(&self) -> bool {
         lock(&self.state).flow(Source::Upstream).sent_end
     }
@@ -183,8 +182,8 @@ impl TcpConnection {
         })
     }
 
-    /// Runs callbacks for the connection, and what they ask for. A trap, or a VM that has failed, closes the
-    /// connection, or lets it pass without the plugin.
+    /// Runs callbacks for the connection, and the effects they request. A trap, or a VM that has failed, closes the
+    /// connection or lets it pass without the plugin, depending on the failure policy.
     fn drive(
         &mut self,
         callbacks: impl FnOnce(&mut VmCore, u32) -> Result<Option<u32>, Error>,
@@ -224,7 +223,7 @@ impl TcpConnection {
     }
 }
 
-/// A data callback let the bytes pass or not.
+/// Forwards or keeps the bytes, as the data callback decided.
 fn settle(state: &mut ConnectionState, source: Source, pass: bool) {
     if !pass {
         return state.flow(source).keep();

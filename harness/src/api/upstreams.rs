@@ -1,6 +1,6 @@
-//! The upstreams of a VM's calls, played by the test: answers, failures, messages, timeouts, and resolved names.
+//! The upstreams of a VM's calls, played by the test: responses, failures, messages, timeouts, and resolved names.
 //!
-//! Every callback goes to the root context that made the call, as in Envoy, whichever context was active then.
+//! As in Envoy, every callback goes to the root context of the plugin that made the call.
 
 use crate::api::vm::Vm;
 use crate::proxy::callouts::{
@@ -12,27 +12,27 @@ use crate::vm::error::Error;
 use crate::vm::lifecycle::VmCore;
 use crate::vm::shared::lock_vm;
 
-/// What `proxy_get_status` says while a failed HTTP call is reported, as in Envoy.
+/// Envoy's status for a failed HTTP call, from `proxy_get_status`.
 const BROKEN_CONNECTION: u32 = 11;
 
-/// The response code details of what an upstream answered.
+/// The response code details of an upstream's response.
 const VIA_UPSTREAM: &str = "via_upstream";
 
-/// The gRPC status of a call that got no answer in time, as in Envoy.
+/// Envoy's gRPC status for a call that timed out.
 const GRPC_UNAVAILABLE: u32 = 14;
 
 impl Vm {
-    /// HTTP calls that wait for an answer, oldest first.
+    /// The pending HTTP calls, oldest first.
     pub fn pending_http_calls(&self) -> Vec<HttpCall> {
         self.calls(|calls| calls.http.values().cloned().collect())
     }
 
-    /// Answers an HTTP call.
+    /// Responds to an HTTP call.
     pub fn answer_http_call(&self, token: u32, response: HttpCallResponse) -> Result<(), Error> {
         answer_http(&mut lock_vm(&self.shared.core), token, response)
     }
 
-    /// Ends an HTTP call without an answer, as a reset connection does.
+    /// Ends an HTTP call without a response, as a reset connection does.
     pub fn fail_http_call(&self, token: u32) -> Result<(), Error> {
         let mut core = lock_vm(&self.shared.core);
         let root = take(&mut core, token, |calls| calls.http.remove(&token).map(|call| call.root))?;
@@ -40,13 +40,13 @@ impl Vm {
         core.deliver_call(root, "proxy_on_http_call_response", &[root, token, 0, 0, 0], None, status)
     }
 
-    /// Unary gRPC calls that wait for an answer, oldest first.
+    /// The pending unary gRPC calls, oldest first.
     pub fn pending_grpc_calls(&self) -> Vec<GrpcCall> {
         self.calls(|calls| calls.grpc.values().cloned().collect())
     }
 
-    /// Answers a unary gRPC call with a message and status OK. As in Envoy the plugin is told with
-    /// `proxy_on_grpc_receive` alone; there is no `proxy_on_grpc_close`.
+    /// Responds to a unary gRPC call with a message and status OK. As in Envoy, `proxy_on_grpc_receive` is called and
+    /// `proxy_on_grpc_close` is not.
     pub fn answer_grpc_call(&self, token: u32, message: impl Into<Vec<u8>>) -> Result<(), Error> {
         let mut core = lock_vm(&self.shared.core);
         let root = waiting(&core, token)?;
@@ -54,13 +54,13 @@ impl Vm {
     }
 
     /// The upstream ends a unary gRPC call with a status other than OK: `proxy_on_grpc_close`. `message` is the
-    /// `grpc-message` as it is sent; as in Envoy the plugin gets it undecoded, with `{via_upstream}` behind it.
+    /// `grpc-message` as sent; as in Envoy the plugin gets it undecoded, followed by `{via_upstream}`.
     pub fn fail_grpc_call(&self, token: u32, status: u32, message: &str) -> Result<(), Error> {
         let text = grpc_text(message, VIA_UPSTREAM);
         fail_grpc(&mut lock_vm(&self.shared.core), token, status, &text)
     }
 
-    /// gRPC streams the plugin opened and has neither cancelled nor seen to the end, oldest first.
+    /// The open gRPC streams of all plugins, oldest first.
     pub fn grpc_streams(&self) -> Vec<GrpcStream> {
         self.calls(|calls| calls.streams.values().cloned().collect())
     }
@@ -98,8 +98,8 @@ impl Vm {
         core.deliver_call(root, callback, &[root, token, count], delivered, None)
     }
 
-    /// The upstream ends a gRPC stream with a status; 0 is OK. The plugin gets `message` as with
-    /// [`Vm::fail_grpc_call`], and `via_upstream` alone if it is empty.
+    /// The upstream ends a gRPC stream with a status; 0 is OK. The plugin gets `message` as in
+    /// [`Vm::fail_grpc_call`], or `via_upstream` if it is empty.
     pub fn close_grpc_stream(&self, token: u32, status: u32, message: &str) -> Result<(), Error> {
         let mut core = lock_vm(&self.shared.core);
         let root = open_stream(&mut core, token)?;
@@ -111,9 +111,9 @@ impl Vm {
         core.deliver_call(root, "proxy_on_grpc_close", &arguments, None, Some((status, &text)))
     }
 
-    /// Ends the calls whose timeout has passed by the host's clock, in the order they were due, and returns how
-    /// many there were. As in Envoy an HTTP call is answered with 504, and a unary gRPC call is closed with
-    /// status 14 (unavailable); gRPC streams have no timeout.
+    /// Ends the calls that have timed out by the host's clock, earliest first, and returns their number. As in Envoy,
+    /// an HTTP call gets a 504 response and a unary gRPC call ends with status 14 (unavailable); gRPC streams have no
+    /// timeout.
     pub fn run_timeouts(&self) -> Result<usize, Error> {
         let mut core = lock_vm(&self.shared.core);
         let mut ended = 0;
@@ -134,18 +134,18 @@ impl Vm {
         Ok(ended)
     }
 
-    /// Names that wait for an answer, oldest first.
+    /// The pending DNS queries, oldest first.
     pub fn pending_dns_queries(&self) -> Vec<DnsQuery> {
         lock_vm(&self.shared.core).instance.state().callouts.dns.values().cloned().collect()
     }
 
-    /// Answers a query with addresses and how many seconds each is good for. As in Envoy the plugin gets them as
-    /// buffer 8 of `envoy_on_resolve_dns`, with port 0 unless the query was for an address with a port.
+    /// Answers a query with addresses and the time to live of each, in seconds. As in Envoy, the plugin reads them from
+    /// buffer 8 in `envoy_on_resolve_dns`, with port 0 unless the query was for an address with a port.
     pub fn answer_dns_query(&self, token: u32, addresses: &[(SocketAddr, u32)]) -> Result<(), Error> {
         self.end_dns_query(token, answer(addresses))
     }
 
-    /// Ends a query without an answer: `envoy_on_resolve_dns` with no bytes.
+    /// Fails a query: `envoy_on_resolve_dns` without bytes.
     pub fn fail_dns_query(&self, token: u32) -> Result<(), Error> {
         self.end_dns_query(token, Vec::new())
     }
@@ -163,7 +163,7 @@ impl Vm {
     }
 }
 
-/// Takes a call out of the table; its root context.
+/// Removes a call from the table and returns its root context.
 fn take(
     core: &mut VmCore,
     token: u32,
@@ -172,13 +172,13 @@ fn take(
     remove(&mut core.instance.state_mut().callouts).ok_or(Error::UnknownToken(token))
 }
 
-/// The root context of a unary gRPC call that waits for an answer.
+/// The root context of a pending unary gRPC call.
 fn waiting(core: &VmCore, token: u32) -> Result<u32, Error> {
     let call = core.instance.state().callouts.grpc.get(&token);
     call.map(|call| call.root).ok_or(Error::UnknownToken(token))
 }
 
-/// The root context of a gRPC stream that the upstream may still use.
+/// The root context of a gRPC stream that the upstream has not closed.
 fn open_stream(core: &mut VmCore, token: u32) -> Result<u32, Error> {
     let stream = core.instance.state().callouts.streams.get(&token).ok_or(Error::UnknownToken(token))?;
     if stream.remote_closed {
@@ -207,7 +207,7 @@ fn receive(core: &mut VmCore, root: u32, token: u32, message: Vec<u8>) -> Result
     core.deliver_call(root, "proxy_on_grpc_receive", &arguments, delivered, None)
 }
 
-/// The number of addresses, the seconds of each, and the text of each with a NUL byte behind it.
+/// Serialises addresses as Envoy does: their number, the time to live of each, and the text of each with a NUL byte.
 fn answer(addresses: &[(SocketAddr, u32)]) -> Vec<u8> {
     let mut bytes = (addresses.len() as u32).to_le_bytes().to_vec();
     bytes.extend(addresses.iter().flat_map(|(_, seconds)| seconds.to_le_bytes()));
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_a_number_the_seconds_and_the_texts() {
+    fn an_answer_is_the_number_of_addresses_their_times_to_live_and_their_texts() {
         let addresses = [("127.0.0.1:0".parse().unwrap(), 60), ("[::1]:0".parse().unwrap(), 5)];
         assert_eq!(answer(&addresses), b"\x02\0\0\0\x3c\0\0\0\x05\0\0\x00127.0.0.1:0\0[::1]:0\0");
         assert_eq!(answer(&[]), [0; 4]);

@@ -12,7 +12,7 @@ use crate::proxy::metrics::Metrics;
 use crate::vm::error::Error;
 use crate::vm::shared::{VmShared, lock_vm};
 
-/// One VM: what Envoy runs per worker thread. Clones are the same VM; its calls take turns.
+/// One VM: what Envoy runs per worker thread. Clones are the same VM; its calls are serialised.
 #[derive(Clone)]
 pub struct Vm {
     pub(crate) shared: Arc<VmShared>,
@@ -28,9 +28,8 @@ impl Vm {
         self.shared.host.metrics.clone()
     }
 
-    /// Calls `proxy_on_tick` once for every plugin whose timer is due by the host's clock, and returns how
-    /// many were. A timer that was due several times fires once; the next period starts now. A failed VM has
-    /// no ticks.
+    /// Calls `proxy_on_tick` for every plugin whose timer is due by the host's clock, and returns their number. A timer
+    /// that was due several times fires once, and its next period starts now. A failed VM has no ticks.
     pub fn tick(&self) -> Result<usize, Error> {
         let mut core = lock_vm(&self.shared.core);
         if core.failure.is_some() {
@@ -57,13 +56,13 @@ impl Vm {
         Ok(due.len())
     }
 
-    /// Tells this VM's plugins of items that were put into their queues, and returns how many notices there
-    /// were. Notices for a life of the VM that is over are dropped.
+    /// Notifies this VM's plugins of items in their queues, once per item, and returns the number of notifications.
+    /// Those for an earlier life of the VM are dropped.
     pub fn run_queue_events(&self) -> Result<usize, Error> {
         let mut core = lock_vm(&self.shared.core);
-        let mut told = 0;
+        let mut notified = 0;
         if core.failure.is_some() {
-            return Ok(told);
+            return Ok(notified);
         }
         while let Some(event) = core.host.queues.next_event(core.serial) {
             let root = event.owner.root;
@@ -73,31 +72,31 @@ impl Vm {
             }
             core.call(root, "proxy_on_queue_ready", &[root, event.token])?;
             core.run_deferred()?;
-            told += 1;
+            notified += 1;
         }
-        Ok(told)
+        Ok(notified)
     }
 
-    /// Calls an export that is no callback of the ABI, such as a test module's `run`, with no plugin's context
-    /// active; its first result if that is an `i32`. A trap fails the VM as in any callback.
+    /// Calls an export other than a callback, such as a test module's `run`, with the VM's own context active.
+    /// Returns the first result if that is an `i32`. A trap fails the VM as in any callback.
     pub fn call_export(&self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Error> {
         let mut core = lock_vm(&self.shared.core);
         core.call_export(name, arguments)
     }
 
     /// Makes the VM crash instead of running its next callback. The first callback of a new stream is
-    /// `proxy_on_context_create`, which [`crate::Stream::request_headers`] calls.
+    /// `proxy_on_context_create`, called by [`crate::Stream::request_headers`].
     pub fn inject_trap_on_next_call(&self) {
         lock_vm(&self.shared.core).inject_trap_on_next_call();
     }
 
-    /// Makes the VM crash when it calls host function `name`, after `after` such calls went well. The
-    /// crashing call itself has no effect. This is how a test kills a plugin between two writes.
+    /// Makes the VM crash in host function `name`, after `after` successful calls of it. The crashing call has no
+    /// effect. This is how a test kills a plugin between two writes.
     pub fn inject_trap_on_hostcall(&self, name: &str, after: u32) {
         self.inject_fault(name, after, Fault::Trap);
     }
 
-    /// Plans a fault for host function `name`, after `after` such calls went well.
+    /// Injects a fault into host function `name`, after `after` calls of it.
     pub fn inject_fault(&self, name: &str, after: u32, fault: Fault) {
         lock_vm(&self.shared.core).plan_fault(name, after, fault);
     }
@@ -107,7 +106,7 @@ impl Vm {
         lock(&self.shared.records).trace.iter().copied().collect()
     }
 
-    /// The trap that failed the VM, until a stream reloads it.
+    /// The trap that failed the VM; `None` once a stream has reloaded it.
     pub fn failure(&self) -> Option<String> {
         lock_vm(&self.shared.core).failure.clone()
     }
@@ -117,7 +116,7 @@ impl Vm {
         lock_vm(&self.shared.core).generation
     }
 
-    /// All lines the plugins logged, over all lives.
+    /// All lines that the plugins logged, over all lives.
     pub fn logs(&self) -> Vec<LogLine> {
         lock(&self.shared.records).logs.clone()
     }
@@ -127,7 +126,7 @@ impl Vm {
         lock(&self.shared.records).logs.iter().any(|line| line.level >= level && line.text.contains(text))
     }
 
-    /// Forgets the lines logged so far, for tests that run long.
+    /// Discards the lines logged so far, for long-running tests.
     pub fn clear_logs(&self) {
         lock(&self.shared.records).logs.clear();
     }
@@ -137,12 +136,12 @@ impl Vm {
         self.shared.counts.by_name()
     }
 
-    /// How often a foreign function was called, known or not.
+    /// How often the foreign function `name` was called, whether it exists or not.
     pub fn foreign_calls(&self, name: &str) -> u64 {
         lock(&self.shared.records).foreign_calls.get(name).copied().unwrap_or_default()
     }
 
-    /// Linear memory the module has now; it never shrinks within a life.
+    /// Current size of the linear memory, which never shrinks within a life.
     pub fn memory_bytes(&self) -> usize {
         lock_vm(&self.shared.core).instance.memory_bytes()
     }

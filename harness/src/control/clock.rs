@@ -1,14 +1,14 @@
-//! Virtual time: it stands still unless the test moves it.
+//! Virtual time, which advances only when the test says so.
 //!
-//! Leases, ticks and expiries are only testable when time is an input. Two readings are kept, as an operating
-//! system does: wall time, which may be set back, and monotonic time, which never goes back.
+//! Leases, ticks and expiries can only be tested when time is an input. As in an operating system there are two
+//! readings: wall time, which may be set back, and monotonic time, which never goes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
-/// The clock of one host; clones show the same time.
+/// The clock of one host; clones share it.
 #[derive(Clone, Debug)]
 pub struct Clock {
     readings: Arc<Readings>,
@@ -36,24 +36,23 @@ impl Clock {
         self.readings.wall_ns.load(Ordering::SeqCst)
     }
 
-    /// Nanoseconds of virtual time since the host was made; what timers and the monotonic clock follow.
+    /// Nanoseconds of virtual time since the host was created; timers and timeouts follow it.
     pub fn monotonic_ns(&self) -> u64 {
         self.readings.monotonic_ns.load(Ordering::SeqCst)
     }
 
-    /// Lets `ms` milliseconds pass.
+    /// Advances both readings by `ms` milliseconds.
     pub fn advance_ms(&self, ms: u64) {
         self.advance_ns(ms.saturating_mul(NANOS_PER_MS));
     }
 
-    /// Lets `ns` nanoseconds pass.
+    /// Advances both readings by `ns` nanoseconds.
     pub fn advance_ns(&self, ns: u64) {
         self.readings.wall_ns.fetch_add(ns, Ordering::SeqCst);
         self.readings.monotonic_ns.fetch_add(ns, Ordering::SeqCst);
     }
 
-    /// Sets wall time. A step forward is time that passes; a step back leaves the monotonic clock where it
-    /// is.
+    /// Sets wall time. A step forward advances monotonic time too; a step back leaves it unchanged.
     pub fn set_ms(&self, now_ms: u64) {
         let target = now_ms.saturating_mul(NANOS_PER_MS);
         let before = self.readings.wall_ns.swap(target, Ordering::SeqCst);
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_passes_only_when_told() {
+    fn time_advances_only_on_request() {
         let clock = Clock::starting_at_ms(1_000);
         assert_eq!(clock.now_ms(), 1_000);
         clock.advance_ms(250);

@@ -1,7 +1,7 @@
-//! Faults a test plans: what shall go wrong in which host call.
+//! Faults that a test injects into host calls.
 //!
-//! A fault waits for the n-th call of one host function, counted from when it was planned, happens once, and is
-//! gone. The other calls go as ever, so a test can put one wrong step between any two right ones.
+//! A fault hits the n-th call of one host function, counted from when it was planned, and happens once. All other
+//! calls are unaffected, so a test can make any single step fail.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +13,14 @@ use crate::control::lock::lock;
 pub enum Fault {
     /// The VM traps; the call has no effect.
     Trap,
-    /// The call has no effect and answers this status (ABI 0.2.1: 1 not found, 2 bad argument, 10 internal
+    /// The call has no effect and returns this status (ABI 0.2.1: 1 not found, 2 bad argument, 10 internal
     /// failure, ...).
     Status(u32),
-    /// The call takes this long by the host's clock, and then goes on as ever.
+    /// The call takes this many milliseconds by the host's clock, and then succeeds as usual.
     SlowMs(u64),
 }
 
-/// The faults that are still to come in one VM. Asked in every host call, which costs nothing while none waits.
+/// The pending faults of one VM. Checked in every host call, at the cost of one atomic load while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     any: AtomicBool,
@@ -41,7 +41,7 @@ impl Plan {
         self.any.store(true, Ordering::Release);
     }
 
-    /// A call begins; the faults that hit it, in the order they were planned.
+    /// Removes and returns the faults that hit the call that begins now, in the order they were planned.
     pub(crate) fn hit(&self, hostcall: &str) -> Vec<Fault> {
         let mut hits = Vec::new();
         if self.is_empty() {

@@ -1,6 +1,6 @@
-//! Foreign functions that a test gives its plugins.
+//! Foreign functions that a test registers for its plugins.
 //!
-//! Envoy's own are in `abi::foreign`; a function registered here comes before one of the same name there.
+//! Those of Envoy are in `hostcalls::foreign`; a function registered here replaces one of the same name there.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct ForeignCall<'a> {
     pub vm_id: &'a str,
     /// The root id of the calling plugin.
     pub root_id: &'a str,
-    /// What the plugin passed.
+    /// The argument bytes, unparsed.
     pub arguments: &'a [u8],
 }
 

@@ -1,9 +1,9 @@
 //! Seeded interleaving of VMs at the granularity of host calls.
 //!
-//! Workers of a proxy share data and nothing else, and they meet in it only through host calls. So the order of
-//! host calls is the whole of their concurrency: a race that no order of host calls shows is not there. An
-//! [`Interleaving`] runs tasks on threads of their own, of which one runs at a time; before each host call a
-//! generator that starts from a seed draws who goes on. The same seed gives the same order, always.
+//! Workers of a proxy share nothing but shared data and queues, and access them only through host calls. Their
+//! concurrency is therefore fully described by the order of host calls: a race that no such order shows does not exist.
+//! An [`Interleaving`] runs tasks on their own threads, one at a time; before each host call a seeded generator draws
+//! the task that continues. The same seed always gives the same order.
 //!
 //! ```
 //! use seqroute_harness::Interleaving;
@@ -19,9 +19,8 @@
 //! assert_eq!(schedule.seed, 7);
 //! ```
 //!
-//! What always holds: a task that panics hands its turn on, the others end, and the panic then continues with
-//! the seed and the order printed. Two tasks may drive the same VM; as in a proxy, the second waits until the
-//! VM is free.
+//! What always holds: when a task panics, the others run to their end; then the seed and the order are printed and the
+//! panic resumes. Two tasks may drive the same VM; as in a proxy, the second waits until the VM is free.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -33,23 +32,23 @@ use crate::control::lock::lock;
 use crate::control::random::Random;
 
 thread_local! {
-    /// The seat of this thread, while it runs a task of an interleaving.
+    /// The task that this thread runs, if any.
     static SEAT: RefCell<Option<Seat>> = const { RefCell::new(None) };
 }
 
 type Job<'env> = Box<dyn FnOnce() + Send + 'env>;
 
-/// Tasks that share time as a seed tells.
+/// Tasks that take turns in an order drawn from a seed.
 pub struct Interleaving<'env> {
     seed: u64,
     crash_one_in: Option<u32>,
     jobs: Vec<Job<'env>>,
 }
 
-/// The order in which the tasks of an [`Interleaving`] went.
+/// The order in which the tasks of an [`Interleaving`] ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// The seed it came from.
+    /// The seed that reproduces it.
     pub seed: u64,
     /// Host calls in the order they were made.
     pub steps: Vec<ScheduledCall>,
@@ -62,7 +61,7 @@ pub struct ScheduledCall {
     pub task: usize,
     /// The host function.
     pub hostcall: &'static str,
-    /// Whether the VM was crashed here.
+    /// Whether the VM was crashed in this call.
     pub crashed: bool,
 }
 
@@ -70,11 +69,11 @@ pub struct ScheduledCall {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("seed {seed}: {message}")]
 pub struct FailingSeed {
-    /// The seed; the same check with it fails again.
+    /// The seed, which reproduces the failure.
     pub seed: u64,
     /// How many schedules were tried, the failing one included.
     pub tried: u64,
-    /// What the check said.
+    /// The error of the check.
     pub message: String,
 }
 
@@ -90,16 +89,17 @@ impl<'env> Interleaving<'env> {
         self
     }
 
-    /// Crashes the VM in one of `calls` host calls, drawn from the same seed. The crashing call has no effect.
+    /// Crashes the VM with probability 1/`calls` in each host call, drawn from the same seed. The crashing call has no
+    /// effect.
     pub fn crash_one_in(mut self, calls: u32) -> Self {
         self.crash_one_in = Some(calls.max(1));
         self
     }
 
-    /// Runs the tasks to their end.
+    /// Runs all tasks to their end.
     ///
     /// # Panics
-    /// When a task panics, after all have ended; the seed and the order so far are printed to standard error.
+    /// When a task panics, after all tasks have ended; the seed and the order are printed to standard error.
     pub fn run(self) -> Schedule {
         let table = Arc::new(Table {
             turns: Mutex::new(Turns {
@@ -130,10 +130,10 @@ impl<'env> Interleaving<'env> {
     }
 }
 
-/// Tries `check` with every seed until it fails, and says with which.
+/// Runs `check` with every seed until it fails, and returns how many seeds were tried.
 ///
 /// # Errors
-/// [`FailingSeed`] for the first seed the check does not accept.
+/// [`FailingSeed`] for the first seed with which `check` fails.
 pub fn search(
     seeds: Range<u64>,
     mut check: impl FnMut(u64) -> Result<(), String>,
@@ -158,19 +158,19 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// What a host call may do.
+/// Whether a host call proceeds or crashes the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     Go,
     Crash,
 }
 
-/// Waits until it is this thread's turn again, if it runs a task of an interleaving.
+/// Waits for this thread's next turn, if it runs a task of an interleaving.
 pub(crate) fn before_hostcall(name: &'static str) -> Turn {
     SEAT.with_borrow(|seat| seat.as_ref().map_or(Turn::Go, |seat| seat.before_hostcall(name)))
 }
 
-/// Lets the other tasks go on, if this thread runs a task of an interleaving and is not the last; whether it
+/// Lets the other tasks run, if this thread runs a task of an interleaving and is not the last one. Returns whether it
 /// did.
 pub(crate) fn wait_for_others() -> bool {
     SEAT.with_borrow(|seat| {
@@ -207,7 +207,7 @@ struct Seat {
     number: usize,
 }
 
-/// Runs one task in its seat; gives the panic it ended with.
+/// Runs one task; returns the panic it ended with.
 fn sit(table: Arc<Table>, number: usize, job: Job<'_>) -> Option<Box<dyn std::any::Any + Send>> {
     let seat = Seat { table, number };
     seat.wait(lock(&seat.table.turns));

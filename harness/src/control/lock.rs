@@ -1,8 +1,7 @@
 //! Locking in one place.
 //!
-//! A failed assertion in one test thread poisons the mutexes it held. The data behind them is still whole,
-//! because no invariant spans a panic point, so the other threads go on instead of failing with a second,
-//! misleading error.
+//! A failed assertion in one test thread poisons the mutexes it held. The data behind them is still consistent, because
+//! no invariant spans a panic point, so the other threads continue instead of failing with a second, misleading error.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What a test chooses when it makes a host or a VM.
+//! Settings of hosts and VMs.
 
 use crate::abi::log_level::LogLevel;
 
@@ -9,7 +9,7 @@ pub struct HostOptions {
     pub seed: u64,
     /// Wall time at the start, in milliseconds since the Unix epoch.
     pub now_ms: u64,
-    /// What `proxy_get_log_level` answers. Lines below it are recorded all the same.
+    /// What `proxy_get_log_level` returns. Lines below it are recorded nevertheless.
     pub log_level: LogLevel,
 }
 
@@ -19,7 +19,7 @@ impl Default for HostOptions {
     }
 }
 
-/// What happens to streams once a VM has trapped.
+/// What happens to later streams once a VM has trapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
     /// Every later stream gets 503.
@@ -28,11 +28,11 @@ pub enum FailurePolicy {
     /// fails.
     #[default]
     Reload,
-    /// Later streams pass as if the plugin were not there.
+    /// Later streams pass as if there were no plugin.
     Open,
 }
 
-/// In which order a stream ends.
+/// The order of the callbacks that end a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FinishOrder {
     /// `proxy_on_log`, `proxy_on_done`, `proxy_on_delete`: what Envoy does.
@@ -46,32 +46,31 @@ pub enum FinishOrder {
 /// them.
 #[derive(Clone, Debug)]
 pub struct VmOptions {
-    /// Names the shared data and queues the VM takes part in.
+    /// The key of the shared data and queues that the VM uses.
     pub vm_id: String,
     /// Bytes the plugin can read as VM configuration.
     pub vm_configuration: Vec<u8>,
     /// Environment variables the plugin sees.
     pub environment: Vec<(String, String)>,
-    /// What happens after a trap.
+    /// What happens to later streams after a trap.
     pub failure_policy: FailurePolicy,
-    /// After a (re)load, how long a trap is answered with 503 instead of another reload. Envoy's default is
-    /// 1000.
+    /// How long after a (re)load a trap leads to 503 instead of another reload. Envoy's default is 1000.
     pub reload_backoff_ms: u64,
-    /// Whether body callbacks come while the headers callback's Pause holds the headers (Envoy 1.35 and
-    /// later). Without it Pause holds everything: the stream hangs until the plugin continues it.
+    /// Whether body callbacks are called while a Pause from the headers callback holds the headers (Envoy 1.35 and
+    /// later). Otherwise Pause holds everything: the stream hangs until the plugin continues it.
     pub allow_on_headers_stop_iteration: bool,
-    /// Most bytes of a paused body; more gives 413 (request) or 500 (response). Envoy's default is 1 MiB.
+    /// Maximum bytes of a paused body; more leads to 413 (request) or 500 (response). Envoy's default is 1 MiB.
     pub buffer_limit_bytes: usize,
-    /// Most linear memory the module may use.
+    /// Maximum linear memory of the module.
     pub memory_limit_bytes: usize,
-    /// Whether a plugin is first configured in a throw-away VM, as Envoy's main thread does. Its effects on
-    /// shared data stay; its log lines are kept only when it rejects.
+    /// Whether a plugin is first configured in a canary VM that is then discarded, as on Envoy's main thread. Its
+    /// effects on shared data stay; its log lines are kept only if it rejects the configuration.
     pub canary: bool,
     /// Clusters that `proxy_http_call` knows; with `None` it knows every name.
     pub clusters: Option<Vec<String>>,
-    /// In which order a stream ends.
+    /// The order of the callbacks that end a stream.
     pub finish_order: FinishOrder,
-    /// How many of the last host calls [`crate::Vm::trace`] gives. 0 keeps none and costs nothing.
+    /// How many of the last host calls [`crate::Vm::trace`] returns; 0 disables the trace.
     pub trace_calls: usize,
 }
 

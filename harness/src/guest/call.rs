@@ -10,7 +10,7 @@ use crate::guest::state::{Entry, VmState};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutOfBounds;
 
-/// How a host call ends when it does not end well.
+/// How a host call fails.
 #[derive(Debug)]
 pub(crate) enum Fail {
     /// The guest gets this number.
@@ -35,7 +35,7 @@ impl From<OutOfBounds> for Fail {
 pub(crate) struct Guest<'a>(&'a mut [u8]);
 
 impl Guest<'_> {
-    /// Bytes of the guest, where they lie.
+    /// A slice of the guest's memory, without a copy.
     pub(crate) fn bytes(&self, at: u32, len: u32) -> Result<&[u8], OutOfBounds> {
         let end = (at as usize).checked_add(len as usize).ok_or(OutOfBounds)?;
         self.0.get(at as usize..end).ok_or(OutOfBounds)
@@ -45,14 +45,14 @@ impl Guest<'_> {
 /// The result of a host function's body.
 pub(crate) type Outcome = Result<(), Fail>;
 
-/// The trap of a host function that may not be called now.
+/// The trap for a host function that may not be called in this phase.
 pub(crate) fn restricted(name: &str) -> wasmtime::Error {
     wasmtime::Error::msg(format!(
         "restricted callback: {name} may not be called while the module starts or allocates"
     ))
 }
 
-/// Defines a host function: its module, its name, and what it does with its arguments.
+/// Defines a host function: its module, its name, its parameters and its body.
 macro_rules! hostcall {
     ($linker:expr, $module:expr, $name:expr, |$call:ident $(, $argument:ident: $type:ty)*| $body:expr) => {
         $linker.func_wrap(
@@ -107,7 +107,7 @@ impl Call<'_> {
         self.caller.data_mut()
     }
 
-    /// The guest's memory and the state behind the call, for functions that need no copy of their arguments.
+    /// The guest's memory and the VM's state, for functions that need no copy of their arguments.
     pub(crate) fn guest(&mut self) -> Result<(Guest<'_>, &mut VmState), OutOfBounds> {
         let memory = self.state().memory.ok_or(OutOfBounds)?;
         let (bytes, state) = memory.data_and_store_mut(&mut self.caller);
@@ -135,8 +135,8 @@ impl Call<'_> {
         self.write(at, &value.to_le_bytes())
     }
 
-    /// Hands `value` to the guest in memory of the guest's own allocator. An empty value is a null pointer,
-    /// which is how the Rust SDK tells "no bytes" from "some".
+    /// Returns `value` to the guest in memory from the guest's own allocator. An empty value is a null pointer, which
+    /// the Rust SDK expects for "no bytes".
     pub(crate) fn hand_over(&mut self, value: &[u8], at_pointer: u32, at_len: u32) -> Outcome {
         let pointer = self.copy_in(value)?;
         self.write_u32(at_pointer, pointer)?;
@@ -144,7 +144,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Copies bytes into memory of the guest's own allocator; a null pointer for no bytes.
+    /// Copies bytes into memory from the guest's own allocator; a null pointer for no bytes.
     pub(crate) fn copy_in(&mut self, value: &[u8]) -> Result<u32, Fail> {
         if value.is_empty() {
             return Ok(0);

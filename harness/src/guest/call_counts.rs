@@ -20,14 +20,15 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// One more call.
+    /// Counts one call.
     pub(crate) fn note(&self, function: HostFunctionId) {
         let calls = &self.calls[function.index()];
-        // The guest's thread alone writes, so reading and writing apart loses nothing and needs no bus lock.
+        // Only the guest's thread writes, so separate load and store lose nothing and avoid an atomic
+        // read-modify-write.
         calls.store(calls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// The functions that were called, with how often.
+    /// The functions that were called at least once, and how often.
     pub(crate) fn by_name(&self) -> BTreeMap<&'static str, u64> {
         let all = HOST_FUNCTIONS.iter().zip(&self.calls);
         let all = all.map(|(function, calls)| (function.name, calls.load(Ordering::Relaxed)));
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_function_is_counted_for_itself() {
+    fn each_function_is_counted_separately() {
         let counts = Counts::default();
         counts.note(HostFunctionId::of("proxy_log"));
         counts.note(HostFunctionId::of("proxy_log"));

@@ -1,10 +1,10 @@
-//! Contexts, as the guest knows them by number, and what has to happen to them after a callback.
+//! The contexts of a guest, and the effects on them that callbacks requested.
 
 use crate::proxy::http_stream::{Direction, SharedStream};
 use crate::proxy::local_reply::LocalResponse;
 use crate::proxy::tcp_stream::SharedConnection;
 
-/// A context the guest knows by number.
+/// A context, which the guest knows by its number.
 pub(crate) enum Context {
     Root(RootContext),
     Stream { root: u32, stream: SharedStream },
@@ -18,19 +18,19 @@ pub(crate) struct RootContext {
     pub(crate) tick: Option<Tick>,
     /// `proxy_on_done` returned false; the plugin will call `proxy_done`.
     pub(crate) pending_done: bool,
-    /// What `proxy_get_status` says: the status of the call that was reported last, and its text while the
-    /// report runs.
+    /// What `proxy_get_status` returns: the status of the call that was reported last, and its text while the report
+    /// runs.
     pub(crate) call_status: (u32, String),
 }
 
-/// A timer.
+/// The timer of a root context.
 #[derive(Clone, Copy)]
 pub(crate) struct Tick {
     pub(crate) period_ns: u64,
     pub(crate) due_ns: u64,
 }
 
-/// Something to do once the running callback has returned.
+/// An effect that is carried out once the running callback has returned.
 pub(crate) enum Deferred {
     Reply { stream: u32, reply: LocalResponse },
     Continue { stream: u32, direction: Direction },

@@ -1,6 +1,6 @@
-//! What a VM leaves behind for the test to read: log lines and counts of host calls.
+//! What a VM records for the test: log lines, foreign calls, and the last host calls.
 //!
-//! Kept outside the VM's memory, so it survives a crash and a reload.
+//! It is kept outside the VM's memory, so it survives a crash and a reload.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use crate::abi::log_level::LogLevel;
 /// One line a plugin logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// Its level; standard output is `Info`, standard error is `Error`.
+    /// The level; standard output is `Info`, standard error is `Error`.
     pub level: LogLevel,
     /// The text, with bytes that are not UTF-8 replaced.
     pub text: String,
@@ -17,18 +17,18 @@ pub struct LogLine {
     pub context: u32,
 }
 
-/// One host call, as [`crate::Vm::trace`] gives it.
+/// One host call, as [`crate::Vm::trace`] returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TracedCall {
     /// The host function.
     pub name: &'static str,
     /// The context whose callback made the call; 0 while the module was starting.
     pub context: u32,
-    /// What the plugin got: 0 is well. `None` while the call runs, and for one that ended in a trap.
+    /// The status that the plugin got; 0 is OK. `None` while the call runs, and for a call that trapped.
     pub status: Option<u32>,
 }
 
-/// Everything recorded about one VM over all its lives, but for the number of host calls ([`Counts`]).
+/// The records of one VM over all its lives. Host calls are counted in `call_counts`.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) logs: Vec<LogLine>,
@@ -37,7 +37,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Keeps a host call, and of the earlier ones at most as many that there are `most` together.
+    /// Appends a host call, and drops the oldest ones so that at most `most` are kept.
     pub(crate) fn note_hostcall(&mut self, name: &'static str, context: u32, most: usize) {
         while self.trace.len() >= most {
             self.trace.pop_front();
@@ -56,7 +56,7 @@ impl Records {
     }
 
     pub(crate) fn note_status(&mut self, status: u32) {
-        // Host calls do not nest but for an allocator that calls the host, so the last one is meant.
+        // Only an allocator that calls the host nests host calls, so the last unfinished one is meant.
         if let Some(call) = self.trace.iter_mut().rev().find(|call| call.status.is_none()) {
             call.status = Some(status);
         }

@@ -12,7 +12,7 @@ use crate::proxy::metrics::Metrics;
 use crate::proxy::queues::Queues;
 use crate::proxy::shared_data::SharedData;
 
-/// What VMs keep of their host.
+/// One proxy process: clock, shared data, queues, metrics and foreign functions.
 pub(crate) struct HostShared {
     pub(crate) options: HostOptions,
     pub(crate) clock: Clock,
@@ -42,7 +42,7 @@ impl HostShared {
         lock(&self.stores).entry(vm_id.to_owned()).or_default().clone()
     }
 
-    /// The next VM number; VMs made in the same order have the same numbers, and so the same random bytes.
+    /// The next VM number. VMs created in the same order get the same numbers, and so the same random bytes.
     pub(crate) fn next_serial(&self) -> u64 {
         self.last_serial.fetch_add(1, Ordering::SeqCst) + 1
     }

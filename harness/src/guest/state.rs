@@ -1,8 +1,8 @@
 //! What host functions see: the store data of one life of one VM.
 //!
-//! It knows the contexts, which of them is active, and what has to happen after the running callback. Envoy
-//! defers the effects of `proxy_send_local_response`, `proxy_continue_stream` and `proxy_close_stream` until
-//! the callback has returned, so they are queued here and carried out by `vm::delivery`.
+//! It holds the contexts, which of them is active, and the effects to carry out after the running callback. As in
+//! Envoy, `proxy_send_local_response`, `proxy_continue_stream` and `proxy_close_stream` take effect when the callback
+//! has returned: they are queued here and carried out by `vm::delivery`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,13 +29,13 @@ use crate::proxy::queues::Registrant;
 use crate::proxy::shared_data::SharedData;
 use crate::proxy::tcp_stream::SharedConnection;
 
-/// How a host call begins.
+/// How a host call proceeds.
 pub(crate) enum Entry {
-    /// As ever.
+    /// It runs.
     Go,
-    /// With this status and without effect.
+    /// It returns this status without effect.
     Status(u32),
-    /// With a crash.
+    /// It traps.
     Crash,
 }
 
@@ -61,26 +61,25 @@ pub(crate) struct VmState {
     last_context: u32,
     /// The context of the running callback.
     pub(crate) current: u32,
-    /// Set by `proxy_set_effective_context`; 0 is none.
+    /// Set by `proxy_set_effective_context`; 0 if unset.
     pub(crate) effective: u32,
 
-    /// Plugin configuration; there only while a plugin is being started or configured.
+    /// The plugin configuration, only while a plugin is being started or configured.
     pub(crate) configuration: Option<Arc<[u8]>>,
-    /// Properties that `declare_property` described, by the context that was running and the name: whether they can
-    /// be written once only.
+    /// The properties that `declare_property` declared, by context and name: whether they can be written only once.
     pub(crate) declared: HashMap<(u32, Vec<u8>), bool>,
     pub(crate) deferred: Vec<Deferred>,
     /// A local reply was sent in the running callback.
     pub(crate) stop_iteration: bool,
 
     pub(crate) callouts: Callouts,
-    /// What an upstream sent to a root context, while the callback that tells of it runs.
+    /// What an upstream sent to a root context, while the callback that delivers it runs.
     pub(crate) delivered: Option<(u32, Delivered)>,
     pub(crate) faults: Arc<Plan>,
     pub(crate) counts: Arc<Counts>,
 }
 
-/// What a new life of a VM is made from.
+/// The parts of a new life of a VM.
 pub(crate) struct Birth {
     pub(crate) host: Arc<HostShared>,
     pub(crate) options: Arc<VmOptions>,
@@ -96,7 +95,7 @@ pub(crate) struct Birth {
 impl VmState {
     pub(crate) fn new(birth: Birth) -> Self {
         let Birth { host, options, abi, shared, records, faults, counts, serial, generation } = birth;
-        // A reloaded VM must not repeat the random bytes of its former life.
+        // A reloaded VM must not repeat the random bytes of its previous life.
         let random = Random::new(host.options.seed, serial.wrapping_shl(32) ^ generation);
         let limits = wasmtime::StoreLimitsBuilder::new().memory_size(options.memory_limit_bytes).build();
         VmState {
@@ -149,7 +148,7 @@ impl VmState {
         self.stream_of(context).map(Arc::clone)
     }
 
-    /// The stream of the active context as it stands, if it is a stream context.
+    /// The locked stream of the active context, if it is a stream context.
     pub(crate) fn lock_stream(&self) -> Option<MutexGuard<'_, StreamState>> {
         self.stream_of(self.active()).map(|stream| lock(stream))
     }
@@ -178,7 +177,7 @@ impl VmState {
         }
     }
 
-    /// Whether the active plugin declared this property as one that is written once only.
+    /// Whether the active plugin declared this property as read-only, so that it can be written only once.
     pub(crate) fn is_written_once(&self, path: &[u8]) -> bool {
         if self.declared.is_empty() {
             return false;
@@ -186,7 +185,7 @@ impl VmState {
         self.declared.get(&(self.active_root(), path.to_vec())).copied().unwrap_or(false)
     }
 
-    /// Notes that a callback is called for a stream or connection.
+    /// Records that a callback is called for a stream or connection.
     pub(crate) fn note_callback(&self, context: u32, callback: &'static str) {
         match self.contexts.get(&context) {
             Some(Context::Stream { stream, .. }) => lock(stream).callbacks.push(callback),
@@ -217,7 +216,7 @@ impl VmState {
         }
     }
 
-    /// What an upstream sent, as the active context may see it now.
+    /// What an upstream sent, if it is for the active context's plugin.
     pub(crate) fn delivered(&self) -> Option<&Delivered> {
         let (root, delivered) = self.delivered.as_ref()?;
         (*root == self.active_root()).then_some(delivered)
@@ -231,7 +230,7 @@ impl VmState {
         }
     }
 
-    /// Who is told about items of a queue registered now.
+    /// The root context that will be notified of items of a queue registered now.
     pub(crate) fn registrant(&self) -> Registrant {
         Registrant { vm_serial: self.serial, generation: self.generation, root: self.active_root() }
     }
@@ -241,7 +240,7 @@ impl VmState {
         lock(&self.records).logs.push(LogLine { level, text, context: self.active() });
     }
 
-    /// Notes a host call, waits for its turn, and says how it begins.
+    /// Records a host call, waits for its turn, and decides how it proceeds.
     pub(crate) fn enter_hostcall(&mut self, function: HostFunctionId) -> Entry {
         let name = function.name();
         self.counts.note(function);
@@ -262,7 +261,7 @@ impl VmState {
         entry
     }
 
-    /// Notes what a host call gave.
+    /// Records the status of a host call.
     pub(crate) fn leave_hostcall(&self, status: u32) {
         if self.options.trace_calls > 0 {
             lock(&self.records).note_status(status);

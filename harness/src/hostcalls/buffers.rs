@@ -1,4 +1,4 @@
-//! Bodies, configurations and HTTP call answers as buffers.
+//! Bodies, configurations and call responses as buffers.
 
 use wasmtime::Linker;
 
@@ -15,7 +15,7 @@ use crate::proxy::tcp_stream::Source;
 enum Buffer {
     Body(Direction),
     Connection(Source),
-    /// Addresses, or the arguments of a call the other way.
+    /// Resolved addresses, or the arguments of `proxy_on_foreign_function`.
     CallData,
     CallAnswer,
     GrpcMessage,
@@ -40,8 +40,8 @@ impl Buffer {
     }
 }
 
-/// Runs `use_it` on the bytes of a buffer. A body, TCP data or a gRPC message that is not at hand is empty, as in Envoy;
-/// other buffers that are not at hand are not found.
+/// Runs `use_it` on the bytes of a buffer. An absent body, TCP data or gRPC message is empty, as in Envoy; other absent
+/// buffers are `NotFound`.
 fn with_buffer<R>(call: &Call<'_>, number: u32, use_it: impl FnOnce(&[u8]) -> R) -> Result<R, Fail> {
     let state = call.state();
     let delivered = state.delivered();
@@ -105,7 +105,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
                     let mut connection = lock(&connection);
                     Ok(connection.flow(source).body.write(start, length, value)?)
                 }
-                // The others are read-only.
+                // All other buffers are read-only.
                 _ => Err(Status::BadArgument.into()),
             }
         }

@@ -1,4 +1,4 @@
-//! Name resolution, a function of Envoy's own: here it is only noted; the test answers.
+//! Name resolution, an extension of Envoy. The query is only recorded; the test answers it.
 
 use wasmtime::Linker;
 

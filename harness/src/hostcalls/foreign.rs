@@ -1,6 +1,7 @@
-//! Foreign functions: those a test registered, and those of Envoy 1.40.
+//! Foreign functions: those that a test registered, and some of Envoy 1.40.
 //!
-//! A name that neither has is not found.
+//! Envoy's functions for expressions (`expr_*`) and signatures (`sign`, `verify_signature`) are left out; like all
+//! unknown names they are `NotFound`.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,8 @@ use crate::control::lock::lock;
 use crate::guest::call::{Call, Fail, Outcome, hostcall};
 use crate::guest::state::VmState;
 
-/// Filter state objects that Envoy 1.40 makes from text, as it names them when it starts (line
-/// `filter_state.object:` of its log), with what their text must be.
+/// The filter state objects that Envoy 1.40 creates from text, as listed in its log at start (line
+/// `filter_state.object:`), and the format of the text.
 const ENVOY_OBJECTS: [(&str, Text); 21] = [
     ("envoy.ai.llm_protocol.request", Text::Any),
     ("envoy.ai.model.request", Text::Any),
@@ -49,7 +50,7 @@ struct SetEnvoyFilterState {
     value: String,
 }
 
-/// `DeclarePropertyArguments` of foreign function `declare_property`.
+/// `DeclarePropertyArguments` of foreign function `declare_property`; fields that are not named here are skipped.
 #[derive(Clone, PartialEq, prost::Message)]
 struct DeclareProperty {
     #[prost(string, tag = "1")]
@@ -58,7 +59,7 @@ struct DeclareProperty {
     readonly: bool,
 }
 
-/// What the text of a filter state object must be.
+/// The format of a filter state object's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Text {
     Any,
@@ -84,7 +85,7 @@ pub(super) fn clear_route_cache(call: &mut Call<'_>) {
     }
 }
 
-/// Runs a foreign function; nothing when there is none of this name.
+/// Runs a foreign function; `None` if the name is unknown.
 fn run(call: &mut Call<'_>, name: &[u8], arguments: &[u8]) -> Option<Result<Vec<u8>, u32>> {
     let state = call.state();
     if let Some(function) = state.host.foreign.get(name) {
@@ -119,8 +120,8 @@ fn set_envoy_filter_state(call: &mut Call<'_>, arguments: &[u8]) -> Result<Vec<u
     written.map(|()| Vec::new()).ok_or(Status::NotFound)
 }
 
-/// Notes how a property is to be kept. Envoy keeps the note with the context that is running, and looks it up
-/// in the root context: a declaration in a stream's callback changes nothing.
+/// Records how a property is kept. Envoy stores the declaration with the running context but looks it up in the root
+/// context, so a declaration in a stream's callback has no effect.
 fn declare_property(call: &mut Call<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
     let DeclareProperty { name, readonly } =
         DeclareProperty::decode(arguments).map_err(|_| Status::BadArgument)?;
@@ -145,7 +146,7 @@ fn uncompress(packed: &[u8]) -> Result<Vec<u8>, Status> {
     read.map(|_| plain).map_err(|_| Status::SerializationFailure)
 }
 
-/// Calls a foreign function and hands its result over; a caller that passes null pointers wants none.
+/// Calls a foreign function and returns its result, unless the caller passed null pointers.
 fn call_foreign(call: &mut Call<'_>, name: &[u8], arguments: &[u8], out: u32, out_len: u32) -> Outcome {
     lock(&call.state().records).note_foreign_call(name);
     let outcome = run(call, name, arguments).ok_or(Status::NotFound)?;
@@ -174,7 +175,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What ABI 0.1.0 had instead of the foreign function.
+/// What ABI 0.1.0 has instead of the foreign function.
 pub(super) fn define_v0_1_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_clear_route_cache", |call| {
         clear_route_cache(call);
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_compressed_comes_back_and_damage_is_refused() {
+    fn compressed_bytes_decompress_and_damaged_ones_are_refused() {
         let plain = b"some text, some text, some text".repeat(9);
         let packed = compress(&plain).unwrap();
         assert!(packed.len() < plain.len() && packed.starts_with(&[0x78, 0x9c]));

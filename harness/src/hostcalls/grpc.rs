@@ -1,4 +1,4 @@
-//! gRPC calls and streams: here they are only noted; the test plays the upstream.
+//! gRPC calls and streams. They are only recorded; the test plays the upstream.
 
 use prost::Message;
 use wasmtime::Linker;
@@ -9,7 +9,7 @@ use crate::guest::state::VmState;
 use crate::proxy::callouts::{CallKind, GrpcCall, GrpcStream, due_ns};
 use crate::proxy::headers::HeaderMap;
 
-/// `envoy.config.core.v3.GrpcService`: who answers a gRPC call.
+/// `envoy.config.core.v3.GrpcService`: the upstream of a gRPC call. Fields that are not named here are skipped.
 #[derive(Clone, PartialEq, prost::Message)]
 struct GrpcService {
     #[prost(message, optional, tag = "1")]
@@ -18,21 +18,21 @@ struct GrpcService {
     google_grpc: Option<GoogleGrpc>,
 }
 
-/// A cluster of Envoy.
+/// A cluster in Envoy's configuration.
 #[derive(Clone, PartialEq, prost::Message)]
 struct EnvoyGrpc {
     #[prost(string, tag = "1")]
     cluster_name: String,
 }
 
-/// An address that Envoy's gRPC library resolves.
+/// A target that Envoy's gRPC library resolves.
 #[derive(Clone, PartialEq, prost::Message)]
 struct GoogleGrpc {
     #[prost(string, tag = "1")]
     target_uri: String,
 }
 
-/// Reads who is called: a serialised `GrpcService`, or else the name of a cluster, in this order as in Envoy.
+/// Reads the upstream: a serialised `GrpcService`, or else the name of a cluster. As in Envoy, in this order.
 fn upstream(call: &Call<'_>, service: &[u8]) -> Result<String, Status> {
     if let Ok(service) = GrpcService::decode(service) {
         let cluster = service.envoy_grpc.map(|target| target.cluster_name);
@@ -51,7 +51,7 @@ fn knows(call: &Call<'_>, cluster: &str) -> bool {
     call.state().options.clusters.as_ref().is_none_or(|known| known.iter().any(|name| name == cluster))
 }
 
-/// What a call and a stream have in common, read from the guest.
+/// What a call and a stream have in common.
 struct Target {
     upstream: String,
     service: String,
@@ -80,7 +80,7 @@ fn send(call: &mut Call<'_>, token: u32, message: Vec<u8>, end: bool) -> Result<
         return Err(Status::BadArgument);
     }
     let stream = call.state_mut().callouts.streams.get_mut(&token).ok_or(Status::NotFound)?;
-    // What comes after either side was closed goes nowhere.
+    // Messages after either side has closed are dropped.
     if !stream.half_closed && !stream.remote_closed {
         stream.sent.push(message);
         stream.half_closed = end;
@@ -88,7 +88,7 @@ fn send(call: &mut Call<'_>, token: u32, message: Vec<u8>, end: bool) -> Result<
     Ok(())
 }
 
-/// Ends a call, or the plugin's side of a stream. A stream whose other side is still open goes on.
+/// Ends a call, or the plugin's side of a stream. A stream whose other side is open stays.
 fn close(call: &mut Call<'_>, token: u32) -> Result<(), Status> {
     let callouts = &mut call.state_mut().callouts;
     match CallKind::of(token) {

@@ -1,6 +1,6 @@
 //! Header and trailer maps.
 //!
-//! Which map can be read or edited when is decided by the stream; here unavailability becomes a status.
+//! The stream decides which map can be read or edited when; here unavailability becomes a status.
 
 use wasmtime::Linker;
 
@@ -38,7 +38,7 @@ impl Map {
     }
 }
 
-/// A map that may be there, and whether the access log is being written.
+/// A map, if it is available, and whether the access log is being written.
 struct Sight<'a> {
     map: Option<&'a HeaderMap>,
     in_log: bool,
@@ -69,7 +69,7 @@ fn edit<R>(
     number: u32,
     change: impl FnOnce(&mut HeaderMap, StreamMap) -> R,
 ) -> Result<R, Fail> {
-    // Answers and metadata are read-only.
+    // Call responses and metadata are read-only.
     let Map::Stream(map) = Map::from_abi(number)? else {
         return Err(Status::BadArgument.into());
     };
@@ -93,7 +93,7 @@ fn get_value(
         None => Err(Status::BadArgument),
     })?;
     match value {
-        // ABI 0.1.0 had no "not found".
+        // ABI 0.1.0 has no `NotFound`.
         Err(Status::NotFound) if call.state().abi == AbiVersion::V0_1_0 => call.hand_over(&[], out, out_len),
         value => call.hand_over(&value?, out, out_len),
     }
@@ -101,19 +101,19 @@ fn get_value(
 
 pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_get_header_map_size", |call, map: u32, out: u32| {
-        // Envoy asks for the map as for a change of it: answers, metadata and the access log have no size, and
-        // in the last body callback this makes trailers.
+        // Envoy accesses the map as for an edit: call responses, metadata and maps in the access log have no size, and
+        // in the last body callback this creates trailers.
         let size = edit(call.state(), map, |map, _| map.byte_size())?;
         Ok(call.write_u32(out, size as u32)?)
     });
     hostcall!(linker, "env", "proxy_get_header_map_pairs", |call, map: u32, out: u32, out_len: u32| {
-        // A map that is not there reads as an empty one.
+        // An absent map reads as an empty one.
         let wire = look(call, map, |sight| sight.map.map(HeaderMap::encode))?.unwrap_or_default();
         call.hand_over(&wire, out, out_len)
     });
     hostcall!(linker, "env", "proxy_set_header_map_pairs", |call, map: u32, wire: u32, wire_len: u32| {
         let (guest, state) = call.guest()?;
-        // cpp-host takes a damaged map for an empty one, and so clears what was there.
+        // cpp-host reads a malformed map as an empty one, and so clears the map.
         let pairs = HeaderMap::decode(guest.bytes(wire, wire_len)?).unwrap_or_default();
         edit(state, map, |map, kind| *map = merged_headers::merged(pairs, kind))
     });

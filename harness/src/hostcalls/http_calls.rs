@@ -1,4 +1,4 @@
-//! HTTP calls: here they are only noted; the test answers them.
+//! HTTP calls. They are only recorded; the test answers them.
 
 use wasmtime::Linker;
 
@@ -24,7 +24,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         let mut headers = HeaderMap::decode(&call.read(headers, headers_len)?).unwrap_or_default();
         let body = call.read(body, body_len)?;
         let trailers = HeaderMap::decode(&call.read(trailers, trailers_len)?).unwrap_or_default();
-        // The place of the token is checked before anything is sent.
+        // The pointer for the token is checked before anything is sent.
         call.write_u32(out, 0)?;
         let state = call.state_mut();
         let known = state.options.clusters.as_ref().is_none_or(|clusters| clusters.contains(&upstream));

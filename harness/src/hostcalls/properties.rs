@@ -23,7 +23,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
             let (guest, state) = call.guest()?;
             let path = guest.bytes(path, path_len)?;
             if path.is_empty() {
-                // Envoy finds a value that is none, and cannot serialise it.
+                // Envoy finds a value of no type, and cannot serialise it.
                 return Err(Status::SerializationFailure.into());
             }
             let of_member = match state.lock_stream() {
@@ -56,7 +56,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What ABI 0.1.0 had instead of the buffers of the configurations.
+/// What ABI 0.1.0 has instead of the configuration buffers.
 pub(super) fn define_v0_1_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_get_configuration", |call, out: u32, out_len: u32| {
         let state = call.state();

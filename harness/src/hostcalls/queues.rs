@@ -19,7 +19,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         |call, vm_id: u32, vm_id_len: u32, name: u32, name_len: u32, out: u32| {
             let (vm_id, name) = (call.read(vm_id, vm_id_len)?, call.read(name, name_len)?);
             let state = call.state();
-            // No vm_id means the caller's own.
+            // An empty vm_id means the caller's own.
             let vm_id = if vm_id.is_empty() { state.options.vm_id.as_bytes() } else { &vm_id };
             let token = state.host.queues.resolve(vm_id, &name)?;
             Ok(call.write_u32(out, token)?)

@@ -1,6 +1,6 @@
 //! Continuing, closing and answering streams.
 //!
-//! The effects come after the callback, as in Envoy: here they are only queued.
+//! As in Envoy the effects come after the callback, so they are only queued here.
 
 use wasmtime::Linker;
 
@@ -14,7 +14,7 @@ use crate::proxy::headers::HeaderMap;
 use crate::proxy::http_stream::{Direction, SharedStream};
 use crate::proxy::local_reply::{LocalResponse, ReplyOrigin};
 
-/// The largest gRPC status; the SDKs pass -1 for "none".
+/// The largest gRPC status; the SDKs pass -1 for no status.
 const MAX_GRPC_STATUS: u32 = 16;
 
 fn continue_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
@@ -34,7 +34,7 @@ fn continue_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
     if let Some(stream) = state.stream(context) {
         let mut stream = lock(&stream);
         stream.continued.push(kind);
-        // Envoy forgets the request's maps whichever direction is continued.
+        // Envoy makes the request's maps unavailable, whichever direction is continued.
         stream.request.shut();
         drop(stream);
         state.deferred.push(Deferred::Continue { stream: context, direction });
@@ -42,13 +42,13 @@ fn continue_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
     Ok(())
 }
 
-/// Ends the guest where Envoy 1.40 ends: closing or answering a stream in `proxy_on_log` logs it once more, for ever.
+/// Traps where Envoy 1.40 recurses without end: closing or answering a stream in `proxy_on_log` calls `proxy_on_log`
+/// again.
 fn refuse_in_log(stream: &SharedStream, name: &str) -> Outcome {
     if !lock(stream).in_log {
         return Ok(());
     }
-    let text =
-        format!("{name} in proxy_on_log: Envoy calls proxy_on_log again for it until its stack is full");
+    let text = format!("{name} in proxy_on_log: Envoy calls proxy_on_log again until its stack overflows");
     Err(Fail::Trap(wasmtime::Error::msg(text)))
 }
 
@@ -56,7 +56,7 @@ fn close_stream(call: &mut Call<'_>, kind: StreamType) -> Outcome {
     let state = call.state_mut();
     let context = state.active();
     if state.connection(context).is_some() && matches!(kind, StreamType::Downstream | StreamType::Upstream) {
-        // Both names mean the client's connection: it is the only one a network filter has.
+        // Both names mean the client's connection, the only one that a network filter has.
         state.deferred.push(Deferred::CloseConnection { connection: context });
     }
     if let Some(stream) = state.stream(context) {
@@ -107,7 +107,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What ABI 0.1.0 had for continuing streams.
+/// How ABI 0.1.0 continues streams.
 pub(super) fn define_v0_1_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_continue_request", |call| { continue_stream(call, StreamType::Request) });
     hostcall!(linker, "env", "proxy_continue_response", |call| {
@@ -116,7 +116,7 @@ pub(super) fn define_v0_1_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()
     Ok(())
 }
 
-/// What came in its place with ABI 0.2.0.
+/// How ABI 0.2.0 and later continue and close streams.
 pub(super) fn define_v0_2_0(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_continue_stream", |call, kind: u32| {
         continue_stream(call, StreamType::from_abi(kind).ok_or(Status::BadArgument)?)

@@ -33,7 +33,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     });
     hostcall!(linker, "env", "proxy_set_effective_context", |call, context: u32| {
         let state = call.state_mut();
-        // Number 0 is the VM's own context: it ends the choice of another one.
+        // 0 is the VM's own context: it resets the effective context.
         if context != 0 && !state.contexts.contains_key(&context) {
             return Err(Status::BadArgument.into());
         }
@@ -48,7 +48,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         state.deferred.push(Deferred::DeleteRoot { root });
         Ok(())
     });
-    // Two functions of Emscripten's runtime, which modules made with it import.
+    // Two functions of Emscripten's runtime, which modules built with it import.
     linker.func_wrap("env", "pthread_equal", |left: u32, right: u32| u32::from(left == right))?;
     linker.func_wrap("env", "emscripten_notify_memory_growth", |_memory: u32| ())?;
     hostcall!(linker, "env", "proxy_get_status", |call, code: u32, text: u32, len: u32| {
@@ -61,7 +61,7 @@ pub(super) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What came with ABI 0.2.1.
+/// Added in ABI 0.2.1.
 pub(super) fn define_v0_2_1(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     hostcall!(linker, "env", "proxy_get_log_level", |call, out: u32| {
         let level = call.state().host.options.log_level as u32;

@@ -1,8 +1,8 @@
 //! The body buffer a callback sees, under Envoy's rules.
 //!
-//! While the plugin lets chunks pass, a callback sees one chunk. After it returned Pause, chunks pile up and
-//! every later callback sees all of them, until it returns Continue. The buffer can be read in full and
-//! written at its ends: Envoy refuses a write that starts inside.
+//! While the plugin lets chunks pass, a callback sees one chunk. After it returned Pause, chunks accumulate and every
+//! later callback sees all of them, until it returns Continue. The buffer can be read in full and written at its ends:
+//! Envoy refuses a write that starts inside.
 
 use crate::abi::status::Status;
 
@@ -17,7 +17,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Adds a chunk for the coming callback and returns how many bytes it will see.
+    /// Adds a chunk for the next callback and returns how many bytes it will see.
     pub(crate) fn begin(&mut self, chunk: &[u8]) -> usize {
         if !self.buffering {
             self.data.clear();
@@ -27,21 +27,21 @@ impl Body {
         self.data.len()
     }
 
-    /// Ends the callback keeping the data; returns how much is buffered.
+    /// Ends the callback and keeps the data; returns how many bytes are buffered.
     pub(crate) fn keep(&mut self) -> usize {
         self.in_callback = false;
         self.buffering = true;
         self.data.len()
     }
 
-    /// Ends the callback, or the pause, and hands over what goes on.
+    /// Ends the callback, or the pause, and returns the bytes to forward.
     pub(crate) fn release(&mut self) -> Vec<u8> {
         self.in_callback = false;
         self.buffering = false;
         std::mem::take(&mut self.data)
     }
 
-    /// How much would be buffered if `more` bytes came now.
+    /// How many bytes would be buffered if `more` bytes arrived now.
     pub(crate) fn buffered_with(&self, more: usize) -> usize {
         if self.buffering { self.data.len().saturating_add(more) } else { 0 }
     }
@@ -55,7 +55,7 @@ impl Body {
         self.in_callback || self.buffering
     }
 
-    /// The bytes the plugin can see now; none when no body is at hand.
+    /// The bytes the plugin can see now; none outside of a callback or pause.
     pub(crate) fn visible(&self) -> &[u8] {
         if self.open() { &self.data } else { &[] }
     }
@@ -79,7 +79,7 @@ impl Body {
 
 /// The window of `length` bytes from `start`, cut at the end of `data`.
 pub(crate) fn window(data: &[u8], start: u32, length: u32) -> &[u8] {
-    // Summed in 64 bits, as cpp-host does, so that `start + u32::MAX` reads to the end instead of
+    // Added in 64 bits, as in cpp-host, so that `start + u32::MAX` reads to the end instead of
     // overflowing.
     let end = (u64::from(start) + u64::from(length)).min(data.len() as u64) as usize;
     data.get(start as usize..end).unwrap_or(&[])
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_body_at_hand_reads_empty_and_refuses_writes() {
+    fn without_a_body_reads_are_empty_and_writes_are_refused() {
         let mut body = body(b"abc");
         body.release();
         assert_eq!(body.visible(), b"");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_is_cut_at_the_end() {
+    fn reading_stops_at_the_end() {
         assert_eq!(window(b"abcdef", 2, 2), b"cd");
         assert_eq!(window(b"abcdef", 4, u32::MAX), b"ef");
         assert_eq!(window(b"abcdef", 9, 1), b"");

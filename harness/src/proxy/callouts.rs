@@ -1,7 +1,7 @@
-//! Calls a plugin made to upstreams, waiting for the test to answer them.
+//! Calls of a plugin to upstreams, which wait for the test to answer them.
 //!
-//! What always holds: a token names one call of one VM for good. As in proxy-wasm-cpp-host its two low bits
-//! tell the kind: HTTP calls are 4, 8, 12, ..., unary gRPC calls 5, 9, 13, ..., gRPC streams 6, 10, 14, ...
+//! What always holds: within a VM a token is used for one call only. As in proxy-wasm-cpp-host its two low bits encode
+//! the kind: HTTP calls are 4, 8, 12, ..., unary gRPC calls 5, 9, 13, ..., gRPC streams 6, 10, 14, ...
 
 use std::collections::BTreeMap;
 
@@ -15,43 +15,43 @@ const NANOS_PER_MS: u64 = 1_000_000;
 /// An HTTP call of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpCall {
-    /// The token the plugin got; answers name it.
+    /// The token the plugin got; the answer needs it.
     pub token: u32,
     /// The cluster that was called.
     pub upstream: String,
-    /// The request's headers: those the plugin gave, and `content-length` when there is a body.
+    /// The headers of the request: those of the plugin, and `content-length` if there is a body.
     pub headers: HeaderMap,
-    /// The request's body.
+    /// The body of the request.
     pub body: Vec<u8>,
-    /// The request's trailers.
+    /// The trailers of the request.
     pub trailers: HeaderMap,
-    /// The timeout in milliseconds; 0 is none. [`crate::Vm::run_timeouts`] enforces it.
+    /// The timeout in milliseconds, enforced by [`crate::Vm::run_timeouts`]; 0 means no timeout.
     pub timeout_ms: u32,
-    /// The root context the answer goes to.
+    /// The root context that gets the answer.
     pub(crate) root: u32,
-    /// When it times out, by the monotonic clock.
+    /// When it times out, in nanoseconds of the monotonic clock.
     pub(crate) due_ns: Option<u64>,
 }
 
-/// The answer to an HTTP call.
+/// The response to an HTTP call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpCallResponse {
     /// Headers, with `:status`.
     pub headers: HeaderMap,
-    /// Body.
+    /// The body.
     pub body: Vec<u8>,
-    /// Trailers; an empty map is an answer without trailers.
+    /// Trailers; empty for a response without trailers.
     pub trailers: HeaderMap,
 }
 
 impl HttpCallResponse {
-    /// An answer with a status and a body.
+    /// A response with a status and a body.
     pub fn new(status: u32, body: impl Into<Vec<u8>>) -> Self {
         let headers = HeaderMap::from(&[(":status", status.to_string())]);
         HttpCallResponse { headers, body: body.into(), trailers: HeaderMap::new() }
     }
 
-    /// What Envoy answers to a call that takes too long.
+    /// Envoy's response to a call that times out.
     pub(crate) fn timeout() -> Self {
         let mut answer = HttpCallResponse::new(504, TIMEOUT_TEXT);
         answer.headers.add("content-length", TIMEOUT_TEXT.len().to_string());
@@ -60,11 +60,11 @@ impl HttpCallResponse {
     }
 }
 
-/// What Envoy says of a call that takes too long.
+/// Envoy's text for a call that times out.
 pub(crate) const TIMEOUT_TEXT: &str = "upstream request timeout";
 
-/// The text of a gRPC status as Envoy 1.40 tells it to the plugin: the `grpc-message` as it was sent, and the response
-/// code details of the call.
+/// The text of a gRPC status as a plugin gets it from Envoy 1.40: the undecoded `grpc-message`, then the response code
+/// details of the call.
 pub(crate) fn grpc_text(message: &str, details: &str) -> String {
     if message.is_empty() { details.to_owned() } else { format!("{message}{{{details}}}") }
 }
@@ -72,19 +72,19 @@ pub(crate) fn grpc_text(message: &str, details: &str) -> String {
 /// A unary gRPC call of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcCall {
-    /// The token the plugin got; answers name it.
+    /// The token the plugin got; the answer needs it.
     pub token: u32,
-    /// The cluster that was called, or the target when the plugin gave a `GrpcService` message with one.
+    /// The cluster that was called, or the target if the plugin passed a `GrpcService` message with one.
     pub upstream: String,
     /// The full name of the gRPC service.
     pub service: String,
-    /// The method.
+    /// The name of the method.
     pub method: String,
-    /// The metadata the plugin gave.
+    /// The initial metadata that the plugin passed.
     pub initial_metadata: HeaderMap,
-    /// The request, serialised.
+    /// The serialised request.
     pub message: Vec<u8>,
-    /// The timeout in milliseconds; 0 is none. [`crate::Vm::run_timeouts`] enforces it.
+    /// The timeout in milliseconds, enforced by [`crate::Vm::run_timeouts`]; 0 means no timeout.
     pub timeout_ms: u32,
     pub(crate) root: u32,
     pub(crate) due_ns: Option<u64>,
@@ -95,40 +95,40 @@ pub struct GrpcCall {
 pub struct GrpcStream {
     /// The token the plugin got.
     pub token: u32,
-    /// The cluster that was called, or the target when the plugin gave a `GrpcService` message with one.
+    /// The cluster that was called, or the target if the plugin passed a `GrpcService` message with one.
     pub upstream: String,
     /// The full name of the gRPC service.
     pub service: String,
-    /// The method.
+    /// The name of the method.
     pub method: String,
-    /// The metadata the plugin gave.
+    /// The initial metadata that the plugin passed.
     pub initial_metadata: HeaderMap,
     /// The messages the plugin sent so far, in order.
     pub sent: Vec<Vec<u8>>,
-    /// Whether the plugin has ended its side.
+    /// Whether the plugin has half-closed the stream.
     pub half_closed: bool,
     /// Whether the upstream has ended the stream; it is kept until the plugin closes it too, with
     /// `proxy_grpc_close`.
     pub remote_closed: bool,
-    /// The plugin called `proxy_grpc_close`. Ending its side with a message is not enough for Envoy to forget the
+    /// The plugin called `proxy_grpc_close`. Half-closing it with a message is not enough for Envoy to forget the
     /// stream.
     pub(crate) closed: bool,
     pub(crate) root: u32,
 }
 
-/// A name that a plugin wants resolved with `envoy_resolve_dns`.
+/// A name that a plugin asked to resolve with `envoy_resolve_dns`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsQuery {
-    /// The token the plugin got; answers name it. They are counted apart from those of calls, and may be
-    /// equal to one.
+    /// The token the plugin got; the answer needs it. Tokens of queries and of calls are numbered independently and may
+    /// be equal.
     pub token: u32,
-    /// The name.
+    /// The name as the plugin passed it.
     pub name: String,
-    /// The root context the answer goes to.
+    /// The root context that gets the answer.
     pub(crate) root: u32,
 }
 
-/// The kinds of calls, by the two low bits of their tokens.
+/// The kind of a call: the two low bits of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {
     Http = 0,
@@ -143,7 +143,7 @@ impl CallKind {
     }
 }
 
-/// All calls of one life of a VM that are under way.
+/// All pending calls of one life of a VM.
 #[derive(Debug)]
 pub(crate) struct Callouts {
     pub(crate) http: BTreeMap<u32, HttpCall>,
@@ -175,13 +175,13 @@ impl Callouts {
         *last
     }
 
-    /// The next number of a query of names; the first is 2, as in Envoy.
+    /// The next token of a DNS query; the first is 2, as in Envoy.
     pub(crate) fn next_dns_token(&mut self) -> u32 {
         self.last_dns_token = self.last_dns_token.wrapping_add(1).max(1);
         self.last_dns_token
     }
 
-    /// A call that timed out by `now_ns`: the one that was due first.
+    /// The call with the earliest timeout that has passed by `now_ns`.
     pub(crate) fn next_due(&self, now_ns: u64) -> Option<u32> {
         let http = self.http.values().map(|call| (call.due_ns, call.token));
         let grpc = self.grpc.values().map(|call| (call.due_ns, call.token));
@@ -190,7 +190,7 @@ impl Callouts {
     }
 
     /// Forgets a gRPC call, or a stream that both sides have closed, once its callback has returned; until then the
-    /// plugin may still name it, as in Envoy.
+    /// plugin may still use it, as in Envoy.
     pub(crate) fn forget_ended(&mut self, token: u32) {
         self.grpc.remove(&token);
         if self.streams.get(&token).is_some_and(|stream| stream.closed && stream.remote_closed) {
@@ -198,7 +198,7 @@ impl Callouts {
         }
     }
 
-    /// Forgets the calls of a root context that is gone.
+    /// Forgets the calls of a deleted root context.
     pub(crate) fn cancel_all_of(&mut self, root: u32) {
         self.http.retain(|_, call| call.root != root);
         self.grpc.retain(|_, call| call.root != root);
@@ -207,19 +207,19 @@ impl Callouts {
     }
 }
 
-/// When a call with this timeout is over, by the monotonic clock.
+/// When a call with this timeout times out, in nanoseconds of the monotonic clock.
 pub(crate) fn due_ns(now_ns: u64, timeout_ms: u32) -> Option<u64> {
     (timeout_ms != 0).then(|| now_ns.saturating_add(u64::from(timeout_ms) * NANOS_PER_MS))
 }
 
-/// What an upstream sent, while the callback that tells of it runs.
+/// What an upstream sent, while the callback that delivers it runs.
 #[derive(Debug)]
 pub(crate) enum Delivered {
     HttpAnswer(HttpCallResponse),
     GrpcInitialMetadata(HeaderMap),
     GrpcMessage(Vec<u8>),
     GrpcTrailingMetadata(HeaderMap),
-    /// Addresses, or the arguments of a call the other way.
+    /// Resolved addresses, or the arguments of `proxy_on_foreign_function`.
     Data(Vec<u8>),
 }
 
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_tell_the_kind_of_the_call() {
+    fn tokens_encode_the_kind_of_the_call() {
         let mut calls = Callouts::default();
         for (kind, first, second) in
             [(CallKind::Http, 4, 8), (CallKind::GrpcCall, 5, 9), (CallKind::GrpcStream, 6, 10)]

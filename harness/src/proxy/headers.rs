@@ -1,28 +1,27 @@
 //! Header maps and their wire format.
 //!
 //! Names are case-insensitive and kept in lower case, as Envoy does. A name may occur several times, in
-//! order. Values are bytes: a client may send any byte but NUL, CR and LF, and a plugin has to survive it.
+//! order. Values are bytes: a client may send any byte but NUL, CR and LF, and a plugin must cope with it.
 //!
 //! The wire format is little-endian: the number of pairs, then for each pair the length of name and value,
-//! then each name and value followed by a NUL byte. Decoding is as strict as cpp-host's: a wrong length or
-//! terminator, a rest, more than [`MAX_PAIRS`] pairs or [`MAX_BYTES`] bytes give nothing at all, never a
-//! part.
+//! then each name and value followed by a NUL byte. Decoding is as strict as in cpp-host: a wrong length or terminator,
+//! trailing bytes, more than [`MAX_PAIRS`] pairs or [`MAX_BYTES`] bytes refuse the map as a whole.
 
-/// Most pairs a plugin may hand over in one map.
+/// Maximum pairs in the wire format of one map.
 const MAX_PAIRS: usize = 1024;
-/// Most bytes a plugin may hand over in one map.
+/// Maximum bytes of the wire format of one map.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// An ordered, case-insensitive, multi-valued map of HTTP fields.
 #[derive(Clone, Default)]
 pub struct HeaderMap {
-    /// Names and values, end to end: one piece of memory, since every stream makes several maps. What was replaced or
-    /// removed stays in it until the map goes.
+    /// Names and values, end to end in one allocation, because every stream makes several maps. Replaced and removed
+    /// bytes stay until the map is dropped.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
 }
 
-/// Where the name and the value of an entry lie.
+/// Where the name and the value of an entry are.
 #[derive(Clone, Copy)]
 struct Entry {
     name: Span,
@@ -36,7 +35,7 @@ struct Span {
 }
 
 impl HeaderMap {
-    /// A map without entries.
+    /// An empty map.
     pub fn new() -> Self {
         HeaderMap::default()
     }
@@ -73,8 +72,8 @@ impl HeaderMap {
         found.map(|entry| self.at(entry.value)).collect()
     }
 
-    /// Appends one entry, keeping those of the same name. A pseudo-header (`:path`) goes behind the last of its
-    /// kind, before all others, as in Envoy.
+    /// Appends one entry and keeps those of the same name. A pseudo-header (`:path`) goes after the other
+    /// pseudo-headers and before all other entries, as in Envoy.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = self.push(name.as_ref());
         self.bytes[name.start..].make_ascii_lowercase();
@@ -87,13 +86,13 @@ impl HeaderMap {
         self.entries.insert(at, Entry { name, value });
     }
 
-    /// Appends one entry as it is, be it a name or not: some functions of Envoy put other things in this wire format.
+    /// Appends one entry with its name unchanged.
     pub(crate) fn push_as_is(&mut self, name: &[u8], value: &[u8]) {
         let (name, value) = (self.push(name), self.push(value));
         self.entries.push(Entry { name, value });
     }
 
-    /// Replaces every entry of `name` by one, in the place of the first; appends when there is none.
+    /// Replaces all entries of `name` by one at the position of the first; appends it if there is none.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
         let Some(first) = self.entries.iter().position(|entry| self.is(entry, name)) else {
@@ -108,7 +107,7 @@ impl HeaderMap {
         self.retain_from(0, name.as_ref());
     }
 
-    /// Removes the entries of `name` from the index `from` on.
+    /// Removes the entries of `name` at index `from` and later.
     fn retain_from(&mut self, from: usize, name: &[u8]) {
         let (bytes, mut index) = (&self.bytes, 0);
         self.entries.retain(|entry| {
@@ -118,7 +117,7 @@ impl HeaderMap {
         });
     }
 
-    /// Whether any name has several values.
+    /// Whether any name has several entries.
     pub(crate) fn has_a_name_twice(&self) -> bool {
         let names = self.entries.iter().map(|entry| self.at(entry.name));
         names
@@ -131,7 +130,7 @@ impl HeaderMap {
         self.entries.len()
     }
 
-    /// Whether there are no entries.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -141,12 +140,12 @@ impl HeaderMap {
         self.entries.iter().map(|entry| (self.at(entry.name), self.at(entry.value)))
     }
 
-    /// Bytes of all names and values, which is what Envoy calls the size of a header map.
+    /// Bytes of all names and values: the size of a header map in Envoy.
     pub fn byte_size(&self) -> usize {
         self.entries.iter().map(|entry| entry.name.len + entry.value.len).sum()
     }
 
-    /// The wire format of the map; no bytes at all for an empty map.
+    /// The wire format of the map; an empty map has no bytes.
     pub fn encode(&self) -> Vec<u8> {
         if self.entries.is_empty() {
             return Vec::new();
@@ -166,9 +165,9 @@ impl HeaderMap {
         out
     }
 
-    /// Reads the wire format, or nothing when it is not exact.
+    /// Reads the wire format; `None` unless it is exact.
     pub fn decode(wire: &[u8]) -> Option<Self> {
-        // The two spellings of an empty map that the ABI allows.
+        // The ABI allows two encodings of an empty map.
         if wire.is_empty() || wire == [0] {
             return Some(HeaderMap::new());
         }
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_maps_have_two_spellings() {
+    fn empty_maps_have_two_encodings() {
         assert_eq!(HeaderMap::new().encode(), b"");
         assert_eq!(HeaderMap::decode(b""), Some(HeaderMap::new()));
         assert_eq!(HeaderMap::decode(b"\0"), Some(HeaderMap::new()));
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_map_is_refused_as_a_whole() {
+    fn a_malformed_map_is_refused_as_a_whole() {
         let wire = HeaderMap::from(&[("a", "1"), ("b", "22")]).encode();
         for cut in 1..wire.len() {
             assert_eq!(HeaderMap::decode(&wire[..cut]), None, "cut at {cut}");

@@ -1,6 +1,6 @@
-//! The host's side of one stream, shared by the test's handle and the VM.
+//! The host's state of one HTTP stream, shared by the test's handle and the VM.
 //!
-//! It lives outside the VM: when the VM dies, the test still reads what the client had received by then.
+//! It lives outside the VM: when the VM dies, the test can still read what the client had received.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +50,7 @@ impl Direction {
     }
 }
 
-/// Whether a stream still runs.
+/// Whether a stream is still open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Progress {
     #[default]
@@ -59,14 +59,14 @@ pub(crate) enum Progress {
     Reset,
 }
 
-/// The HTTP maps of a stream.
+/// A header or trailer map of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamMap {
     Headers(Direction),
     Trailers(Direction),
 }
 
-/// Everything the host knows of one stream.
+/// The state of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct StreamState {
     pub(crate) request: Message,
@@ -129,7 +129,7 @@ impl StreamState {
         Messages { request: self.request.logged_headers(), response, details }
     }
 
-    /// Answers the client without asking the plugin, or resets the stream when the answer had already begun.
+    /// Replies to the client without calling the plugin, or resets the stream if a response has already begun.
     pub(crate) fn reply_directly(&mut self, reply: LocalResponse) {
         if self.response.sent().headers.is_some() {
             self.progress = Progress::Reset;

@@ -1,35 +1,35 @@
-//! Answers that do not come from an upstream.
+//! Local replies: responses that do not come from an upstream.
 
 use crate::proxy::headers::HeaderMap;
 
-/// Who made a local reply.
+/// The origin of a local reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyOrigin {
     /// The plugin called `proxy_send_local_response`.
     Plugin,
-    /// The host answered: the VM has failed, or a paused body grew past its limit.
+    /// The host replied: the VM has failed, or a paused body exceeded its limit.
     Host,
 }
 
-/// A local reply.
+/// A response that the plugin or the host sent instead of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalResponse {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u32,
     /// Response code details, with white space replaced by underscores as Envoy does.
     pub details: String,
-    /// The headers the plugin added. What the client got also has `:status` and headers of the body.
+    /// The headers that the plugin passed. The client also gets `:status` and the headers of the body.
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
-    /// gRPC status if one was given; a gRPC client gets it, or one that follows from the HTTP status.
+    /// The gRPC status that the plugin passed, if any. A gRPC client gets it, or else one derived from the HTTP status.
     pub grpc_status: Option<u32>,
-    /// Who made it.
+    /// Who replied.
     pub origin: ReplyOrigin,
 }
 
 impl LocalResponse {
-    /// The reply of the host itself: no body, no further headers.
+    /// A reply of the host itself, without body or further headers.
     pub(crate) fn of_host(status: u32, details: &str) -> Self {
         LocalResponse {
             status,
@@ -41,8 +41,8 @@ impl LocalResponse {
         }
     }
 
-    /// What Envoy sends to the client for the reply, before its own `date` and `server`: a gRPC client gets status
-    /// and text in headers, and a `HEAD` request gets no body.
+    /// What Envoy sends to the client, apart from `date` and `server`: a gRPC client gets status and text in headers,
+    /// and a `HEAD` request gets no body.
     pub(crate) fn for_client(&self, request: Option<&HeaderMap>) -> (HeaderMap, Vec<u8>) {
         let mut map = HeaderMap::new();
         map.add(":status", self.status.to_string());
@@ -80,13 +80,13 @@ impl LocalResponse {
     }
 }
 
-/// Whether these are the headers of a gRPC request, by Envoy's rule: `application/grpc-web` is not one.
+/// Whether these are the headers of a gRPC request, by Envoy's rule, which excludes `application/grpc-web`.
 fn is_grpc(request: &HeaderMap) -> bool {
     let suffix = request.get("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));
     request.get(":path").is_some() && suffix.is_some_and(|suffix| matches!(suffix, [] | [b'+', ..]))
 }
 
-/// The gRPC status for an HTTP status, as gRPC's document `http-grpc-status-mapping.md` has it.
+/// The gRPC status for an HTTP status; the source is gRPC's document `http-grpc-status-mapping.md`.
 fn grpc_status_of_http(status: u32) -> u32 {
     match status {
         400 => 13,
@@ -98,7 +98,7 @@ fn grpc_status_of_http(status: u32) -> u32 {
     }
 }
 
-/// A gRPC message as a header value: all but visible ASCII as `%` and two digits, and so `%` and `~`.
+/// A gRPC message as a header value: everything but visible ASCII is percent-encoded, and so are `%` and `~`.
 fn percent_encoded(text: &[u8]) -> String {
     let encode = |byte: &u8| match byte {
         b'%' => "%25".to_owned(),

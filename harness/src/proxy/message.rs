@@ -1,10 +1,10 @@
-//! One direction of a stream: what came in, what the plugin holds, what went on.
+//! One direction of a stream: what arrived, what the plugin holds, what was forwarded.
 //!
-//! This is Envoy's filter iteration for a single filter, without any wasm in it. The caller runs each
-//! callback between a `begin_*` and an `end_*`.
+//! This is Envoy's filter iteration for a single filter, without any wasm. The caller runs each callback between a
+//! `begin_*` and an `end_*`.
 //!
-//! What always holds: bytes go on in the order they came and at most once; headers go on before the body and
-//! the body before trailers; once headers went on, later edits change only what the plugin reads back.
+//! What always holds: bytes are forwarded in order and at most once; headers go before the body, and the body before
+//! trailers; once headers are forwarded, later edits change only what the plugin reads back.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::proxy::headers::HeaderMap;
 /// What a callback's return value means for its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Go on, with everything held so far.
+    /// Forward everything held so far.
     Continue,
-    /// Keep this back; deliver what comes next.
+    /// Hold this back, and deliver what arrives next.
     Pause,
-    /// Keep this back and deliver nothing more.
+    /// Hold this back, and deliver nothing more.
     HoldAll,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Withheld {
     pub(crate) trailers: Option<HeaderMap>,
 }
 
-/// What went on to the next hop.
+/// What was forwarded to the next hop.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) headers: Option<Arc<HeaderMap>>,
@@ -47,10 +47,10 @@ pub(crate) struct Sent {
     pub(crate) ended: bool,
 }
 
-/// One direction of a stream.
+/// The request or the response of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Message {
-    /// Shared with what went on until the plugin edits it.
+    /// Shared with what was forwarded, until the plugin edits it.
     headers: Option<Arc<HeaderMap>>,
     headers_open: bool,
     body: Body,
@@ -63,12 +63,12 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Whether headers came.
+    /// Whether headers have arrived.
     pub(crate) fn started(&self) -> bool {
         self.headers.is_some()
     }
 
-    /// Whether the last byte or the trailers came.
+    /// Whether the message has arrived completely.
     pub(crate) fn received_end(&self) -> bool {
         self.received_end
     }
@@ -78,7 +78,7 @@ impl Message {
         self.hold == Hold::All
     }
 
-    /// Whether the plugin keeps something back.
+    /// Whether the plugin holds something back.
     pub(crate) fn paused(&self) -> bool {
         self.hold != Hold::Open
     }
@@ -111,7 +111,7 @@ impl Message {
         self.body.begin(chunk)
     }
 
-    /// The body callback returned; gives the number of bytes that are now buffered.
+    /// The body callback returned; returns how many bytes are now buffered.
     pub(crate) fn end_body(&mut self, verdict: Verdict) -> usize {
         let buffered = match verdict {
             Verdict::Continue => 0,
@@ -121,7 +121,7 @@ impl Message {
         buffered
     }
 
-    /// How much would be buffered with `more` bytes; 0 while the body passes.
+    /// How many bytes would be buffered with `more` bytes; 0 while the body passes.
     pub(crate) fn buffered_with(&self, more: usize) -> usize {
         self.body.buffered_with(more)
     }
@@ -143,36 +143,36 @@ impl Message {
         }
     }
 
-    /// Keeps what comes while everything is held.
+    /// Keeps a chunk that arrives while everything is held.
     pub(crate) fn withhold_body(&mut self, chunk: &[u8], end: bool) {
         self.withheld.data.extend_from_slice(chunk);
         self.withheld.end |= end;
         self.received_end |= end;
     }
 
-    /// Keeps trailers that come while everything is held.
+    /// Keeps trailers that arrive while everything is held.
     pub(crate) fn withhold_trailers(&mut self, trailers: HeaderMap) {
         self.withheld.trailers = Some(trailers);
         self.received_end = true;
     }
 
-    /// Lets go of everything held, and returns what the plugin has not seen yet.
+    /// Forwards everything held, and returns what the plugin has not seen yet.
     pub(crate) fn resume(&mut self) -> Withheld {
         let withheld = std::mem::take(&mut self.withheld);
-        // The end has not gone on while something of the stream is still to be delivered.
+        // The message has not ended while part of it is still to be delivered.
         let unseen = !withheld.data.is_empty() || withheld.end || withheld.trailers.is_some();
         self.settle(Verdict::Continue);
         self.sent.ended &= !unseen;
         withheld
     }
 
-    /// Takes away the plugin's sight of headers, body and trailers, as continuing a stream does.
+    /// Makes headers and trailers unavailable to the plugin, as continuing a stream does.
     pub(crate) fn shut(&mut self) {
         self.headers_open = false;
         self.trailers_open = false;
     }
 
-    /// Replaces whatever was to go on by a complete message the plugin is not asked about.
+    /// Replaces whatever was to be forwarded by a complete message, without calling the plugin.
     pub(crate) fn replace(&mut self, headers: HeaderMap, body: Vec<u8>) {
         self.body.release();
         self.shut();
@@ -221,7 +221,7 @@ impl Message {
         self.trailers.as_deref().filter(|_| self.trailers_open)
     }
 
-    /// Trailers as the plugin may edit them now; in the last body callback they are made if there are none.
+    /// Trailers as the plugin may edit them now; in the last body callback they are created if absent.
     pub(crate) fn open_trailers_mut(&mut self) -> Option<&mut HeaderMap> {
         if self.trailers.is_none() && self.received_end && self.body.in_callback() {
             self.trailers = Some(Arc::default());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn held_headers_stay_editable_while_the_body_comes() {
+    fn held_headers_stay_editable_while_the_body_arrives() {
         let mut message = Message::default();
         message.begin_headers(headers(), false);
         message.end_headers(Verdict::Pause);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn passed_headers_are_out_of_reach() {
+    fn forwarded_headers_are_unavailable() {
         let mut message = Message::default();
         message.begin_headers(headers(), true);
         message.end_headers(Verdict::Continue);
@@ -314,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_byte_goes_on_once_and_in_order(
+        fn every_byte_is_forwarded_once_and_in_order(
             chunks in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..5), any::<bool>()), 0..12),
             headers_pause in any::<bool>(),
         ) {

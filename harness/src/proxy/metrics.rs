@@ -1,8 +1,8 @@
 //! Counters, gauges and histograms, under Envoy's rules.
 //!
-//! Values belong to the host and are found by name, so a metric survives a reload and is summed over VMs, as
-//! in Envoy's stats. The numbers a plugin uses are per VM life and carry the type in their two lowest bits.
-//! Defining a name again gives another number for the same value.
+//! Values belong to the host and are found by name, so a metric survives a reload and is summed over VMs, as in
+//! Envoy's stats. The ids that a plugin uses are valid for one life of a VM and carry the type in their two lowest
+//! bits. Defining a name again returns another id for the same value.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -31,14 +31,14 @@ pub struct Metrics {
 
 #[derive(Debug, Default)]
 struct Values {
-    /// Where each counter, gauge and histogram has its value.
+    /// The index of each metric, in `histograms` or else in `numbers`.
     places: BTreeMap<(Kind, Vec<u8>), usize>,
     numbers: Vec<u64>,
     histograms: Vec<Vec<u64>>,
 }
 
 impl Values {
-    /// Where the metric has its value, which it gets now if it has none.
+    /// The index of the metric, which is created if it is new.
     fn place(&mut self, kind: Kind, name: &[u8]) -> usize {
         let next = if kind == Kind::Histogram { self.histograms.len() } else { self.numbers.len() };
         let place = *self.places.entry((kind, name.to_vec())).or_insert(next);
@@ -52,17 +52,17 @@ impl Values {
 }
 
 impl Metrics {
-    /// The value of a counter, or nothing if no plugin defined it.
+    /// The value of a counter, or `None` if no plugin defined it.
     pub fn counter(&self, name: &str) -> Option<u64> {
         self.number(Kind::Counter, name)
     }
 
-    /// The value of a gauge, or nothing if no plugin defined it.
+    /// The value of a gauge, or `None` if no plugin defined it.
     pub fn gauge(&self, name: &str) -> Option<u64> {
         self.number(Kind::Gauge, name)
     }
 
-    /// The values recorded in a histogram, or nothing if no plugin defined it.
+    /// The values recorded in a histogram, or `None` if no plugin defined it.
     pub fn histogram(&self, name: &str) -> Option<Vec<u64>> {
         let values = lock(&self.values);
         let place = *values.places.get(&(Kind::Histogram, name.as_bytes().to_vec()))?;
@@ -85,11 +85,11 @@ impl Metrics {
     }
 }
 
-/// One VM's numbers for the metrics of its host.
+/// The metric ids of one life of a VM.
 #[derive(Debug)]
 pub(crate) struct MetricTable {
     metrics: Metrics,
-    /// By id without its type: what kind the metric has, and where its value is.
+    /// Kind and index of each metric, by its id without the type bits.
     defined: Vec<(Kind, usize)>,
 }
 
@@ -114,16 +114,16 @@ impl MetricTable {
 
     pub(crate) fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
         self.update(id, |kind, number| match kind {
-            // Envoy refuses zero as well.
+            // Envoy refuses zero, too.
             Kind::Counter if delta > 0 => Ok(number.saturating_add_signed(delta)),
-            // A gauge that falls below zero wraps in Envoy, and shows as an enormous number.
+            // A gauge that falls below zero wraps around in Envoy.
             Kind::Gauge => Ok(number.wrapping_add_signed(delta)),
             _ => Err(Status::BadArgument),
         })
     }
 
     pub(crate) fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
-        // Whatever the number, recording into a metric that is not there is "not found".
+        // Recording into an unknown metric is `NotFound`, whatever the type in its id.
         let (kind, place) = self.find(id).map_err(|_| Status::NotFound)?;
         if kind == Kind::Histogram {
             let mut values = lock(&self.metrics.values);
@@ -151,7 +151,7 @@ impl MetricTable {
     ) -> Result<(), Status> {
         let (kind, place) = self.find(id)?;
         let mut values = lock(&self.metrics.values);
-        // A histogram has no number of its own, and no change is right for it.
+        // A histogram has no single value, and cannot be incremented.
         let mut none = 0;
         let number = match kind {
             Kind::Histogram => &mut none,
@@ -162,8 +162,8 @@ impl MetricTable {
     }
 }
 
-/// What Envoy says of a number that was never given out: its low bits tell the type, and only counters and gauges
-/// are looked up.
+/// Envoy's status for an id that was never returned: its low bits give the type, and only counters and gauges are
+/// looked up.
 fn unknown(id: u32) -> Status {
     match Kind::from_abi(id & 3) {
         Some(Kind::Counter | Kind::Gauge) => Status::NotFound,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_defined_twice_is_one_value_and_unknown_numbers_are_not_found() {
+    fn a_name_defined_twice_is_one_value_and_unknown_ids_are_not_found() {
         let metrics = Metrics::default();
         let mut first = MetricTable::new(metrics.clone());
         let mut second = MetricTable::new(metrics.clone());

@@ -1,15 +1,15 @@
 //! Properties a plugin can read, and filter state it can write.
 //!
-//! A path is a list of segments, joined by NUL on the wire. Envoy knows hundreds of paths; the harness knows
-//! what the test set, and derives the few that follow from the messages, so that a test need not repeat
-//! itself. What the test set wins. A plugin's own writes go to filter state under `wasm.` and its raw path,
-//! and are read back by the one-segment path only, because Envoy looks filter state up by the first segment.
+//! A path is a list of segments, joined by NUL on the wire. Envoy knows hundreds of paths; the harness knows those the
+//! test set and derives a few from the messages, so that a test need not set them. What the test set takes precedence.
+//! What a plugin writes becomes filter state under `wasm.` and the raw path. It can be read back by a one-segment path
+//! only, because Envoy looks filter state up by the first segment.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::proxy::headers::HeaderMap;
 
-/// The properties and the filter state of one stream.
+/// The properties and the filter state of one stream or connection.
 #[derive(Debug, Default)]
 pub(crate) struct Properties {
     set: HashMap<Vec<u8>, Vec<u8>>,
@@ -24,26 +24,26 @@ pub(crate) struct Messages<'a> {
     pub(crate) details: Option<&'a str>,
 }
 
-/// Those of a TCP connection.
+/// The messages of a TCP connection, which has none.
 const NO_MESSAGES: Messages<'static> = Messages { request: None, response: None, details: None };
 
 impl Properties {
-    /// The test sets the property at `path`.
+    /// Sets the property at `path` for the test.
     pub(crate) fn set(&mut self, path: &[&str], value: &[u8]) {
         self.set.insert(path.join("\0").into_bytes(), value.to_vec());
     }
 
-    /// The plugin writes filter state.
+    /// Writes filter state for the plugin.
     pub(crate) fn set_filter_state(&mut self, path: &[u8], value: Vec<u8>) {
         self.filter_state.insert(path.to_vec(), value);
     }
 
-    /// The plugin writes one of Envoy's own filter state objects.
+    /// Writes one of Envoy's own filter state objects for the plugin.
     pub(crate) fn set_envoy_filter_state(&mut self, name: &str, value: Vec<u8>) {
         self.envoy_filter_state.insert(name.to_owned(), value);
     }
 
-    /// The filter state object of Envoy that the plugin wrote under `name`.
+    /// Envoy's filter state object that the plugin wrote under `name`.
     pub(crate) fn envoy_filter_state(&self, name: &str) -> Option<&[u8]> {
         self.envoy_filter_state.get(name).map(Vec::as_slice)
     }
@@ -58,7 +58,7 @@ impl Properties {
         self.get(path, &NO_MESSAGES)
     }
 
-    /// The property at `path` as it stands on the wire.
+    /// The property at `path`, serialised as on the wire.
     pub(crate) fn get(&self, path: &[u8], messages: &Messages<'_>) -> Option<Vec<u8>> {
         let path = path.strip_suffix(&[0]).unwrap_or(path);
         if let Some(value) = self.set.get(path) {
@@ -72,7 +72,7 @@ impl Properties {
             .or_else(|| self.filter_state.get(path).filter(|_| segments.len() == 1).cloned())
     }
 
-    /// Filter state under the whole key Envoy keeps it by.
+    /// Filter state by its full key in Envoy.
     fn filter_state_by_key(&self, key: &[u8]) -> Option<&[u8]> {
         match key.strip_prefix(b"wasm.") {
             Some(path) => self.filter_state(path),
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_test_sets_wins_over_what_is_derived() {
+    fn a_property_that_the_test_set_precedes_a_derived_one() {
         let request = HeaderMap::from(&[(":path", "/a?b=1")]);
         let messages = Messages { request: Some(&request), ..NO_MESSAGES };
         let mut properties = Properties::default();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn all_filter_state_is_read_by_its_whole_key() {
+    fn all_filter_state_is_read_by_its_full_key() {
         let mut properties = Properties::default();
         properties.set_filter_state(b"a", b"1".to_vec());
         properties.set_envoy_filter_state("envoy.string", b"2".to_vec());

@@ -1,9 +1,8 @@
 //! Shared queues: named by vm_id and queue name, used by token, common to all VMs of a host.
 //!
-//! Registering a name twice gives the same queue, keeps its items, and makes the last registrant the one that
-//! is told of new items. Telling happens on the registrant's own thread in Envoy; here each VM has a mailbox
-//! that the test empties with [`crate::Vm::run_queue_events`], so no VM is ever entered behind the test's
-//! back.
+//! Registering a name twice returns the same queue and keeps its items; the last registrant is notified of new items.
+//! In Envoy that happens on the registrant's own thread; here each VM has a mailbox that the test empties with
+//! [`crate::Vm::run_queue_events`], so a VM runs only when the test calls it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -31,7 +30,7 @@ struct Queue {
     owner: Registrant,
 }
 
-/// Who is told of new items: a root context of one life of one VM.
+/// The root context that is notified of new items, in one life of one VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registrant {
     pub(crate) vm_serial: u64,
@@ -47,7 +46,7 @@ pub(crate) struct QueueReady {
 }
 
 impl Queues {
-    /// The items of a queue that wait to be taken.
+    /// The items that wait in a queue.
     pub fn items(&self, vm_id: &str, name: &str) -> Vec<Vec<u8>> {
         let inner = lock(&self.inner);
         let key = (vm_id.as_bytes().to_vec(), name.as_bytes().to_vec());
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_first_in_first_out_and_tells_unknown_from_empty() {
+    fn a_queue_is_first_in_first_out_and_unknown_differs_from_empty() {
         let queues = Queues::default();
         assert_eq!(queues.resolve(b"vm", b"q"), Err(Status::NotFound));
         assert_eq!(queues.enqueue(1, vec![]), Err(Status::NotFound));
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn registering_again_keeps_items_and_moves_the_notices() {
+    fn registering_again_keeps_items_and_moves_the_notifications() {
         let queues = Queues::default();
         let token = queues.register(b"vm", b"q", owner(1));
         queues.enqueue(token, b"a".to_vec()).unwrap();

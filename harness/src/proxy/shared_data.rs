@@ -1,14 +1,13 @@
 //! The key-value store that all VMs of one vm_id share, with the compare-and-swap rules of
 //! proxy-wasm-cpp-host.
 //!
-//! The rules are few and surprising, and plugins are written against them, so they are kept exactly:
+//! Plugins depend on these rules, which are few and surprising, so they are kept exactly:
 //!
-//! 1. A write with `cas` 0 always succeeds, also over a value written by someone else in between.
-//! 2. A write with another `cas` to a key that exists succeeds only if the value still carries that number.
-//! 3. A write to a key that does not exist succeeds whatever `cas` is. (A made-up `cas` is thus "create if
-//!    absent".)
+//! 1. A write with `cas` 0 always succeeds, even over a value that another VM wrote in between.
+//! 2. A write with another `cas` to an existing key succeeds only if the value still has that number.
+//! 3. A write to a key that does not exist succeeds with any `cas`, so a made-up `cas` means "create if absent".
 //! 4. Every write gives the value a new number, one more than the last of this store, never 0.
-//! 5. The plugin cannot remove a key: writing an empty value leaves the key there, with its number.
+//! 5. A plugin cannot remove a key: writing an empty value keeps the key and its number.
 //!
 //! Numbers are counted per store here and per process in cpp-host; a plugin cannot tell the difference.
 
@@ -37,7 +36,7 @@ struct Store {
 
 impl Store {
     fn next_cas(&mut self) -> u32 {
-        // 0 means "no number" in the ABI, so the count jumps over it when it wraps.
+        // 0 means "no number" in the ABI, so the counter skips it when it wraps.
         self.last_cas = self.last_cas.checked_add(1).unwrap_or(1);
         self.last_cas
     }
@@ -76,13 +75,13 @@ impl SharedData {
         Ok(())
     }
 
-    /// Makes the next `count` writes with a non-zero `cas` fail with a mismatch, as if another VM had been
-    /// faster.
+    /// Makes the next `count` writes with a non-zero `cas` fail with a mismatch, as if another VM had
+    /// been faster.
     pub fn force_cas_mismatch(&self, count: u32) {
         lock(&self.store).forced_mismatches = count;
     }
 
-    /// How many forced mismatches are still to come.
+    /// How many forced mismatches are pending.
     pub fn forced_mismatches_left(&self) -> u32 {
         lock(&self.store).forced_mismatches
     }
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_key_is_created_whatever_the_number() {
+    fn an_absent_key_is_created_with_any_number() {
         let store = SharedData::default();
         store.set("a", "mine", u32::MAX).unwrap();
         assert_eq!(store.set("a", "theirs", u32::MAX), Err(CasMismatch));
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_key_stays_with_its_number() {
+    fn an_emptied_key_keeps_its_number() {
         let store = SharedData::default();
         store.set("a", "1", 0).unwrap();
         store.set("a", "", 0).unwrap();
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_rise_over_all_keys_and_jump_over_zero() {
+    fn numbers_rise_over_all_keys_and_skip_zero() {
         let store = SharedData::default();
         store.set("a", "", 0).unwrap();
         store.set("b", "", 0).unwrap();

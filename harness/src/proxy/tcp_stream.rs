@@ -1,8 +1,8 @@
-//! The host's side of one TCP connection, shared by the test's handle and the VM.
+//! The host's state of one TCP connection, shared by the test's handle and the VM.
 //!
-//! What always holds, in either direction: bytes go on in the order they came and at most once. While the
-//! plugin returns Pause they pile up, and every later callback sees all of them, because Envoy leaves them in
-//! the connection's read buffer until a filter lets them pass.
+//! What always holds, in either direction: bytes are forwarded in order and at most once. While the plugin returns
+//! Pause they accumulate and every later callback sees all of them, because Envoy leaves them in the connection's
+//! read buffer until the filter lets them pass.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,11 +32,11 @@ impl Source {
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     pub(crate) body: Body,
-    /// The last byte came.
+    /// The last byte has arrived.
     pub(crate) ended: bool,
-    /// What went on, piece by piece.
+    /// What was forwarded, piece by piece.
     pub(crate) sent: Vec<Vec<u8>>,
-    /// The last byte went on.
+    /// The last byte was forwarded.
     pub(crate) sent_end: bool,
 }
 
@@ -47,12 +47,12 @@ impl Flow {
         self.body.begin(data)
     }
 
-    /// The callback wants the bytes kept.
+    /// The callback returned Pause: keeps the bytes.
     pub(crate) fn keep(&mut self) {
         self.body.keep();
     }
 
-    /// Lets everything held go on.
+    /// Forwards everything held.
     pub(crate) fn release(&mut self) {
         let data = self.body.release();
         if !data.is_empty() {
@@ -62,13 +62,13 @@ impl Flow {
     }
 }
 
-/// Everything the host knows of one connection.
+/// The state of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionState {
     downstream: Flow,
     upstream: Flow,
     pub(crate) properties: Properties,
-    /// The filter behind the plugin, which connects to the upstream, has been started.
+    /// The next filter, which connects to the upstream, has started.
     pub(crate) connected: bool,
     /// The client's connection is closed.
     pub(crate) closed: bool,

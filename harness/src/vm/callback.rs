@@ -1,12 +1,12 @@
 //! An exported function of a plugin, called with as many arguments as it takes.
 //!
-//! All callbacks of the ABI take and give 32-bit integers; how many differs between versions. The signatures of the
-//! ABI are called without the checks and boxes that calls of any signature need, since every turn makes eight of
-//! them. Whatever else a module exports under a callback's name is called the slow way, and traps if it cannot be.
+//! All callbacks of the ABI take and return 32-bit integers; their number differs between versions. The signatures of
+//! the ABI are called without the checks and allocations of dynamically typed calls, because a stream makes several of
+//! them. Anything else that a module exports under a callback's name is called dynamically, and traps if that fails.
 
 use wasmtime::{AsContext, AsContextMut, Func, TypedFunc, Val, WasmParams, WasmResults};
 
-/// A callback.
+/// A callback, by its signature.
 pub(crate) enum Callback {
     None0(TypedFunc<(), ()>),
     None1(TypedFunc<u32, ()>),
@@ -20,7 +20,7 @@ pub(crate) enum Callback {
 }
 
 impl Callback {
-    /// Takes `function` by its signature.
+    /// Wraps `function` according to its signature.
     pub(crate) fn new(function: Func, store: impl AsContext) -> Self {
         fn typed<P: WasmParams, R: WasmResults>(
             function: &Func,
@@ -45,7 +45,7 @@ impl Callback {
         })
     }
 
-    /// Calls it; arguments it does not take are left out, those that are missing are 0.
+    /// Calls it. Surplus arguments are left out, and missing ones are 0.
     pub(crate) fn call(
         &self,
         mut store: impl AsContextMut,

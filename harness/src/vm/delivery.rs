@@ -1,11 +1,11 @@
-//! Driving streams: one event in, callbacks, and the effects the plugin asked for.
+//! Delivering events to a plugin: callbacks, and the effects that the plugin requested.
 //!
-//! 1. The event enters its side of the stream.
-//! 2. The callback runs, and its return value settles the side.
-//! 3. Deferred effects run: a local reply travels through the response callbacks, a continued stream delivers
-//!    what was withheld, a closed one is reset. They may call the plugin again, and so queue further effects.
+//! 1. The event enters its direction of the stream.
+//! 2. The callback runs, and its return value decides what is forwarded.
+//! 3. Deferred effects run: a local reply passes through the response callbacks, a continued stream delivers what was
+//!    withheld, a closed one is reset. They may call the plugin again, and so queue further effects.
 //!
-//! If the plugin traps in any of these, the stream is answered with 503, or reset when the answer had begun.
+//! If the plugin traps in any of these, the client gets 503, or a reset if the response has already begun.
 
 use crate::abi::action::Action;
 use crate::abi::closed_by::ClosedBy;
@@ -22,12 +22,12 @@ use crate::proxy::tcp_stream::{SharedConnection, Source};
 use crate::vm::error::Error;
 use crate::vm::lifecycle::{Place, VmCore};
 
-/// Something that arrives on one side of a stream.
+/// Something that arrives in one direction of a stream.
 pub(crate) enum Event<'a> {
     Headers(HeaderMap, bool),
     Body(&'a [u8], bool),
     Trailers(HeaderMap),
-    /// HTTP/2 metadata: how many entries.
+    /// HTTP/2 metadata, as its number of entries.
     Metadata(u32),
 }
 
@@ -143,7 +143,7 @@ impl VmCore {
         std::mem::take(&mut self.instance.state_mut().stop_iteration)
     }
 
-    /// Carries out what callbacks asked for, until nothing is left.
+    /// Carries out queued effects until none are left.
     pub(crate) fn run_deferred(&mut self) -> Result<(), Error> {
         loop {
             let state = self.instance.state_mut();
@@ -184,8 +184,8 @@ impl VmCore {
         }
     }
 
-    /// Answers the client. Before any response, the answer travels through the plugin's response callbacks;
-    /// while the response headers are held, it replaces them unseen; after that, only a reset is left.
+    /// Sends a local reply. Before any response, it passes through the plugin's response callbacks; while the response
+    /// headers are held, it replaces them without calling the plugin; after that, only a reset is possible.
     fn reply(&mut self, target: Target<'_>, reply: LocalResponse) -> Result<(), Error> {
         let (headers, body) = {
             let mut stream = lock(target.stream);
@@ -212,7 +212,7 @@ impl VmCore {
     fn resume(&mut self, target: Target<'_>, direction: Direction) -> Result<(), Error> {
         let withheld = {
             let mut stream = lock(target.stream);
-            // A request that was answered is not sent on any more.
+            // An answered request is not forwarded any more.
             let over = stream.progress == Progress::Reset
                 || (stream.progress == Progress::Replied && direction == Direction::Request);
             if over || !stream.message(direction).paused() {
@@ -255,7 +255,7 @@ impl VmCore {
         outcome.map(drop)
     }
 
-    /// For a stream the answer of `proxy_on_done` changes nothing in Envoy, so it is dropped.
+    /// The result is ignored: for a stream, the result of `proxy_on_done` has no effect in Envoy.
     fn done(&mut self, context: u32) -> Result<(), Error> {
         self.call(context, "proxy_on_done", &[context]).map(drop)
     }
@@ -268,7 +268,7 @@ impl VmCore {
         outcome
     }
 
-    /// Tells the plugin that a connection is closed, and forgets it.
+    /// Notifies the plugin that a connection is closed, and removes its context.
     pub(crate) fn end_connection(
         &mut self,
         context: u32,
@@ -284,7 +284,7 @@ impl VmCore {
         self.delete_context(context)
     }
 
-    /// Runs a callback that shows `data` to root context `root`.
+    /// Runs a callback in which root context `root` can read `data`.
     pub(crate) fn deliver_data(
         &mut self,
         root: u32,
@@ -299,7 +299,7 @@ impl VmCore {
         self.run_deferred()
     }
 
-    /// Runs the callback that tells root context `root` of something its call led to.
+    /// Runs a callback that reports a call's outcome to root context `root`; `arguments[1]` is the token.
     pub(crate) fn deliver_call(
         &mut self,
         root: u32,
@@ -317,7 +317,7 @@ impl VmCore {
         let state = self.instance.state_mut();
         state.delivered = None;
         state.callouts.forget_ended(arguments[1]);
-        // The code stays and the text goes, as in Envoy.
+        // As in Envoy, the code stays and the text is cleared.
         if let Some(context) = state.root_mut(root) {
             context.call_status.1.clear();
         }

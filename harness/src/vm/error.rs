@@ -1,7 +1,7 @@
-//! What can go wrong for the test that drives a VM.
+//! Errors of driving a VM.
 //!
-//! A plugin's refusal is not an error of the host: a local reply or a 503 is a [`crate::Step`]. Errors are
-//! what the test must not overlook: a trap, a rejected configuration, a call that makes no sense.
+//! A plugin's refusal is not an error: a local reply or a 503 is a [`crate::Step`]. Errors are what the test must not
+//! overlook: a trap, a rejected configuration, an invalid sequence of calls.
 
 use crate::guest::logs::LogLine;
 
@@ -20,27 +20,27 @@ pub enum Error {
         /// The trap with its backtrace, and the last critical log line if there was one.
         message: String,
     },
-    /// The VM failed earlier and this operation needs a living one.
+    /// The VM failed earlier, and this operation needs a running one.
     #[error("the VM has failed: {0}")]
     VmFailed(String),
-    /// The test called things in an order no proxy would.
+    /// The test made calls in an order that no proxy would.
     #[error("misuse: {0}")]
     Misuse(&'static str),
-    /// No call of the kind that was asked for has this token and is under way.
-    #[error("no such call under way has token {0}")]
+    /// No pending call of the requested kind has this token.
+    #[error("no pending call of this kind has token {0}")]
     UnknownToken(u32),
-    /// A plugin did not accept its configuration.
+    /// A plugin rejected its configuration, or failed in the attempt.
     #[error(transparent)]
     Configure(#[from] ConfigureError),
 }
 
-/// A plugin did not accept its configuration.
+/// A plugin rejected its configuration, or failed in the attempt.
 #[derive(Debug, thiserror::Error)]
 #[error("plugin `{root_id}` was not configured: {failure}{}", last_line(.logs))]
 pub struct ConfigureError {
     /// The root id of the plugin.
     pub root_id: String,
-    /// What happened.
+    /// The reason.
     pub failure: ConfigureFailure,
     /// What the plugin logged while it was being configured.
     pub logs: Vec<LogLine>,

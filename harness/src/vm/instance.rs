@@ -1,7 +1,7 @@
 //! One life of one VM: an instantiated module and its callbacks.
 //!
-//! All callbacks are optional, and ABI 0.1.0 has fewer parameters for some; both are settled once, at start.
-//! A call sets the active context first, as every callback begins with a fresh effective context.
+//! All callbacks are optional, and some have fewer parameters in ABI 0.1.0; both are resolved once, at start. Every
+//! call sets the active context and resets the effective one.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::guest::state::VmState;
 use crate::vm::callback::Callback;
 use crate::vm::module::Module;
 
-/// The allocator the host uses. cpp-host prefers malloc, although the ABI text calls it deprecated.
+/// The allocators, in order of preference. cpp-host prefers malloc, although the ABI text calls it deprecated.
 const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
 /// An instantiated module.
 pub(crate) struct Instance {
     store: Store<VmState>,
     instance: wasmtime::Instance,
-    /// Few enough that looking through them is quicker than hashing a name.
+    /// So few that a linear search is faster than hashing a name.
     callbacks: Vec<(&'static str, Callback)>,
 }
 
@@ -30,7 +30,7 @@ impl Instance {
         let mut store = Store::new(module.engine(), state);
         store.limiter(|state| &mut state.limits);
         let instance = match (module.linked().instantiate(&mut store), module.spare()) {
-            // No place in the pool is free.
+            // The pool is full.
             (Err(error), Some(spare)) if error.is::<PoolConcurrencyLimitError>() => {
                 return Instance::start(spare, store.into_data());
             }
@@ -66,8 +66,7 @@ impl Instance {
         self.callbacks.iter().any(|(name, _)| *name == callback)
     }
 
-    /// Calls a callback with `context` active; nothing happens, and nothing is returned, when it is not
-    /// exported.
+    /// Calls a callback with `context` active. Returns `None` if it is not exported or returns nothing.
     pub(crate) fn call(
         &mut self,
         context: u32,
@@ -89,15 +88,16 @@ impl Instance {
         self.instance.get_func(&mut self.store, name).is_some()
     }
 
-    /// Calls an export that is no callback of the ABI, with the VM's own context active.
+    /// Calls an export other than a callback, with the VM's own context active.
     pub(crate) fn call_export(&mut self, name: &str, arguments: &[u32]) -> wasmtime::Result<Option<u32>> {
         let function = self.instance.get_func(&mut self.store, name);
-        let function = function.ok_or_else(|| wasmtime::Error::msg("no function of this name"))?;
+        let function =
+            function.ok_or_else(|| wasmtime::Error::msg("no function of this name is exported"))?;
         let state = self.store.data_mut();
         (state.current, state.effective, state.stop_iteration) = (0, 0, false);
         let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        // The allocator is called as the host calls it.
+        // The allocator gets the same permissions as when the host calls it.
         if ALLOCATORS.contains(&name) {
             self.state_mut().phase = Phase::Allocating;
         }
@@ -115,7 +115,7 @@ impl Instance {
         self.store.data_mut()
     }
 
-    /// Linear memory in use.
+    /// Current size of the linear memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.state().memory.map(|memory| memory.data_size(&self.store)).unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! A VM over its lives: calling, failing, reloading, and keeping its plugins configured.
 //!
-//! What always holds: after a trap nothing is called in that life again; a new life gets the same VM
-//! configuration, and each plugin the same plugin configuration, the first time a stream needs it.
+//! What always holds: after a trap nothing is called in that life again. A new life gets the same VM configuration, and
+//! each plugin its same configuration the first time a stream needs it.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,14 +27,14 @@ struct PluginRecord {
     root: Option<(u64, u32)>,
 }
 
-/// Where a stream's context lives.
+/// The context of a stream: its number, and the life of the VM in which it is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) generation: u64,
     pub(crate) context: u32,
 }
 
-/// How a new stream is received.
+/// How a new stream or connection is handled.
 pub(crate) enum Admission {
     /// By the plugin.
     Attached(Place),
@@ -152,7 +152,7 @@ impl VmCore {
             .map_err(|trap| self.fail("an export called by the test", &trap, logged_before))
     }
 
-    /// Takes a plugin in: canary first, then here.
+    /// Adds and configures a plugin, first in a canary VM if the options say so. Returns its index.
     pub(crate) fn add_plugin(
         &mut self,
         root_id: &str,
@@ -162,7 +162,7 @@ impl VmCore {
         if self.options.canary {
             self.canary(root_id, &configuration)?;
         }
-        // A configuration update does not wait for the back-off.
+        // A configuration update ignores the back-off.
         if self.failure.is_some() && self.options.failure_policy == FailurePolicy::Reload {
             self.restart();
         }
@@ -171,7 +171,7 @@ impl VmCore {
         let index = self.plugins.len() - 1;
         let logged_before = lock(&self.records).logs.len();
         self.configure(index).map_err(|failure| {
-            // The index stays taken, so that those of other plugins do not move.
+            // The index stays in use, so that the indices of other plugins do not change.
             let logs = lock(&self.records).logs.get(logged_before..).unwrap_or_default().to_vec();
             ConfigureError { root_id: root_id.to_owned(), failure, logs }
         })?;
@@ -189,7 +189,7 @@ impl VmCore {
         scratch.add_plugin(root_id, configuration).map(drop)
     }
 
-    /// Makes a plugin's root context in this life, and configures it.
+    /// Creates a plugin's root context in this life, and configures it. Returns the root context.
     fn configure(&mut self, plugin: usize) -> Result<u32, ConfigureFailure> {
         let failed = |error| ConfigureFailure::Failed(Box::new(error));
         if let Some(failure) = &self.failure {
@@ -203,7 +203,7 @@ impl VmCore {
         let root = state.add_context(Context::Root(RootContext { root_id, ..RootContext::default() }));
         state.configuration = Some(configuration);
         let outcome = self.call(root, "proxy_on_context_create", &[root, 0]).and_then(|_| {
-            // The VM's own start sees the VM configuration only.
+            // `proxy_on_vm_start` can read the VM configuration only.
             let configuration = self.instance.state_mut().configuration.take();
             let started = self.call(root, "proxy_on_vm_start", &[root, vm_configuration_len])?;
             if started == Some(0) {
@@ -220,7 +220,7 @@ impl VmCore {
                 Ok(root)
             }
             Err(failure) => {
-                // The context is taken away again, so that it neither ticks nor lingers in the guest.
+                // The context is removed again, so that it neither ticks nor stays in the guest.
                 self.call(root, "proxy_on_delete", &[root]).map_err(failed)?;
                 self.instance.state_mut().contexts.remove(&root);
                 Err(failure)
@@ -228,7 +228,7 @@ impl VmCore {
         }
     }
 
-    /// What a plugin was configured with.
+    /// The configuration of a plugin.
     pub(crate) fn configuration(&self, plugin: usize) -> Arc<[u8]> {
         Arc::clone(&self.plugins[plugin].configuration)
     }
@@ -241,8 +241,8 @@ impl VmCore {
             .map(|(_, root)| root)
     }
 
-    /// Receives a new stream or connection, reloading the VM if that is due. `member` makes its context, given
-    /// the plugin's root context.
+    /// Admits a new stream or connection, after reloading the VM if necessary. `member` creates its context from the
+    /// plugin's root context.
     pub(crate) fn admit(&mut self, plugin: usize, member: impl FnOnce(u32) -> Context) -> Admission {
         if self.failure.is_some() {
             match self.options.failure_policy {
@@ -260,7 +260,7 @@ impl VmCore {
             None => match self.configure(plugin) {
                 Ok(root) => root,
                 Err(failure) => {
-                    // A plugin that cannot be configured makes the whole VM unusable, as in Envoy.
+                    // As in Envoy, a plugin that cannot be configured makes the whole VM unusable.
                     self.failure.get_or_insert_with(|| failure.to_string());
                     return Admission::Refused;
                 }
@@ -270,14 +270,14 @@ impl VmCore {
         Admission::Attached(Place { generation: self.generation, context })
     }
 
-    /// Begins a new life unless the back-off of the last one still runs; whether that went well.
+    /// Begins a new life unless the back-off is still running. Returns whether the VM runs.
     fn reload(&mut self) -> bool {
         let now = self.host.clock.monotonic_ns();
         let backoff_ns = self.options.reload_backoff_ms.saturating_mul(1_000_000);
         now.saturating_sub(self.started_ns) >= backoff_ns && self.restart()
     }
 
-    /// Begins a new life; whether that went well.
+    /// Begins a new life. Returns whether the VM runs.
     fn restart(&mut self) -> bool {
         let state = VmState::new(Birth {
             host: Arc::clone(&self.host),
@@ -306,7 +306,7 @@ impl VmCore {
         }
     }
 
-    /// Whether calls for a stream at `place` still reach the plugin.
+    /// Whether the context at `place` still exists.
     pub(crate) fn reaches(&self, place: Place) -> bool {
         self.failure.is_none() && self.generation == place.generation
     }
@@ -324,8 +324,8 @@ fn start_error(trap: &wasmtime::Error, records: &Mutex<Records>) -> Error {
     Error::Trap { callback: "the start of the module", message: describe_trap(trap, records, 0) }
 }
 
-/// The trap with its backtrace, and what the plugin's panic hook logged in the same call, since the trap
-/// itself is a bare "unreachable".
+/// The trap with its backtrace, and the last critical line that the plugin logged in the same call: a panic hook logs
+/// the reason, and the trap itself is a bare "unreachable".
 fn describe_trap(trap: &wasmtime::Error, records: &Mutex<Records>, logged_before: usize) -> String {
     let records = lock(records);
     let lines = records.logs.get(logged_before..).unwrap_or_default();

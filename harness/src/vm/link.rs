@@ -1,7 +1,7 @@
 //! Linking a module to the host functions.
 //!
-//! As in Envoy a module that imports a function the host does not have, or has with other parameters, does not
-//! load. A host that invented the function would let a plugin pass its tests that no proxy can start.
+//! As in Envoy, a module does not load if it imports a function that the host does not have or has with another
+//! signature. A host that made up such a function would let a plugin pass its tests that no proxy can start.
 
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, ValType};
 
@@ -13,13 +13,13 @@ use crate::hostcalls;
 /// A function that a module imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// The module it is imported from: `env`, `wasi_snapshot_preview1` or `wasi_unstable`.
+    /// The import module: `env`, `wasi_snapshot_preview1` or `wasi_unstable`.
     pub module: String,
-    /// Its name.
+    /// The function's name.
     pub name: String,
 }
 
-/// Links `module` with every function it imports, and tells which these are.
+/// Links `module` with every function it imports, and returns the list of these.
 pub(crate) fn link(
     module: &wasmtime::Module,
     abi: AbiVersion,
@@ -33,7 +33,7 @@ pub(crate) fn link(
     Ok((linked, imports.collect()))
 }
 
-/// Refuses a module that exports a callback of another shape, as Envoy does.
+/// Refuses a module that exports a callback with another signature, as Envoy does.
 pub(crate) fn check_exports(module: &wasmtime::Module, abi: AbiVersion) -> wasmtime::Result<()> {
     for callback in &CALLBACKS {
         let Some(ExternType::Func(found)) = module.get_export(callback.name) else {
@@ -42,7 +42,7 @@ pub(crate) fn check_exports(module: &wasmtime::Module, abi: AbiVersion) -> wasmt
         let old = abi == AbiVersion::V0_1_0
             && ["proxy_on_request_headers", "proxy_on_response_headers"].contains(&callback.name);
         let parameters = if old { 2 } else { callback.parameters };
-        if !has_shape(&found, parameters, callback.results) {
+        if !has_signature(&found, parameters, callback.results) {
             return Err(wasmtime::Error::msg(format!(
                 "bad function signature for {}: found {found}, expected {parameters} parameters and {} results, \
                  all i32",
@@ -53,7 +53,7 @@ pub(crate) fn check_exports(module: &wasmtime::Module, abi: AbiVersion) -> wasmt
     Ok(())
 }
 
-fn has_shape(found: &FuncType, parameters: usize, results: usize) -> bool {
+fn has_signature(found: &FuncType, parameters: usize, results: usize) -> bool {
     let all_i32 = found.params().chain(found.results()).all(|ty| matches!(ty, ValType::I32));
     all_i32 && found.params().len() == parameters && found.results().len() == results
 }

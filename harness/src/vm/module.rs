@@ -1,8 +1,8 @@
 //! A compiled plugin.
 //!
-//! Compiling a large module takes seconds, so it is done once: modules are shared by all VMs of a process (a
-//! clone is a reference), and a cache directory keeps the machine code for the next process. The cache checks
-//! the compiler's version and settings by itself; a damaged or foreign entry is compiled anew.
+//! Compiling a large module takes seconds, so it is done once: all VMs of a process share a module (a clone is a
+//! reference), and a cache directory keeps the machine code for the next process. The cache checks the compiler's
+//! version and settings; an invalid entry is compiled again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const MARKERS: [(&str, AbiVersion); 3] = [
     ("proxy_abi_version_0_1_0", AbiVersion::V0_1_0),
 ];
 
-/// Where compiled code is kept between processes.
+/// Where compiled code is stored between processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleCache {
     directory: Option<PathBuf>,
@@ -35,13 +35,13 @@ impl ModuleCache {
         ModuleCache { directory: None }
     }
 
-    /// Keeps compiled code in a directory, which is made if needed.
+    /// Stores compiled code in a directory, which is created if needed.
     pub fn dir(directory: impl Into<PathBuf>) -> Self {
         ModuleCache { directory: Some(directory.into()) }
     }
 
-    /// Keeps compiled code in the cargo target directory the running program lies in, so that `cargo clean`
-    /// removes it; in the system's temporary directory for a program that lies elsewhere.
+    /// Stores compiled code in the cargo target directory that contains the running program, so that `cargo clean`
+    /// removes it; for any other program, in the system's temporary directory.
     pub fn in_target_dir() -> Self {
         ModuleCache::dir(target_dir().unwrap_or_else(std::env::temp_dir).join("wasm-cache"))
     }
@@ -52,19 +52,19 @@ impl ModuleCache {
         };
         std::fs::create_dir_all(directory)?;
         let mut config = CacheConfig::new();
-        // The cache takes absolute paths only.
+        // The cache accepts absolute paths only.
         config.with_directory(directory.canonicalize()?);
         Cache::new(config).map(Some)
     }
 }
 
-/// The cargo target directory the running program lies in.
+/// The cargo target directory that contains the running program.
 fn target_dir() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }
 
-/// Files of this name in `<target>/wasm32-*/<profile>/`, with the time of their last change.
+/// Files of this name in `<target>/wasm32-*/<profile>/`, with the times of their last modification.
 fn wasm_files(target: &Path, file: &str) -> Vec<(PathBuf, SystemTime)> {
     let entries = |directory: PathBuf| std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries(target.to_owned())
@@ -78,13 +78,13 @@ fn wasm_files(target: &Path, file: &str) -> Vec<(PathBuf, SystemTime)> {
         .collect()
 }
 
-/// Most entries of a table in a pool, and most bytes of what wasmtime keeps of an instance: more than any module needs
-/// that a proxy could load, as they reserve addresses only.
+/// Maximum table entries, and maximum bytes of wasmtime's data per instance, in a pool. They only reserve addresses, so
+/// they exceed what any real module needs.
 const TABLE_ENTRIES: usize = 1 << 20;
-/// Most tables of a module; Rust and C++ make one.
+/// Maximum tables of a module in a pool; Rust and C++ use one.
 const TABLES: u32 = 4;
 const INSTANCE_BYTES: usize = 1 << 20;
-/// The whole address space of a module, so that a memory never outgrows its place.
+/// The whole address space of a module, so that a memory never outgrows its slot.
 const MEMORY_BYTES: usize = 1 << 32;
 
 fn pool(vms: u32) -> PoolingAllocationConfig {
@@ -106,10 +106,10 @@ pub struct Module {
 }
 
 struct Inner {
-    /// What it was compiled from, and where compiled code is kept.
+    /// The source of the module, for [`Module::pooled`].
     bytes: Arc<[u8]>,
     cache: ModuleCache,
-    /// The same module without a pool, for VMs that find no place in this one's.
+    /// The same module without a pool, for VMs that do not fit into the pool.
     spare: Option<Module>,
     engine: Engine,
     linked: InstancePre<VmState>,
@@ -126,34 +126,34 @@ impl Module {
         Module::from_bytes(&bytes, cache)
     }
 
-    /// Takes the module that cargo built last of the package `name`, in the target directory the running test lies
-    /// in: of any wasm target and any profile. The test does not build it.
+    /// Loads the module of package `name` that cargo built last, for any wasm target and profile, from the target
+    /// directory of the running test. It does not build the module.
     pub fn built(name: &str) -> Result<Self, Error> {
         let target = target_dir().unwrap_or_default();
         let file = format!("{}.wasm", name.replace('-', "_"));
         let newest = wasm_files(&target, &file).into_iter().max_by_key(|(_, modified)| *modified);
         let Some((path, _)) = newest else {
-            let hint = "`cargo build --target wasm32-wasip1` makes it, if the crate's type is `cdylib`";
+            let hint = "`cargo build --target wasm32-wasip1` builds it if the crate type is `cdylib`";
             return Err(Error::Load(format!("no `{file}` under `{}/wasm32-*`: {hint}", target.display())));
         };
         Module::from_file(path, ModuleCache::in_target_dir())
     }
 
-    /// Takes a module from bytes, in binary or in text form.
+    /// Loads a module from bytes in binary or text format.
     pub fn from_bytes(bytes: &[u8], cache: ModuleCache) -> Result<Self, Error> {
         let load = |error| Error::Load(format!("{error:#}"));
         Module::compile(bytes.into(), cache, InstanceAllocationStrategy::OnDemand, None).map_err(load)
     }
 
-    /// The same module, whose VMs take their memory from a pool with room for `vms` of them: a place that was given back
-    /// is used again without asking the system for memory. A canary and a VM that is being reloaded need a place for a
-    /// moment. A VM that finds none gets memory of its own, so tests cannot fail for want of places. Limits are those of
-    /// [`crate::VmOptions`], as ever. The README says what it gains.
+    /// The same module with a memory pool for `vms` VMs: a slot that becomes free is reused without requesting memory
+    /// from the system. A canary VM and a VM that is being reloaded briefly need a slot, too. A VM that finds no free
+    /// slot gets memory of its own, so a full pool is not an error. The limits of [`crate::VmOptions`] apply
+    /// unchanged. The README shows how much time it saves.
     ///
-    /// The pool reserves addresses, 4 GiB and a guard for each place, and no memory.
+    /// The pool reserves address space, 4 GiB and a guard region per slot, but no memory.
     ///
     /// # Errors
-    /// The addresses cannot be had, or the module has more than four tables.
+    /// The address space cannot be reserved, or the module has more than four tables.
     pub fn pooled(&self, vms: u32) -> Result<Self, Error> {
         let spare = self.inner.spare.clone().unwrap_or_else(|| self.clone());
         let strategy = InstanceAllocationStrategy::Pooling(pool(vms));
@@ -175,10 +175,12 @@ impl Module {
         let module = wasmtime::Module::new(&engine, &bytes)?;
         let exported = |marker: &str| module.get_export_index(marker).is_some();
         let Some((_, abi)) = MARKERS.into_iter().find(|(marker, _)| exported(marker)) else {
-            return Err(wasmtime::Error::msg("no proxy-wasm ABI version is exported, or an unknown one"));
+            return Err(wasmtime::Error::msg("the module exports no known proxy-wasm ABI version"));
         };
         if !exported("malloc") && !exported("proxy_on_memory_allocate") {
-            return Err(wasmtime::Error::msg("neither malloc nor proxy_on_memory_allocate is exported"));
+            return Err(wasmtime::Error::msg(
+                "the module exports neither malloc nor proxy_on_memory_allocate",
+            ));
         }
         check_exports(&module, abi)?;
         let (linked, imports) = link(&module, abi)?;
@@ -190,7 +192,7 @@ impl Module {
         self.inner.abi
     }
 
-    /// The functions the module imports, in its order.
+    /// The functions that the module imports, in the module's order.
     pub fn imports(&self) -> &[Import] {
         &self.inner.imports
     }

@@ -12,7 +12,7 @@ use crate::vm::error::Error;
 use crate::vm::lifecycle::VmCore;
 use crate::vm::module::Module;
 
-/// What plugins and streams keep of their VM.
+/// A VM, shared by the handles on it, its plugins and its streams.
 pub(crate) struct VmShared {
     pub(crate) host: Arc<HostShared>,
     pub(crate) core: Mutex<VmCore>,
@@ -21,7 +21,7 @@ pub(crate) struct VmShared {
 }
 
 impl VmShared {
-    /// Starts a VM.
+    /// Starts the first life of a VM.
     pub(crate) fn start(
         host: Arc<HostShared>,
         module: Module,
@@ -34,8 +34,8 @@ impl VmShared {
     }
 }
 
-/// Locks the core of a VM, which stays locked while its guest runs. A task of an interleaving that finds it
-/// locked lets the others go on, because the holder may be one of them and wait for its turn.
+/// Locks the core of a VM, which stays locked while its guest runs. A task of an interleaving that finds it locked lets
+/// the others run, because the holder may be one of them, waiting for its turn.
 pub(crate) fn lock_vm<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     loop {
         match mutex.try_lock() {

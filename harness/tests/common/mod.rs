@@ -1,12 +1,12 @@
-//! A frame for small plugins in WebAssembly text.
+//! Boilerplate for small plugins in WebAssembly text.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Vm, VmOptions};
 
-/// Imports, memory, a bump allocator, and helpers every plugin may use.
+/// Imports, memory, a bump allocator and helper functions.
 ///
-/// `$die` traps unless a status is OK. `$get` reads a request or response header into `$value`/`$value_len`.
+/// `$die` traps unless the status is OK. `$get` reads a request or response header into `$value`/`$value_len`.
 /// Addresses below 4096 are the plugin's own; the allocator starts there.
 pub const FRAME: &str = r#"
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
@@ -102,10 +102,10 @@ pub fn body_mode() -> VmOptions {
     VmOptions { allow_on_headers_stop_iteration: true, ..VmOptions::default() }
 }
 
-/// The lines a VM's plugins logged.
+/// The lines that a VM's plugins logged.
 pub fn lines(vm: &Vm) -> Vec<String> {
     vm.logs().into_iter().map(|line| line.text).collect()
 }
 
-/// The headers most tests send.
+/// The headers that most tests send.
 pub const REQUEST: [(&str, &str); 3] = [(":method", "POST"), (":path", "/v1"), (":authority", "llm")];

@@ -1,9 +1,9 @@
-//! Plugins of other projects, unchanged: the examples of proxy-wasm-rust-sdk and the Rust test modules of
-//! proxy-wasm-cpp-host. Each test says what the module's own source or documentation says it does.
+//! Unchanged plugins of other projects: the examples of proxy-wasm-rust-sdk and the Rust test modules of
+//! proxy-wasm-cpp-host. Each test checks what the module's own source or documentation promises.
 //!
-//! No module is in this repository: `CONFORMANCE.md` says which are needed and where they go. The tests are
-//! ignored, so that a run without the modules cannot pass for one with them; `make conformance` runs them, and
-//! fails for each module that is missing.
+//! The modules are not in this repository; `CONFORMANCE.md` lists them and where they go. The tests are ignored, so
+//! that a run without the modules is not mistaken for one with them; `make conformance` runs them, and fails for each
+//! missing module.
 
 mod cpp_host;
 mod sdk_http;
@@ -30,7 +30,7 @@ fn module(name: &str) -> Module {
     try_module(name).unwrap()
 }
 
-/// One of the SDK's examples in a VM of a fresh host.
+/// Starts one of the SDK's examples in a VM of a new host.
 fn example(name: &str) -> (Host, Vm) {
     let host = Host::new(HostOptions::default());
     let vm = host.vm(&module(&format!("proxy_wasm_example_{name}")), VmOptions::default()).unwrap();

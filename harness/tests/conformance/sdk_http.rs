@@ -88,7 +88,7 @@ fn http_body_redacts_a_whole_body_with_a_secret() {
 
 #[test]
 #[ignore = "needs the module; make conformance"]
-fn http_body_lets_a_body_with_trailers_pass_as_no_callback_ends_it() {
+fn http_body_lets_a_body_with_trailers_pass_because_no_callback_ends_it() {
     let (_, vm) = example("http_body");
     let mut stream = get(&vm, "/");
     stream.response_headers(&[(":status", "200")], false).unwrap();
@@ -112,7 +112,7 @@ fn http_config_adds_its_configuration_as_a_header() {
 
 #[test]
 #[ignore = "needs the module; make conformance"]
-fn http_auth_random_asks_httpbin_and_grants_access_for_an_even_byte() {
+fn http_auth_random_calls_httpbin_and_grants_access_for_an_even_byte() {
     let (_, vm) = example("http_auth_random");
     let mut stream = get(&vm, "/headers");
     let calls = vm.pending_http_calls();
@@ -153,7 +153,7 @@ fn http_auth_random_forbids_access_for_an_odd_byte_a_failure_and_a_timeout() {
     vm.fail_http_call(vm.pending_http_calls()[0].token).unwrap();
     assert_forbidden(&vm, &mut failed);
 
-    // The answer to a timeout begins with an odd byte, the "u" of its text.
+    // The response to a timeout begins with an odd byte, the "u" of its text.
     let (host, vm) = example("http_auth_random");
     let mut late = get(&vm, "/headers");
     host.clock().advance_ms(1_000);
@@ -204,7 +204,7 @@ fn grpc_auth_random_grants_access_for_an_even_status() {
 
 #[test]
 #[ignore = "needs the module; make conformance"]
-fn grpc_auth_random_aborts_for_an_odd_status_in_the_form_of_grpc() {
+fn grpc_auth_random_aborts_for_an_odd_status_with_a_grpc_error() {
     let (_, vm) = example("grpc_auth_random");
     let mut stream = grpc(&vm, "/hello.HelloService/SayHello");
     vm.fail_grpc_call(vm.pending_grpc_calls()[0].token, 13, "internal").unwrap();

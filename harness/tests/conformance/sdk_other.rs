@@ -1,10 +1,10 @@
-//! The examples of proxy-wasm-rust-sdk that are no HTTP filters.
+//! The examples of proxy-wasm-rust-sdk other than HTTP filters.
 
 use seqroute_harness::{Action, ClosedBy, Host, HostOptions, VmOptions};
 
 use crate::{example, lines, module};
 
-/// What hello_world logs in its first ten seconds on a host with this seed.
+/// The log of hello_world in its first ten seconds, on a host with this seed.
 fn greetings(seed: u64) -> Vec<String> {
     let host = Host::new(HostOptions { seed, ..HostOptions::default() });
     let vm = host.vm(&module("proxy_wasm_example_hello_world"), VmOptions::default()).unwrap();
@@ -20,7 +20,7 @@ fn greetings(seed: u64) -> Vec<String> {
 
 #[test]
 #[ignore = "needs the module; make conformance"]
-fn hello_world_greets_and_tells_a_lucky_number_every_five_seconds() {
+fn hello_world_greets_and_logs_a_lucky_number_every_five_seconds() {
     let lines = greetings(7);
     assert_eq!((lines.len(), lines[0].as_str()), (3, "Hello, World!"));
     for (line, time) in lines[1..].iter().zip(["22:13:25", "22:13:30"]) {

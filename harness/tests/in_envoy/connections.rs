@@ -1,4 +1,4 @@
-//! TCP: what a network filter is told, and in which order.
+//! TCP: the callbacks of a network filter and their order.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,8 +9,8 @@ use crate::common;
 use crate::envoy::{Envoy, Kind, Listener};
 use crate::probe;
 
-/// Holds the client's data back until five bytes are there or it ends, and puts "+" before them. Appends "!" to
-/// the upstream's data. Logs everything it is told.
+/// Holds the client's data until it has five bytes or ends, and prepends "+". Appends "!" to the upstream's data.
+/// Logs all callbacks with their arguments.
 const FILTER: &str = r#"
   (func (export "proxy_on_new_connection") (param i32) (result i32)
     (call $info @"new")
@@ -93,7 +93,7 @@ fn a_network_filter_sees_the_same_here_and_in_envoy() {
     connection.downstream_data("cde", false).unwrap();
     connection.upstream_data(connection.upstream_received(), false).unwrap();
     connection.downstream_data("", true).unwrap();
-    // The last bytes and the end come in one piece or in two.
+    // The last bytes and the end arrive together or separately.
     let together = there.windows(3).any(|lines| lines == ["upstream", "2", "1"]);
     connection.upstream_data(&connection.upstream_received()[6..], together).unwrap();
     if !together {

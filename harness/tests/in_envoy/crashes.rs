@@ -38,14 +38,14 @@ const PROBES: [Probe; 6] = [
     traps("on_log", r#"(func (export "proxy_on_log") (param i32) unreachable)"#),
 ];
 
-/// Status and body of the answer, if the client got all of it.
-fn answer_here(stream: &Stream) -> Option<(u32, String)> {
+/// Status and body of the response, if the client got all of it.
+fn response_here(stream: &Stream) -> Option<(u32, String)> {
     let headers = stream.client_response_headers().filter(|_| stream.client_response_complete())?;
     let body = String::from_utf8(stream.client_response_body()).unwrap();
     Some((headers.get_str(":status")?.parse().ok()?, body))
 }
 
-/// Plays the whole stream in the harness, and gives up where the plugin traps.
+/// Plays the whole stream in the harness, until the plugin traps.
 fn here(probe: &Probe) -> Option<(u32, String)> {
     let (_host, vm) = probe.start();
     let mut stream = vm.plugin("", crate::probe::CONFIGURATION).unwrap().stream();
@@ -58,11 +58,11 @@ fn here(probe: &Probe) -> Option<(u32, String)> {
         .and_then(|_| stream.response_body(crate::probe::ANSWER, true));
     let _ = stream.finish();
     assert!(vm.failure().is_some(), "{}: no trap", probe.name);
-    answer_here(&stream)
+    response_here(&stream)
 }
 
-/// The length an answer promises.
-fn promised(answer: &Answer) -> Option<usize> {
+/// The `content-length` of a response.
+fn content_length(answer: &Answer) -> Option<usize> {
     let length = answer.headers.iter().find(|(name, _)| name == "content-length");
     length.and_then(|(_, value)| value.parse().ok())
 }
@@ -73,8 +73,9 @@ fn clients_get_the_same_when_the_plugin_traps() {
     let envoy = Envoy::start(&listeners, &[]);
     for probe in &PROBES {
         let there = exchange(envoy.address(probe.name), probe.request());
-        // An answer that is cut has fewer bytes than it promised.
-        let whole = there.filter(|answer| promised(answer).is_none_or(|length| length == answer.body.len()));
+        // A truncated response has fewer bytes than its `content-length`.
+        let whole =
+            there.filter(|answer| content_length(answer).is_none_or(|length| length == answer.body.len()));
         assert_eq!(here(probe), whole.map(|answer| (answer.status, answer.body)), "{}", probe.name);
     }
 }

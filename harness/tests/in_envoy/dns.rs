@@ -4,7 +4,7 @@ use crate::common;
 use crate::envoy::{Envoy, exchange};
 use crate::probe::Probe;
 
-/// Asks for an address as text and for a name that cannot be.
+/// Resolves a textual address and an invalid name.
 const DNS: Probe = Probe {
     name: "dns",
     imports: r#"(import "env" "envoy_resolve_dns" (func $resolve (param i32 i32 i32) (result i32)))"#,
@@ -30,10 +30,10 @@ const DNS: Probe = Probe {
     body: "",
 };
 
-/// Lines of an answer.
+/// The number of lines per answer.
 const ANSWER_LINES: usize = 6;
 
-/// The answers by their tokens, and the other lines. Envoy answers what needs no asking within the call.
+/// The answers sorted by token, and the other lines. Envoy answers within the call if no query is needed.
 fn sorted(mut lines: Vec<String>) -> (Vec<Vec<String>>, Vec<String>) {
     let mut answers = Vec::new();
     while let Some(at) = lines.iter().position(|line| line == "answer") {

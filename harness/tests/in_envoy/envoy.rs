@@ -1,4 +1,4 @@
-//! A real Envoy with one listener per plugin, for comparing it with the harness.
+//! A real Envoy with one listener per plugin, to compare with the harness.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// How long anything may take to happen.
+/// How long to wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
-/// What a listener does with its connections.
+/// The kind of a listener.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// HTTP through the plugin; every route answers with this body.
+    /// HTTP through the plugin; every route responds with this body.
     Http { answer: String, body_mode: bool },
-    /// HTTP through the plugin in body mode, to this cluster, whose metadata goes through too.
+    /// HTTP through the plugin in body mode to this cluster, including HTTP/2 metadata.
     HttpTo { cluster: &'static str },
     /// TCP through the plugin, to cluster "echo".
     Tcp,
 }
 
-/// One plugin with a listener of its own.
+/// A plugin with its own listener.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// The name of the listener and of the plugin.
@@ -36,7 +36,7 @@ pub struct Listener {
     pub kind: Kind,
 }
 
-/// A running Envoy; it ends when this is dropped.
+/// A running Envoy, which is killed on drop.
 pub struct Envoy {
     child: Child,
     directory: tempfile::TempDir,
@@ -50,7 +50,7 @@ impl Drop for Envoy {
     }
 }
 
-/// `$ENVOY_BIN`, or what `make envoy` fetched.
+/// `$ENVOY_BIN`, or the binary that `make envoy` installs.
 pub fn binary() -> PathBuf {
     let fetched = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/envoy/envoy"));
     let binary = std::env::var_os("ENVOY_BIN").map_or_else(fetched, PathBuf::from);
@@ -98,7 +98,7 @@ impl Envoy {
         envoy
     }
 
-    /// Where a listener accepts connections.
+    /// The address on which a listener accepts connections.
     pub fn address(&self, listener: &str) -> SocketAddr {
         let prefix = format!("{listener}::");
         let page = self.admin_get("/listeners").unwrap();
@@ -106,10 +106,10 @@ impl Envoy {
         line.unwrap_or_else(|| panic!("no listener {listener}: {page}")).parse().unwrap()
     }
 
-    /// What the plugin of this name logged so far.
+    /// What the plugin of this name has logged so far.
     pub fn lines(&self, plugin: &str) -> Vec<String> {
         let log = std::fs::read(self.directory.path().join("log")).unwrap();
-        // The plugin and the vm_id have the same name; a root context says the vm_id alone.
+        // The plugin and the vm_id have the same name; lines of a root context have the vm_id alone.
         let (of_stream, of_root) = (format!("wasm log {plugin} {plugin}: "), format!("wasm log {plugin}: "));
         String::from_utf8_lossy(&log)
             .lines()
@@ -118,7 +118,7 @@ impl Envoy {
             .collect()
     }
 
-    /// What the plugin logged up to and without the line "end".
+    /// What the plugin logged before the line "end".
     pub fn lines_to_the_end(&self, plugin: &str) -> Vec<String> {
         self.wait_for("the end of the plugin's log", |envoy| {
             let mut lines = envoy.lines(plugin);
@@ -128,7 +128,7 @@ impl Envoy {
         })
     }
 
-    /// Waits until `look` finds something.
+    /// Waits until `look` returns something.
     pub fn wait_for<T>(&self, what: &str, mut look: impl FnMut(&Envoy) -> Option<T>) -> T {
         let begin = Instant::now();
         loop {
@@ -144,7 +144,7 @@ impl Envoy {
         }
     }
 
-    /// Waits until the process has ended by itself.
+    /// Waits until the process has exited by itself.
     pub fn wait_for_its_end(&mut self) {
         let begin = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
@@ -160,7 +160,7 @@ impl Envoy {
     }
 }
 
-/// Whether Envoy accepts a configuration with this module; else what it says.
+/// Whether Envoy accepts a configuration with this module; otherwise its message.
 pub fn validate(wasm: &[u8]) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     let listener = Listener {
@@ -180,7 +180,7 @@ pub fn validate(wasm: &[u8]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// An answer over HTTP/1.1.
+/// A response over HTTP/1.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u32,
@@ -189,10 +189,10 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Headers that Envoy sets beside the plugin.
+/// Headers that Envoy itself sets.
 const OF_THE_PROXY: [&str; 4] = ["date", "server", "connection", "transfer-encoding"];
 
-/// Sends a whole request and reads the answer until the connection ends.
+/// Sends a whole request and reads the response until the connection ends.
 pub fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Option<Answer> {
     let mut connection = TcpStream::connect(address).ok()?;
     connection.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -271,7 +271,7 @@ fn http_filter(plugin: Value, action: &str, target: &Value) -> Value {
     json!({"name": "http", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http",
-        // Else Envoy waits a second for the client before it closes a connection after a request with a body.
+        // Otherwise Envoy waits a second for the client before it closes a connection after a request with a body.
         "delayed_close_timeout": "0s",
         "http_protocol_options": {"enable_trailers": true},
         "http_filters": [wasm, router],

@@ -1,4 +1,4 @@
-//! Examples of proxy-wasm-rust-sdk: the client gets the same answer from the harness and from Envoy.
+//! Examples of proxy-wasm-rust-sdk: the client gets equal responses from the harness and from Envoy.
 //!
 //! Ignored like the other tests of modules that are not in this repository; `make conformance` runs them.
 
@@ -32,7 +32,7 @@ fn listener(name: &str) -> Listener {
     }
 }
 
-/// Sends the request in the harness; `upstream` plays what the plugin calls.
+/// Sends the request in the harness; `upstream` plays the upstreams that the plugin calls.
 fn here(name: &str, path: &str, upstream: impl FnOnce(&Vm)) -> Answer {
     let module = Module::from_bytes(&wasm(name), ModuleCache::none()).unwrap();
     let vm = Host::new(HostOptions::default()).vm(&module, VmOptions::default()).unwrap();
@@ -69,7 +69,7 @@ fn sorted(mut answer: Answer) -> Answer {
     answer
 }
 
-/// Answers each connection with one byte, of these in turn.
+/// Responds to each connection with one byte, cycling through `bytes`.
 fn byte_server(bytes: &'static [u8]) -> std::net::SocketAddr {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
@@ -87,7 +87,7 @@ fn byte_server(bytes: &'static [u8]) -> std::net::SocketAddr {
 
 #[test]
 #[ignore = "needs the modules and Envoy; make conformance"]
-fn clients_of_the_examples_get_the_same_answers() {
+fn clients_of_the_examples_get_equal_responses() {
     let names = ["http_headers", "http_body", "http_config", "http_auth_random", "grpc_auth_random"];
     let listeners = names.map(listener);
     let envoy = Envoy::start(

@@ -1,4 +1,4 @@
-//! What ends Envoy's whole process is a trap in the harness.
+//! Calls that end Envoy's process are traps in the harness.
 
 use seqroute_harness::Error;
 

@@ -1,4 +1,4 @@
-//! What a plugin is told of gRPC answers, from a server that speaks HTTP/2.
+//! Responses to gRPC calls, from an HTTP/2 server.
 
 use seqroute_harness::Vm;
 
@@ -10,11 +10,11 @@ use crate::probe::Probe;
 const FIRST: Frame =
     Frame::Fields(&[(":status", "200"), ("content-type", "application/grpc"), ("k", "first")]);
 
-/// An answer with a message.
+/// A response with a message.
 const GOOD: [Frame; 3] =
     [FIRST, Frame::Message("yes!"), Frame::LastFields(&[("grpc-status", "0"), ("k", "last")])];
 
-/// An answer with a status alone.
+/// A response with only a status.
 const BAD: [Frame; 1] = [Frame::LastFields(&[
     (":status", "200"),
     ("content-type", "application/grpc"),
@@ -23,7 +23,7 @@ const BAD: [Frame; 1] = [Frame::LastFields(&[
     ("k", "only"),
 ])];
 
-/// Logs everything it is told; ends its stream when told of the upstream's end, and continues the request then.
+/// Logs all callbacks with their arguments. When the upstream ends the stream, closes it and continues the request.
 const TOLD: &str = r#"
   (func $go_on
     (call $number (call $effective (i32.load (i32.const 300))))
@@ -79,7 +79,7 @@ fn probe(name: &'static str, open: &str) -> Probe {
     Probe { name, imports: "", functions: functions(open), request: ("GET", "/", &[]), body: "" }
 }
 
-/// A probe, and what the upstream does in the harness.
+/// A probe, and what its upstream does in the harness.
 type Case = (Probe, fn(&Vm));
 
 fn cases() -> [Case; 4] {
@@ -105,7 +105,7 @@ fn cases() -> [Case; 4] {
             vm.close_grpc_stream(6, 0, "").unwrap();
         }),
         (probe("stream_bad", &stream("bad")), |vm| {
-            // An answer without messages has trailing metadata only, and an empty map first.
+            // A response without messages has only trailing metadata, after an empty initial map.
             vm.send_grpc_initial_metadata(6, seqroute_harness::HeaderMap::new()).unwrap();
             vm.send_grpc_trailing_metadata(6, &[("k", "only")]).unwrap();
             vm.close_grpc_stream(6, 7, "not%20you").unwrap();
@@ -114,7 +114,7 @@ fn cases() -> [Case; 4] {
 }
 
 #[test]
-fn grpc_answers_are_told_the_same_here_and_in_envoy() {
+fn grpc_callbacks_are_the_same_here_and_in_envoy() {
     let clusters = [("grpc_good", http2_server::start(&GOOD)), ("grpc_bad", http2_server::start(&BAD))];
     let cases = cases();
     let listeners: Vec<_> = cases.iter().map(|(probe, _)| probe.listener()).collect();

@@ -1,6 +1,6 @@
-//! An HTTP/2 server of the smallest kind: it reads no request, and answers every stream with prepared frames.
+//! A minimal HTTP/2 server: it ignores the request, and responds to every stream with prepared frames.
 //!
-//! HTTP/2 as in RFC 9113. Header fields go as literals without indexing (RFC 7541, 6.2.2), so no state is kept.
+//! It follows RFC 9113. Header fields are literals without indexing (RFC 7541, 6.2.2), so it needs no HPACK state.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,22 +15,22 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PREFACE_LEN: usize = 24;
 
-/// One frame of an answer.
+/// One frame of a response.
 #[derive(Clone, Copy, Debug)]
 pub enum Frame {
-    /// Header fields; the first of an answer has `:status`.
+    /// Header fields; the first of a response have `:status`.
     Fields(&'static [(&'static str, &'static str)]),
-    /// Header fields that end the answer.
+    /// Header fields that end the response.
     LastFields(&'static [(&'static str, &'static str)]),
     /// One gRPC message.
     Message(&'static str),
     /// A piece of a body.
     Data(&'static str),
-    /// Metadata, an extension of HTTP/2 that Envoy knows.
+    /// METADATA, an extension of HTTP/2 that Envoy supports.
     Metadata(&'static [(&'static str, &'static str)]),
 }
 
-/// Starts a server; each new stream gets this answer.
+/// Starts a server that sends this response on each new stream.
 pub fn start(answer: &'static [Frame]) -> SocketAddr {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
@@ -85,7 +85,7 @@ fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
     for (name, value) in fields {
         block.push(0);
         for text in [name, value] {
-            // One byte holds lengths up to 126.
+            // A length up to 126 fits into one byte.
             block.push(u8::try_from(text.len()).unwrap());
             block.extend(text.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! Which modules load.
+//! Loading: the same modules load in the harness and in Envoy.
 
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, VmOptions};
 

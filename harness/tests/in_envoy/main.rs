@@ -1,6 +1,6 @@
-//! The same plugins in the harness and in a real Envoy 1.40: what they see must be the same.
+//! The same plugins in the harness and in a real Envoy 1.40: what they log must be equal.
 //!
-//! These tests are what "as Envoy" in the documentation rests on. They need Envoy (`make envoy`).
+//! These tests back the words "as Envoy" in the documentation. They need Envoy (`make envoy`).
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,12 +1,12 @@
-//! A module of ABI 0.1.0, which has fewer parameters and other functions.
+//! ABI 0.1.0, which has fewer parameters and other functions.
 
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, VmOptions};
 
 use crate::common;
 use crate::envoy::{Envoy, Kind, Listener, exchange};
 
-/// Logs its configuration in a request, a header that is there, and one that is not, which is empty in this version;
-/// also in the access log. Holds the request and continues it at once.
+/// Logs its configuration, a present header and an absent one (which is empty in this version), in the request and in
+/// `proxy_on_log`. Holds the request and continues it at once.
 const OLD: &str = r#"(module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_configuration" (func $configuration (param i32 i32) (result i32)))

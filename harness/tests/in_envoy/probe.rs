@@ -1,14 +1,14 @@
-//! Small plugins that log what the host answers, run in the harness and in Envoy alike.
+//! Probes: small plugins that log the results of host calls, run in the harness and in Envoy.
 //!
-//! A probe is WebAssembly text in the frame of `common`. `@"text"` in it stands for the address and the length of
-//! that text, and `(call $number ..)` logs a number.
+//! A probe is WebAssembly text that uses the boilerplate of `common`. `@"text"` in it stands for the address and the
+//! length of that text, and `(call $number ..)` logs a number.
 
 use seqroute_harness::{HeaderMap, Host, HostOptions, Module, ModuleCache, Stream, Vm, VmOptions};
 
 use crate::common;
 use crate::envoy::{Kind, Listener};
 
-/// More imports, and what probes log with.
+/// More imports, and helper functions for logging.
 const TOOLS: &str = r#"
   (func $number (param $n i32)
     (local $at i32)
@@ -50,14 +50,14 @@ pub fn wat(imports: &str, functions: &str) -> String {
     format!("(module {imports} {} {code} (data (i32.const 1000) \"{data}\"))", common::FRAME)
 }
 
-/// Replaces each `@"text"` by address and length; gives all texts as one data segment.
+/// Replaces each `@"text"` by address and length; also returns all texts as one data segment.
 fn with_texts(code: &str) -> (String, String) {
     let (mut out, mut data, mut at) = (String::new(), String::new(), 1000);
     let mut pieces = code.split("@\"");
     out.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let (text, rest) = piece.split_once('"').expect("a closing quote");
-        // An escape is a backslash and two digits.
+        // An escape sequence is a backslash and two digits.
         let len = text.len() - 2 * text.matches('\\').count();
         out.push_str(&format!("(i32.const {at}) (i32.const {len}){rest}"));
         data.push_str(text);
@@ -67,19 +67,19 @@ fn with_texts(code: &str) -> (String, String) {
     (out, data)
 }
 
-/// A probe with what is sent through it.
+/// A probe and the request that is sent through it.
 pub struct Probe {
     pub name: &'static str,
     pub imports: &'static str,
     pub functions: &'static str,
     /// Method, path and further header lines.
     pub request: (&'static str, &'static str, &'static [(&'static str, &'static str)]),
-    /// With "+" before the text, it goes in chunks and a trailer `t: last` follows. With "~", the end of the body is
-    /// told in a callback of its own, as Envoy does for a plugin that waits for it.
+    /// A leading "+" sends it chunked and with a trailer `t: last`. A leading "~" delivers the end of the body in a
+    /// separate callback, as Envoy does for a plugin that waits for it.
     pub body: &'static str,
 }
 
-/// The trailers of requests that have some.
+/// The trailers of chunked requests.
 const TRAILERS: [(&str, &str); 1] = [("t", "last")];
 
 impl Probe {
@@ -164,7 +164,7 @@ impl Probe {
         stream
     }
 
-    /// Ends the stream in the harness, with the answer of the route if the plugin gave none.
+    /// Ends the stream in the harness, with the response of the route unless the plugin replied.
     pub fn end(&self, stream: &mut Stream) {
         if stream.local_response().is_none() && stream.upstream_request_headers().is_some() {
             let headers = [
@@ -181,7 +181,7 @@ impl Probe {
     }
 }
 
-/// The body of every route's answer.
+/// The body of every route's response.
 pub const ANSWER: &str = "answer";
 
 /// The configuration of every probe.

@@ -1,10 +1,10 @@
-//! Notices of queues, which come later.
+//! Queue notifications, which come after the callback.
 
 use crate::common;
 use crate::envoy::{Envoy, exchange};
 use crate::probe::Probe;
 
-/// Puts two items into a queue of its own and holds the request; the second notice continues it.
+/// Enqueues two items into its own queue and holds the request; the second notification continues it.
 const NOTICES: Probe = Probe {
     name: "notices",
     imports: "",
@@ -30,7 +30,7 @@ const NOTICES: Probe = Probe {
 };
 
 #[test]
-fn notices_come_one_by_one_after_the_callback() {
+fn notifications_come_one_by_one_after_the_callback() {
     let envoy = Envoy::start(&[NOTICES.listener()], &[]);
     let (_host, vm) = NOTICES.start();
     let mut stream = NOTICES.send(&vm);

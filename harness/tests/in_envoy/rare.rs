@@ -1,4 +1,4 @@
-//! Callbacks that Envoy knows and does not call.
+//! Callbacks that Envoy has but never calls.
 
 use crate::envoy::{Envoy, exchange, validate};
 use crate::probe::Probe;
@@ -24,7 +24,7 @@ const NEVER: Probe = Probe {
 };
 
 #[test]
-fn envoy_does_not_validate_a_configuration_nor_call_back_from_a_foreign_function() {
+fn envoy_calls_neither_validate_configuration_nor_on_foreign_function() {
     let envoy = Envoy::start(&[NEVER.listener()], &[]);
     exchange(envoy.address(NEVER.name), NEVER.request()).unwrap();
     let there = envoy.lines_to_the_end(NEVER.name);
@@ -32,6 +32,6 @@ fn envoy_does_not_validate_a_configuration_nor_call_back_from_a_foreign_function
     for never in ["validate", "foreign", "metadata"] {
         assert!(!there.contains(&never.to_owned()), "{there:?}");
     }
-    // A configuration that this would refuse is valid.
+    // A configuration that `proxy_validate_configuration` would refuse is valid.
     validate(&NEVER.listener().wasm).unwrap();
 }

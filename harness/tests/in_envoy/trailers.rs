@@ -1,11 +1,11 @@
-//! Answers with trailers, and with metadata, from an upstream that speaks HTTP/2.
+//! Responses with trailers and metadata, from an HTTP/2 upstream.
 
 use crate::common;
 use crate::envoy::{Envoy, Kind, Listener, exchange};
 use crate::http2_server::{self, Frame};
 use crate::probe::Probe;
 
-/// Looks at the answer's trailers in each callback, and adds one. Holds the body until the trailers are there.
+/// Logs the response's trailers in each callback, and adds one. Holds the body until the trailers arrive.
 const TRAILERS: Probe = Probe {
     name: "response_trailers",
     imports: r#"
@@ -54,7 +54,7 @@ const HEADERS: [(&str, &str); 2] = [(":status", "200"), ("h", "1")];
 const LAST: [(&str, &str); 2] = [("t", "last"), ("u", "2")];
 
 #[test]
-fn trailers_of_an_answer_are_told_the_same_here_and_in_envoy() {
+fn response_trailers_are_the_same_here_and_in_envoy() {
     const ANSWER: [Frame; 4] = [
         Frame::Fields(&HEADERS),
         Frame::Metadata(&[("m", "1"), ("n", "2")]),

@@ -1,4 +1,4 @@
-//! What a plugin is told of upstreams that do not answer.
+//! Calls to upstreams that do not respond.
 
 use std::net::TcpListener;
 
@@ -8,8 +8,8 @@ use crate::common;
 use crate::envoy::{Envoy, exchange};
 use crate::probe::Probe;
 
-/// Calls an upstream that accepts connections and says nothing, with a timeout of 300 ms, and holds the request
-/// until it is told of the end.
+/// Calls an upstream that accepts connections and never responds, with a timeout of 300 ms, and holds the request until
+/// the call ends.
 const HTTP: Probe = Probe {
     name: "http_timeout",
     imports: "",
@@ -47,7 +47,7 @@ const HTTP: Probe = Probe {
     body: "",
 };
 
-/// The same with a unary gRPC call.
+/// Makes a unary gRPC call of the same kind.
 const GRPC: Probe = Probe {
     name: "grpc_timeout",
     imports: "",
@@ -74,7 +74,7 @@ const GRPC: Probe = Probe {
     body: "",
 };
 
-/// Lets the time of the plugin's call run out in the harness.
+/// Lets the plugin's call time out in the harness.
 fn let_it_time_out((host, vm): &(Host, Vm)) {
     host.clock().advance_ms(299);
     assert_eq!(vm.run_timeouts().unwrap(), 0);
@@ -84,7 +84,7 @@ fn let_it_time_out((host, vm): &(Host, Vm)) {
 
 #[test]
 fn calls_that_time_out_end_the_same_here_and_in_envoy() {
-    // Connections are accepted by the system alone.
+    // The operating system accepts the connections; nothing reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let probes = [HTTP, GRPC];

@@ -1,4 +1,4 @@
-//! What can be expected of an exchange. Every expectation panics when it does not hold.
+//! The expectations of an exchange. Each panics if it does not hold.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::abi::log_level::LogLevel;
 use crate::api::step::StepState;
 use crate::proxy::headers::HeaderMap;
 
-/// Where headers are looked at.
+/// The receiver of the headers.
 #[derive(Clone, Copy)]
 enum Receiver {
     Upstream,
@@ -19,32 +19,32 @@ impl Receiver {
     fn name(self) -> &'static str {
         match self {
             Receiver::Upstream => "the request to the upstream",
-            Receiver::Client => "the answer to the client",
+            Receiver::Client => "the response to the client",
         }
     }
 }
 
 impl Exchange {
-    /// Everything sent last went on.
+    /// Everything sent last was forwarded.
     #[track_caller]
     pub fn expect_forwarded(self) -> Self {
         self.expect_state(StepState::Forwarded)
     }
 
-    /// The plugin keeps back what was sent last and waits for more.
+    /// The plugin holds back what was sent last and waits for more.
     #[track_caller]
     pub fn expect_paused(self) -> Self {
         self.expect_state(StepState::Paused)
     }
 
-    /// Where the stream stands after what was sent last.
+    /// The state of the stream after what was sent last.
     #[track_caller]
     pub fn expect_state(self, state: StepState) -> Self {
         let seen = self.last.as_ref().map(|step| format!("{:?}", step.state));
         self.compare("the state of the stream", Some(format!("{state:?}")), seen)
     }
 
-    /// The plugin (or the host) answered the client itself, with this status.
+    /// The plugin or the host sent a local reply with this status.
     #[track_caller]
     pub fn expect_local_reply(self, status: u32) -> Self {
         let seen = self.stream.local_response().map(|reply| reply.status.to_string());
@@ -57,7 +57,7 @@ impl Exchange {
         self.expect_header(Receiver::Upstream, name, Some(value.as_ref()))
     }
 
-    /// A header the upstream does not get.
+    /// The upstream does not get this header.
     #[track_caller]
     pub fn expect_no_upstream_header(self, name: &str) -> Self {
         self.expect_header(Receiver::Upstream, name, None)
@@ -83,39 +83,39 @@ impl Exchange {
         self.expect_json("the body of the request", &seen, pointer, value.into())
     }
 
-    /// A header of the answer as the client gets it.
+    /// A header of the response as the client gets it.
     #[track_caller]
     pub fn expect_client_header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.expect_header(Receiver::Client, name, Some(value.as_ref()))
     }
 
-    /// A header the client does not get.
+    /// The client does not get this header.
     #[track_caller]
     pub fn expect_no_client_header(self, name: &str) -> Self {
         self.expect_header(Receiver::Client, name, None)
     }
 
-    /// All headers of the answer as the client gets them, in order.
+    /// All headers of the response as the client gets them, in order.
     #[track_caller]
     pub fn expect_client_headers(self, headers: impl Into<HeaderMap>) -> Self {
         self.expect_headers(Receiver::Client, &headers.into())
     }
 
-    /// The whole body of the answer as the client gets it.
+    /// The whole body of the response as the client gets it.
     #[track_caller]
     pub fn expect_client_body(self, body: impl AsRef<[u8]>) -> Self {
         let seen = self.stream.client_response_body();
-        self.compare("the body of the answer", Some(text(body.as_ref())), Some(text(&seen)))
+        self.compare("the body of the response", Some(text(body.as_ref())), Some(text(&seen)))
     }
 
-    /// A value (by JSON pointer, RFC 6901) in the body of the answer as the client gets it.
+    /// A value (by JSON pointer, RFC 6901) in the body of the response as the client gets it.
     #[track_caller]
     pub fn expect_client_json(self, pointer: &str, value: impl Into<Value>) -> Self {
         let seen = self.stream.client_response_body();
-        self.expect_json("the body of the answer", &seen, pointer, value.into())
+        self.expect_json("the body of the response", &seen, pointer, value.into())
     }
 
-    /// Filter state the plugin wrote, which Envoy shows as `wasm.<name>`.
+    /// Filter state that the plugin wrote; in Envoy, `wasm.<name>`.
     #[track_caller]
     pub fn expect_filter_state(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let seen = self.stream.filter_state(name).map(|seen| text(&seen));
@@ -129,14 +129,14 @@ impl Exchange {
         self.compare(&format!("filter state `{name}`"), None, seen)
     }
 
-    /// A value (by JSON pointer, RFC 6901) in filter state the plugin wrote.
+    /// A value (by JSON pointer, RFC 6901) in filter state that the plugin wrote.
     #[track_caller]
     pub fn expect_filter_state_json(self, name: &str, pointer: &str, value: impl Into<Value>) -> Self {
         let seen = self.stream.filter_state(name).unwrap_or_default();
         self.expect_json(&format!("filter state `{name}`"), &seen, pointer, value.into())
     }
 
-    /// The value of a counter or gauge of the whole host.
+    /// The value of a counter or gauge, over all VMs of the host.
     #[track_caller]
     pub fn expect_metric(self, name: &str, value: u64) -> Self {
         let metrics = self.vm.host_metrics();
@@ -173,7 +173,7 @@ impl Exchange {
         if found == value && (seen.is_some() || value.is_some()) {
             return self;
         }
-        // The whole map is shown, with the one line as it should be.
+        // The diff shows the whole map, with this one header corrected.
         let mut expected = seen.clone().unwrap_or_default();
         match value {
             Some(value) => expected.set(name, value),
@@ -207,7 +207,7 @@ impl Exchange {
     fn expect_json(self, what: &str, seen: &[u8], pointer: &str, value: Value) -> Self {
         let Ok(whole) = serde_json::from_slice::<Value>(seen) else {
             return self.differ(
-                &format!("`{pointer}` of {what}: it is no JSON"),
+                &format!("`{pointer}` of {what}, which is not valid JSON"),
                 Some(pretty(&value)),
                 Some(text(seen)),
             );

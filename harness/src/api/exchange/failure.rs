@@ -1,4 +1,4 @@
-//! What a failed expectation says.
+//! The report of a failed expectation.
 
 use std::fmt::Write;
 
@@ -7,17 +7,17 @@ use similar::TextDiff;
 use super::Exchange;
 use crate::guest::logs::TracedCall;
 
-/// Most host calls that are shown.
+/// Maximum number of host calls in a report.
 const MOST_CALLS: usize = 40;
 
-/// An expectation beside what was seen, both as text.
+/// The expected and the actual value, both as text.
 pub(super) struct Difference {
     pub(super) expected: String,
     pub(super) seen: String,
 }
 
 impl Exchange {
-    /// Panics with all that is known of the exchange.
+    /// Panics with a report of the exchange.
     #[track_caller]
     pub(super) fn fail(&self, what: &str, difference: Option<Difference>) -> ! {
         panic!("{}", self.report(what, difference))
@@ -26,7 +26,7 @@ impl Exchange {
     fn report(&self, what: &str, difference: Option<Difference>) -> String {
         let mut text = what.to_owned();
         if let Some(Difference { expected, seen }) = difference {
-            text.push_str("\n\n- expected, + seen:\n");
+            text.push_str("\n\n- expected, + actual:\n");
             let (expected, seen) = (with_newline(expected), with_newline(seen));
             for change in TextDiff::from_lines(&expected, &seen).iter_all_changes() {
                 let _ = write!(text, "{} {change}", change.tag());
@@ -41,7 +41,7 @@ impl Exchange {
         let calls = self.vm.trace();
         let shown = calls.get(calls.len().saturating_sub(MOST_CALLS)..).unwrap_or_default();
         text.push_str(if shown.is_empty() {
-            "\nhost calls: none are kept\n"
+            "\nhost calls: none recorded\n"
         } else {
             "\nhost calls (context, function, status), the last ones:\n"
         });

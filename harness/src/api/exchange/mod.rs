@@ -1,4 +1,4 @@
-//! One request and its answer as a sentence: what is sent, what is expected, in the order in which it happens.
+//! One request and its response as a chain of calls: what is sent and what is expected, in order.
 //!
 //! ```no_run
 //! # fn test(plugin: &seqroute_harness::Plugin) {
@@ -15,9 +15,8 @@
 //! # }
 //! ```
 //!
-//! The first expectation that does not hold panics, and so does a trap or an event that makes no sense. The message
-//! has what a test's author would look for next: a diff between what was expected and what was seen, the plugin's log
-//! since the exchange began, and the last host calls with their statuses.
+//! The first expectation that fails panics, and so does a trap or an event out of order. The message contains a diff of
+//! expected and actual values, the plugin's log since the exchange began, and the last host calls with their statuses.
 
 mod expect;
 mod failure;
@@ -29,17 +28,17 @@ use crate::api::vm::Vm;
 use crate::proxy::headers::HeaderMap;
 use crate::vm::error::Error;
 
-/// A stream whose every step is checked on the spot. Made by [`Plugin::exchange`].
+/// A stream whose steps are checked at once. Created by [`Plugin::exchange`].
 pub struct Exchange {
     vm: Vm,
     stream: Stream,
-    /// Log lines there were before.
+    /// The number of log lines before the exchange.
     lines_before: usize,
     last: Option<Step>,
 }
 
 impl Plugin {
-    /// A new stream to be told as a sentence.
+    /// Opens a new stream for a chain of events and expectations.
     pub fn exchange(&self) -> Exchange {
         let vm = self.vm();
         let lines_before = vm.logs().len();
@@ -48,10 +47,11 @@ impl Plugin {
 }
 
 impl Exchange {
-    /// A whole request; no body where `body` is empty. It ends early if the plugin answers it or resets it.
+    /// Sends a whole request, without a body if `body` is empty. Stops early if the plugin replies or resets the
+    /// stream.
     ///
     /// # Panics
-    /// When the plugin traps, as all that follow.
+    /// When the plugin traps, as all methods that send something.
     #[track_caller]
     pub fn request(self, headers: impl Into<HeaderMap>, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
@@ -59,37 +59,37 @@ impl Exchange {
         self.request_in_pieces(headers, pieces)
     }
 
-    /// A whole request whose body comes in pieces.
+    /// Sends a whole request with the body in pieces.
     #[track_caller]
     pub fn request_in_pieces(self, headers: impl Into<HeaderMap>, pieces: &[impl AsRef<[u8]>]) -> Self {
         let mut exchange = self.request_headers(headers, pieces.is_empty());
         for (index, piece) in pieces.iter().enumerate() {
-            if exchange.goes_on() {
+            if exchange.is_open() {
                 exchange = exchange.request_body(piece, index + 1 == pieces.len());
             }
         }
         exchange
     }
 
-    /// The request's headers. `end_of_stream`: no body follows.
+    /// Sends the request's headers. `end_of_stream`: no body follows.
     #[track_caller]
     pub fn request_headers(self, headers: impl Into<HeaderMap>, end_of_stream: bool) -> Self {
         self.step(|stream| stream.request_headers(headers, end_of_stream))
     }
 
-    /// A piece of the request's body.
+    /// Sends a piece of the request's body.
     #[track_caller]
     pub fn request_body(self, piece: impl AsRef<[u8]>, end_of_stream: bool) -> Self {
         self.step(|stream| stream.request_body(piece, end_of_stream))
     }
 
-    /// The request's trailers.
+    /// Sends the request's trailers.
     #[track_caller]
     pub fn request_trailers(self, trailers: impl Into<HeaderMap>) -> Self {
         self.step(|stream| stream.request_trailers(trailers))
     }
 
-    /// A whole answer of the upstream; no body where `body` is empty.
+    /// The upstream sends a whole response, without a body if `body` is empty.
     #[track_caller]
     pub fn response(self, status: u16, headers: impl Into<HeaderMap>, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
@@ -97,7 +97,7 @@ impl Exchange {
         self.response_in_pieces(status, headers, pieces)
     }
 
-    /// A whole answer whose body comes in pieces.
+    /// The upstream sends a whole response with the body in pieces.
     #[track_caller]
     pub fn response_in_pieces(
         self,
@@ -109,26 +109,26 @@ impl Exchange {
         headers.into().iter().for_each(|(name, value)| all.add(name, value));
         let mut exchange = self.response_headers(all, pieces.is_empty());
         for (index, piece) in pieces.iter().enumerate() {
-            if exchange.goes_on() {
+            if exchange.is_open() {
                 exchange = exchange.response_body(piece, index + 1 == pieces.len());
             }
         }
         exchange
     }
 
-    /// The answer's headers, `:status` among them.
+    /// The upstream sends the response's headers, including `:status`.
     #[track_caller]
     pub fn response_headers(self, headers: impl Into<HeaderMap>, end_of_stream: bool) -> Self {
         self.step(|stream| stream.response_headers(headers, end_of_stream))
     }
 
-    /// A piece of the answer's body.
+    /// The upstream sends a piece of the response's body.
     #[track_caller]
     pub fn response_body(self, piece: impl AsRef<[u8]>, end_of_stream: bool) -> Self {
         self.step(|stream| stream.response_body(piece, end_of_stream))
     }
 
-    /// The answer's trailers.
+    /// The upstream sends the response's trailers.
     #[track_caller]
     pub fn response_trailers(self, trailers: impl Into<HeaderMap>) -> Self {
         self.step(|stream| stream.response_trailers(trailers))
@@ -141,7 +141,7 @@ impl Exchange {
         self
     }
 
-    /// Ends the stream: the access log is written. Before the answer's end, the client has left.
+    /// Ends the stream and writes the access log. Before the end of the response, this is a client that disconnects.
     #[track_caller]
     pub fn finish(mut self) -> Self {
         let ended = self.stream.finish();
@@ -149,7 +149,7 @@ impl Exchange {
         self
     }
 
-    /// The stream itself, for what no sentence says.
+    /// The stream itself, for everything else.
     pub fn stream(&mut self) -> &mut Stream {
         &mut self.stream
     }
@@ -169,7 +169,7 @@ impl Exchange {
         }
     }
 
-    fn goes_on(&self) -> bool {
+    fn is_open(&self) -> bool {
         let ended = |step: &Step| matches!(step.state, StepState::Replied | StepState::Reset);
         !self.last.as_ref().is_some_and(ended)
     }

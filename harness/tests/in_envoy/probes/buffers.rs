@@ -1,4 +1,4 @@
-//! Buffers: bodies, answers and configurations.
+//! Buffers: bodies, responses and configurations.
 
 use crate::probe::Probe;
 

@@ -1,4 +1,4 @@
-//! Contexts, streams, metrics, calls, and arguments that are wrong.
+//! Contexts, streams, metrics, calls, and wrong arguments.
 
 use super::GET;
 use crate::probe::Probe;

@@ -107,7 +107,7 @@ pub const JOINED_RESPONSE: Probe = Probe {
     body: "",
 };
 
-/// Looks at the request's trailers in each callback, and adds one.
+/// Logs the request's trailers in each callback, and adds one.
 const TRAILERS: &str = r#"
   (func $look
     (call $show_header (i32.const 1) @"t")

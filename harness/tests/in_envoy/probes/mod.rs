@@ -1,4 +1,4 @@
-//! Host calls one by one: statuses, and what can be read back.
+//! Single host calls: their statuses, and what can be read back.
 
 mod buffers;
 mod control;
@@ -33,9 +33,9 @@ const PROBES: [Probe; 15] = [
     replies::REPLY_GRPC,
 ];
 
-/// What a probe logs in the harness up to its end.
+/// What a probe logs in the harness before the line "end".
 fn lines_here(vm: &Vm) -> Vec<String> {
-    // The host's own notes are not the plugin's.
+    // Lines below debug are the host's own.
     let lines = vm.logs().into_iter().filter(|line| line.level > LogLevel::Trace);
     let mut lines: Vec<String> = lines.map(|line| line.text).collect();
     assert_eq!(lines.pop().as_deref(), Some("end"), "{lines:?}");

@@ -1,9 +1,9 @@
-//! Local replies: what the plugin's response callbacks see of them.
+//! Local replies, as the plugin's response callbacks see them.
 
 use super::GET;
 use crate::probe::Probe;
 
-/// Replies from the request headers, with a type and no body if the path asks for that.
+/// Replies in the request headers callback: with a content type and no body if the path has six bytes.
 const REPLY: &str = r#"
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (call $die (call $get (i32.const 0) @":path"))
