@@ -187,7 +187,7 @@ impl World {
             3 if !self.in_flight.is_empty() => {
                 // The VM that holds this turn dies and never ends it.
                 let which = rng.random_range(0..self.in_flight.len());
-                self.in_flight.swap_remove(which);
+                let _ = self.in_flight.swap_remove(which);
             }
             _ => {
                 let vm = rng.random_range(0..VMS);
