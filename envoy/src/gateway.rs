@@ -10,8 +10,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use seqroute_sessions::deploy;
 use anyhow::{Context, Result, anyhow, bail};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder};

@@ -194,7 +194,7 @@ fn parse_row(line: &str) -> Result<Row> {
 
 fn parse_statuses(cell: &str) -> Result<Vec<Status>> {
     let parse = |text: &str| match (text, text.strip_suffix("xx")) {
-        ("none", _) => Ok(Status::None),
+        ("none", _) => Ok::<_, anyhow::Error>(Status::None),
         (_, Some(hundreds)) => Ok(Status::Class(hundreds.parse()?)),
         (_, None) => Ok(Status::Exactly(text.parse()?)),
     };

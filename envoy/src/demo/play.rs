@@ -4,8 +4,6 @@ use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use seqroute_core::money::NanoUsd;
-use seqroute_core::reply::record::DecisionRecord;
-use seqroute_core::request::session_id::SessionId;
 use seqroute_sessions::session::Session;
 use serde::Deserialize;
 

@@ -23,8 +23,6 @@ use indicatif::ProgressBar;
 use reqwest::Client;
 use seqroute_core::config::ModelConfig;
 use seqroute_core::money::NanoUsd;
-use seqroute_core::reply::record::DecisionRecord;
-use seqroute_core::request::session_id::SessionId;
 use seqroute_core::usage::Usage;
 
 use crate::gateway::Charges;

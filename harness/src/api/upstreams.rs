@@ -2,6 +2,8 @@
 //!
 //! As in Envoy, every callback goes to the root context of the plugin that made the call.
 
+use std::net::SocketAddr;
+
 use crate::api::vm::Vm;
 use crate::proxy::callouts::{
     CallKind, Callouts, Delivered, DnsQuery, GrpcCall, GrpcStream, HttpCall, HttpCallResponse, TIMEOUT_TEXT,

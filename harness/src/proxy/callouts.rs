@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::proxy::callouts::DnsQuery;
 use crate::proxy::headers::HeaderMap;
 
 const KIND_MASK: u32 = 3;

@@ -86,12 +86,6 @@ impl HeaderMap {
         self.entries.insert(at, Entry { name, value });
     }
 
-    /// Appends one entry with its name unchanged.
-    pub(crate) fn push_as_is(&mut self, name: &[u8], value: &[u8]) {
-        let (name, value) = (self.push(name), self.push(value));
-        self.entries.push(Entry { name, value });
-    }
-
     /// Replaces all entries of `name` by one at the position of the first; appends it if there is none.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();

@@ -169,7 +169,7 @@ fn features_and_values_are_the_same_in_trainer_harness_and_envoy() {
             let by_harness = play(session, async |number, prompt, body| {
                 let record = in_harness(&plugin, session, budget, number, prompt, body);
                 records.push(record.clone());
-                record.chosen
+                record.chosen.map(|name| name.to_string())
             })
             .await;
             assert_eq!(by_harness, by_envoy, "{id}");

@@ -69,7 +69,7 @@ fn memory_of_the_table_is_bounded_whatever_clients_send() {
     }
     let shared = world.host.shared_data("seqroute");
     assert_eq!(shared.len(), 8);
-    let most = config.ledger.max_bytes();
+    let most = seqroute_core::ledger::size::max_session_bytes(&config.ledger);
     assert!((shared.byte_size() as u64) < most, "{} of {most} bytes", shared.byte_size());
     let [created, restored, evicted] =
         ["created", "restored", "evicted"].map(|name| world.counter(&format!("sessions_{name}")));

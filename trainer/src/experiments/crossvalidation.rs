@@ -108,7 +108,7 @@ fn last_quality(data: &TrainingData<'_>, config: &TrainConfig) -> Result<Vec<f64
         }
         ControlFlow::Continue(())
     };
-    Training::prepare(data, config)?.run("fold", None, &mut keep_last)?;
+    let ControlFlow::Continue(_) = Training::prepare(data, config)?.run("fold", None, &mut keep_last)?;
     Ok(last)
 }
 

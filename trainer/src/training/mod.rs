@@ -149,9 +149,10 @@ impl<'a> Training<'a> {
         };
         let relabeller = Relabeller::new(data.train, data.models, &config.hbr, &guard, &predictions)?;
         let validator = Validator::new(&data, config, &guard)?;
+        let learner = config.learner();
         let training_loop = TrainingLoop {
             rows: &|epoch| relabeller.rows(config.seed, epoch),
-            learner: &*config.learner(),
+            learner: &*learner,
             config: &config.fit,
             seed: config.seed,
             validate: &|normalisation, average| validator.play(&export(average, normalisation)?),

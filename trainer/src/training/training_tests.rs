@@ -116,7 +116,7 @@ fn the_papers_settings_are_valid() {
     let config = TrainConfig::from_toml(include_str!("../../examples/paper.toml")).unwrap();
     assert!(TrainConfig::from_toml(include_str!("../../examples/few_prompts.toml")).is_ok());
     assert_eq!(
-        (config.algorithm, config.fit.hidden, config.cql.eta),
+        (config.algorithm, config.fit.hidden.clone(), config.cql.eta),
         (Algorithm::Cql, vec![512, 256, 256], 5.0)
     );
     let cloned = TrainConfig::from_toml(include_str!("../../examples/paper-bc.toml")).unwrap();

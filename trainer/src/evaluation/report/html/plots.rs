@@ -1,6 +1,5 @@
 //! The charts of the page: which lines of the report they draw.
 
-use plotters::style::RGBColor;
 use seqroute_core::config::LambdaRule;
 
 use super::chart::{self, Axes, Point, Series};
