@@ -10,7 +10,7 @@ FUZZ := target/tools/bin/cargo-fuzz
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bin demo
 	target/release/demo
 
 # All tests, those in real Envoy included.
@@ -52,12 +52,12 @@ toolchain:
 
 # Train the shipped default policy again; the same command gives the same bytes.
 policy:
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bin seqroute
 	target/release/seqroute train --simulate 16000 --seed 1 --name default --out envoy/policy/default.nnef.tar
 
 # Send five million sessions through the core and through the module, and check that memory stays bounded (some minutes; an interrupt ends it with the figures so far).
 soak: wasm
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bin seqroute-harness
 	target/release/seqroute-harness soak
 
 # Try to overspend budgets: 100,000 turns with faults through real Envoy, beside a post-hoc checker.
@@ -68,7 +68,7 @@ load: wasm envoy
 # Repeat the paper's experiment on simulated sessions of its shape (trainer/docs/method.md); some minutes.
 PAPER := target/paper
 paper-check:
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bin seqroute
 	mkdir -p $(PAPER)
 	target/release/seqroute simulate --scenario paper --sessions 10000 --seed 1 --out $(PAPER)/train.jsonl.gz
 	target/release/seqroute simulate --scenario paper --sessions 1000 --seed 2 --out $(PAPER)/valid.jsonl.gz
@@ -112,7 +112,7 @@ fuzz-module: wasm
 
 # Measure module size, boot time and added latency in real Envoy.
 bench: wasm envoy
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bin bench
 	target/release/bench
 
 # Measure the parts of a turn natively: scanners, decision, ledger.

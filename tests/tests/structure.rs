@@ -9,7 +9,64 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate's folder, and its rooms from top to bottom.
-const ROOMS: &[(&str, &[&str])] = &[];
+const ROOMS: &[(&str, &[&str])] = &[
+    (
+        "filter/core/src",
+        &[
+            "engine",
+            "reply",
+            "policy",
+            "decide",
+            "ledger",
+            "answer",
+            "body",
+            "request",
+            "wire",
+            "config",
+            "counters",
+            "money",
+            "usage",
+            "one_line",
+            "text_enum",
+        ],
+    ),
+    ("harness/src", &["api", "vm", "hostcalls", "guest", "proxy", "control", "abi"]),
+    (
+        "trainer/src",
+        &[
+            "cli",
+            "experiments",
+            "evaluation",
+            "training",
+            "artifact",
+            "learner",
+            "hbr",
+            "bounds",
+            "baselines",
+            "population",
+            "text_head",
+            "network",
+            "ingest",
+            "error",
+        ],
+    ),
+    (
+        "trainer/sessions/src",
+        &[
+            "environment",
+            "deploy",
+            "guard",
+            "simulator",
+            "prompts",
+            "models",
+            "session",
+            "files",
+            "compression",
+            "terminal",
+            "error",
+        ],
+    ),
+];
 
 /// Most source files in one folder below a `src`, unit tests not counted.
 const MAX_FILES_IN_FOLDER: usize = 13;
