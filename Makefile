@@ -60,7 +60,7 @@ soak: wasm
 	$(CARGO) build --release --workspace --bin seqroute-harness
 	target/release/seqroute-harness soak
 
-# Try to overspend budgets: 100,000 turns with faults through real Envoy, beside a post-hoc checker.
+# Try to overspend budgets: 100,000 turns with faults through real Envoy, next to a post-hoc checker.
 load: wasm envoy
 	$(CARGO) build --release --workspace --bin load
 	target/release/load

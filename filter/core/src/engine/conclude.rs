@@ -12,28 +12,8 @@ use crate::usage::Usage;
 impl Engine {
     /// Ends a turn: settles it by usage, settles it by estimate where an answer came without usage, or refunds it.
     ///
-    /// The outcome table. Each row has a name that tests and scenarios use; `envoy/README.md` shows the same table
-    /// to operators. "Status" is what the client got, "whole" means that the answer's end was seen.
-    ///
-    /// | row | what happened | status | ends as | charged |
-    /// |---|---|---|---|---|
-    /// | `answered` | a whole answer with usage, JSON or stream, compressed or not | 2xx | `settled` | the usage |
-    /// | `no_usage` | a whole answer without readable usage | 2xx | `estimated` | estimated input, output by what came |
-    /// | `cut_by_upstream` | reset, time-out or early end after the answer began | 2xx | `estimated` | as `no_usage`; usage seen so far counts where it is larger |
-    /// | `cut_by_client` | the client left after the answer began | 2xx | `estimated` | as `cut_by_upstream` |
-    /// | `usage_then_cut` | cut after the last usage, before the end | 2xx | `settled`, or `estimated` where more output came than the usage says | the larger of both |
-    /// | `client_gone_early` | the client left before any answer | none | `refunded` | 0 |
-    /// | `upstream_error` | the upstream answered with an error, with usage or without | 3xx, 4xx, 5xx | `refunded` | 0 |
-    /// | `upstream_reset` | connection refused or reset before the answer | 503 | `refunded` | 0 |
-    /// | `upstream_timeout` | Envoy's time-out before the answer | 504 | `refunded` | 0 |
-    /// | `retried` | Envoy's retry was answered after a failed attempt | 2xx | one turn, as the last attempt ended | once |
-    /// | `no_route` | cluster missing, no healthy host, circuit breaker | 503 | `refunded` | 0 |
-    /// | `reset_by_filter` | the filter reset a request that contradicts itself | none | `refunded` | 0 |
-    /// | `refused` | the filter answered itself | 4xx, 5xx | `refused` | 0, nothing was reserved |
-    /// | `bypassed` | no LLM call, or no session where that means bypass | any | no record | 0 |
-    /// | `vm_crash` | the VM died before the end | any | no record; the lease expires | 0 |
-    /// | `late` | the turn ended after its lease had expired | any | as above, counted as late | as above |
-    /// | `books_closed` | shared data failed at the end | any | as above, counted as `store_errors`; the lease expires | 0 |
+    /// The ways to end, what the client received and what each costs are the table "How a turn ends" in
+    /// `envoy/README.md`; `tests/src/outcome_table.rs` holds every tested turn against its row.
     pub fn conclude(
         &self,
         store: &impl SharedStore,
