@@ -10,10 +10,10 @@ use seqroute_core::config::Strategy;
 use seqroute_core::money::NanoUsd;
 use seqroute_envoy::demo::play;
 use seqroute_envoy::demo::report::{self, Row};
+use seqroute_envoy::gateway::{Gateway, Listener};
 use seqroute_sessions::environment::{self, run};
 use seqroute_sessions::session::Session;
 use seqroute_sessions::simulator::{Simulator, tiers};
-use seqroute_envoy::gateway::{Gateway, Listener};
 use serde_json::{Value, json};
 
 /// Seed of the demo's sessions; training used other seeds.

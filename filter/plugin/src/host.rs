@@ -10,7 +10,8 @@ use seqroute_core::counters::{Counter, Counts};
 use seqroute_core::ledger::store::{SharedStore, StoreError, Swap, Versioned};
 use seqroute_core::reply::local_reply::LocalReply;
 
-/// Shared data of all workers.
+/// Shared data of all workers. The SDK reports a conflict; on any other failure of these calls, which Envoy does not produce for
+/// valid arguments, it ends the VM.
 pub struct SharedData;
 
 impl SharedStore for SharedData {

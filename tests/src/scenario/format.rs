@@ -107,18 +107,9 @@ pub enum Step {
     },
     /// The VM of worker 0 crashes in the next callback it runs.
     Crash,
-    /// The next host call of worker 0 that does this to shared data fails.
-    SharedDataFails(Access),
-}
-
-/// An access to shared data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// `proxy_get_shared_data`.
-    Read,
-    /// `proxy_set_shared_data`.
-    Write,
+    /// Every write of worker 0 to shared data conflicts with another one, until the ledger gives up. Other failures of
+    /// shared data do not occur in Envoy, and end the VM in the SDK.
+    SharedDataConflicts,
 }
 
 /// A request and its answer.

@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
             }
             Step::WaitMs(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
             Step::Update { settings, refused } => self.update(settings, *refused).await?,
-            Step::Crash | Step::SharedDataFails(_) => bail!("{step:?}: Envoy cannot be made to do this"),
+            Step::Crash | Step::SharedDataConflicts => bail!("{step:?}: Envoy cannot be made to do this"),
         }
         Ok(())
     }

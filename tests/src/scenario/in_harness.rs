@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use seqroute_core::config::CLUSTER_HEADER;
+use seqroute_core::ledger::error::MAX_ATTEMPTS;
 use seqroute_harness::{Fault, HeaderMap, Host, HostOptions, Module, Plugin, StepState, Stream, Vm};
 use serde_json::Value;
 
-use super::format::{Access, End, Expect, Leave, Scenario, Step, Turn, Upstream};
+use super::format::{End, Expect, Leave, Scenario, Step, Turn, Upstream};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
 use super::{script, settings_of};
@@ -21,8 +22,8 @@ use crate::support::settings::MODELS;
 const WORKERS: usize = 2;
 /// Attempts of Envoy after the first.
 const RETRIES: usize = 2;
-/// proxy-wasm status `InternalFailure`.
-const INTERNAL_FAILURE: u32 = 10;
+/// proxy-wasm status `CasMismatch`.
+const CAS_MISMATCH: u32 = 8;
 
 /// How the harness delivers bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,12 +144,10 @@ impl<'a> Run<'a> {
                 }
             }
             Step::Crash => self.vms[0].inject_trap_on_next_call(),
-            Step::SharedDataFails(access) => {
-                let hostcall = match access {
-                    Access::Read => "proxy_get_shared_data",
-                    Access::Write => "proxy_set_shared_data",
-                };
-                self.vms[0].inject_fault(hostcall, 0, Fault::Status(INTERNAL_FAILURE));
+            Step::SharedDataConflicts => {
+                for write in 0..MAX_ATTEMPTS {
+                    self.vms[0].inject_fault("proxy_set_shared_data", write, Fault::Status(CAS_MISMATCH));
+                }
             }
         }
         Ok(())

@@ -28,7 +28,7 @@ use format::Scenario;
 /// Reasons why a scenario may run in one world only.
 pub const REASONS: [&str; 2] = [
     "a crash at a chosen moment cannot be asked of the shipped module in Envoy",
-    "Envoy's shared data does not fail on demand",
+    "the workers of Envoy cannot be made to conflict on every attempt",
 ];
 
 /// Values in which worlds and deliveries may differ where a scenario lists them in `varies`.

@@ -69,9 +69,10 @@ fn vm_crash_charges_nothing_and_gives_the_money_back_with_the_lease() {
         hanging.abort();
         let after = gateway.records("huge", "doomed", 2).await.unwrap().remove(1);
         assert_eq!((after.turn, after.spent_nano_usd), (1, charged), "the dead turn cost something");
+        // The input by the first turn's tokens per byte, raised by an eighth.
         assert_eq!(
             after.outstanding_nano_usd.0,
-            134 * 3000 + 100 * 15000,
+            114 * 3000 + 100 * 15000,
             "the money is held until the lease ends"
         );
 

@@ -4,16 +4,16 @@
 //! the same sessions with the models that Envoy chose. Requests have exactly four bytes per prompt token, so that all
 //! three see equal sizes, and end with the message whose text features the trainer's sessions hold.
 
+use seqroute_core::body::text::TextFeatures;
+use seqroute_core::decide::features;
+use seqroute_core::engine::Engine;
+use seqroute_core::money::NanoUsd;
+use seqroute_core::reply::record::DecisionRecord;
+use seqroute_envoy::gateway::Listener;
+use seqroute_harness::{Host, HostOptions, Plugin};
 use seqroute_sessions::environment::{self, TurnTrace};
 use seqroute_sessions::session::Session;
 use seqroute_sessions::simulator::{Simulator, tiers};
-use seqroute_core::engine::Engine;
-use seqroute_core::decide::features;
-use seqroute_core::money::NanoUsd;
-use seqroute_core::reply::record::DecisionRecord;
-use seqroute_core::body::text::TextFeatures;
-use seqroute_envoy::gateway::Listener;
-use seqroute_harness::{Host, HostOptions, Plugin};
 use seqroute_tests::support::gateway::Gateway;
 use seqroute_tests::support::{module, policies, settings};
 use serde_json::{Value, json};

@@ -2,9 +2,9 @@
 
 use super::*;
 use proptest::prelude::*;
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::Strategy;
 use seqroute_core::money::Prices;
-use seqroute_core::body::text::TextFeatures;
 use seqroute_sessions::session::{Outcome, Turn};
 use seqroute_sessions::simulator;
 

@@ -10,10 +10,10 @@ mod validation;
 
 use std::ops::ControlFlow;
 
+use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::{GuardConfig, ModelConfig};
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
-use seqroute_core::body::text::TextFeatures;
 use serde::Serialize;
 use serde_json::json;
 
