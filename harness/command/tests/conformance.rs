@@ -108,7 +108,7 @@ fn a_module_that_is_not_a_plugin_is_reported() {
     let (code, report) = check("empty", "(module)");
     assert_eq!(code, Some(1));
     let (verdict, detail) = verdict(&report, "loads and links");
-    assert!(verdict == "failed" && detail.contains("no proxy-wasm ABI version"), "{detail}");
+    assert!(verdict == "failed" && detail.contains("no known proxy-wasm ABI version"), "{detail}");
     assert!(error(&["conformance", "/none.wasm"]).contains("/none.wasm: no such module"));
 }
 
