@@ -180,7 +180,7 @@ impl Gateway {
     /// The decision records of one session, as soon as there are `count`.
     ///
     /// # Errors
-    /// When they do not come within [`RECORDS_TIMEOUT`], or a line is not a decision record.
+    /// When they do not come within `RECORDS_TIMEOUT`, or a line is not a decision record.
     pub async fn records(&self, listener: &str, session: &str, count: usize) -> Result<Vec<DecisionRecord>> {
         let id = logged_id(&self.salt(listener), session);
         let deadline = Instant::now() + RECORDS_TIMEOUT;
@@ -201,7 +201,7 @@ impl Gateway {
     /// What the decision records of a listener charge, as soon as they are `complete`.
     ///
     /// # Errors
-    /// When that does not happen within [`RECORDS_TIMEOUT`], or a line is not a decision record.
+    /// When that does not happen within `RECORDS_TIMEOUT`, or a line is not a decision record.
     pub async fn charges(&self, listener: &str, complete: impl Fn(&Charges) -> bool) -> Result<Charges> {
         let deadline = Instant::now() + RECORDS_TIMEOUT;
         loop {
