@@ -23,7 +23,7 @@ check: toolchain
 
 # Check that every command, option, path and link in the documents exists, and run the commands or a short form of them.
 docs-check: wasm envoy
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bins --tests
 	python3 -B -m unittest discover --start-directory tests/docs_check
 	python3 -B tests/docs_check
 

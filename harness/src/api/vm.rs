@@ -101,7 +101,7 @@ impl Vm {
         lock_vm(&self.shared.core).plan_fault(name, after, fault);
     }
 
-    /// The last host calls (at most [`VmOptions::trace_calls`]), oldest first, over all lives.
+    /// The last host calls (at most [`crate::VmOptions::trace_calls`]), oldest first, over all lives.
     pub fn trace(&self) -> Vec<TracedCall> {
         lock(&self.shared.records).trace.iter().copied().collect()
     }
