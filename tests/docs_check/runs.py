@@ -1,6 +1,7 @@
 """Runs what the documents show: marked blocks, and long commands in a short form."""
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -48,6 +49,7 @@ class ByHand:
     reason: str
 
 
+BUILD = "cargo build --release --workspace"
 SIMULATE = "target/release/seqroute simulate --sessions 60"
 LEARN = "--models {dir}/models.json --data {dir}/train.jsonl.gz"
 COVERED = {
@@ -65,13 +67,13 @@ COVERED = {
         f"{SIMULATE} --seed 1 --out {{dir}}/train.jsonl.gz && {SIMULATE} --seed 2 --out {{dir}}/valid.jsonl.gz"
     ),
     "seqroute models": Short(f"target/release/seqroute models {LEARN}"),
-    "seqroute relabel": Short(f"target/release/seqroute relabel --stats {LEARN}"),
     "seqroute train": Short(
         f"target/release/seqroute train {LEARN} --valid {{dir}}/valid.jsonl.gz --config {{dir}}/train.toml"
         " --out {dir}/policy.nnef.tar"
     ),
     "seqroute crossvalidate": Short(
-        f"target/release/seqroute crossvalidate {LEARN} --folds 2 --config {{dir}}/train.toml"
+        "target/release/seqroute crossvalidate --models {dir}/models.json --data {dir}/prompts.jsonl --folds 2"
+        " --config {dir}/train.toml"
     ),
     "seqroute ablate": Short(
         f"target/release/seqroute ablate {LEARN} --valid {{dir}}/valid.jsonl.gz --test {{dir}}/valid.jsonl.gz"
@@ -83,7 +85,7 @@ COVERED = {
     "seqroute inspect": Short("target/release/seqroute inspect {dir}/policy.nnef.tar"),
     "seqroute ingest": Short(
         "target/release/seqroute ingest --models {dir}/models.json --records {dir}/decisions.jsonl"
-        " --out {dir}/ingested.jsonl.gz"
+        " --feedback {dir}/feedback.jsonl --out {dir}/ingested.jsonl.gz"
     ),
     "cargo bench": ByHand("measures for minutes; `make clippy` compiles it"),
     "make bench-core": ByHand("measures for minutes; `make clippy` compiles it"),
@@ -135,6 +137,9 @@ class Runner:
         """Runs a short form; raises if it fails."""
         if command == "seqroute ingest":
             shutil.copy(self.folders["quickstart"] / "decisions.jsonl", self.scratch)
+            _judge(self.scratch / "decisions.jsonl", self.scratch / "feedback.jsonl")
+        if command == "seqroute crossvalidate":
+            _name_prompts(self.scratch / "train.jsonl.gz", self.scratch / "prompts.jsonl")
         self._run(command, form.script.replace("{dir}", str(self.scratch)))
 
     def block(self, name: str, script: str) -> None:
@@ -150,9 +155,9 @@ class Runner:
         config = folder / "shipped" / "envoy.yaml"
         config.parent.mkdir()
         config.write_text(_replace((self.root / SHIPPED_CONFIG).read_text(), moved | ports))
-        # `make docs-check` has built the workspace; building a part of it alone would build shared dependencies again,
+        # `make docs-check` has built the workspace with its tests; without them shared dependencies would be built again,
         # with fewer features.
-        script = re.sub(r"cargo build --release( -p [\w-]+)+", "cargo build --release --workspace --bins", script)
+        script = re.sub(r"cargo build --release --workspace( --bin [\w-]+)+", f"{BUILD} --bins --tests", script)
         rules.check(self._run(name, _replace(script, moved | ports | {SHIPPED_CONFIG: str(config)})))
 
     def clean(self) -> None:
@@ -162,6 +167,24 @@ class Runner:
 
     def _run(self, what: str, script: str) -> str:
         return run_script(what, script, self.root, self.environment)
+
+
+def _name_prompts(simulated: Path, named: Path) -> None:
+    """Gives the turns of simulated sessions prompts, which they share as real data does: folds are made of prompts."""
+    with gzip.open(simulated, "rt") as lines, named.open("w") as out:
+        for number, line in enumerate(lines):
+            session = json.loads(line)
+            for index, turn in enumerate(session["turns"]):
+                turn["prompt_id"] = f"prompt-{(number + index) % 40}"
+            out.write(json.dumps(session) + "\n")
+
+
+def _judge(records: Path, feedback: Path) -> None:
+    """Writes feedback of quality 1 for every turn."""
+    with feedback.open("w") as out:
+        for line in records.read_text().splitlines():
+            record = json.loads(line)
+            out.write(json.dumps({"session": record["session"], "turn": record["turn"], "quality": 1.0}) + "\n")
 
 
 def run_script(what: str, script: str, folder: Path, environment: dict[str, str]) -> str:
