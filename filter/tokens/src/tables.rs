@@ -2,13 +2,16 @@
 
 use crate::vocabularies::Vocabulary;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use tokenizers::{NormalizedString, Normalizer, normalizers};
 
 /// Words in the table: more of them cost memory in the filter and save little.
 const WORDS: usize = 4000;
 
-/// Marks that make a composed character before them longer: at most by this many bytes.
-const BREAKING_MARKS: (std::ops::RangeInclusive<char>, usize) = ('\u{31b}'..='\u{331}', 5);
+/// What the normaliser at hand does not show, with its bytes: marks that make a composed character before them longer,
+/// and the square era name Reiwa, which is younger than its tables.
+const FURTHER: [(RangeInclusive<char>, usize); 2] =
+    [('\u{31b}'..='\u{331}', 5), ('\u{32ff}'..='\u{32ff}', 6)];
 /// Characters between two that grow which join their range: a shorter table, a little more for a few symbols.
 const GAP: u32 = 8;
 
@@ -37,10 +40,14 @@ pub fn write(vocabularies: &[Vocabulary]) -> Result<(), String> {
 /// Ranges of characters that normalisation form C or KC makes longer, with the bytes of the longest.
 fn grown() -> String {
     let mut ranges: Vec<(u32, u32, usize)> = Vec::new();
+    let mut counts = [0_usize; 2];
     for c in '\u{80}'..=char::MAX {
-        let mark = if BREAKING_MARKS.0.contains(&c) { BREAKING_MARKS.1 } else { 0 };
-        let bytes =
-            normalised_bytes(&normalizers::NFC, c).max(normalised_bytes(&normalizers::NFKC, c)).max(mark);
+        let further = FURTHER.iter().find(|(range, _)| range.contains(&c)).map_or(0, |(_, bytes)| *bytes);
+        let forms = [normalised_bytes(&normalizers::NFC, c), normalised_bytes(&normalizers::NFKC, c)];
+        for (count, bytes) in counts.iter_mut().zip(forms) {
+            *count += usize::from(bytes > c.len_utf8());
+        }
+        let bytes = forms[0].max(forms[1]).max(further);
         if bytes <= c.len_utf8() {
             continue;
         }
@@ -51,6 +58,7 @@ fn grown() -> String {
             _ => ranges.push((u32::from(c), u32::from(c), bytes)),
         }
     }
+    println!("form C makes {} characters longer, form KC {}", counts[0], counts[1]);
     ranges.iter().map(|(from, to, bytes)| format!("{from:x} {to:x} {bytes}\n")).collect()
 }
 
