@@ -21,7 +21,6 @@ pub fn all() -> Vec<Class> {
         class("digits", ascii(char::is_ascii_digit)),
         class("punctuation", ascii(char::is_ascii_punctuation)),
         class("spaces", vec![' ']),
-        class("line feeds", vec!['\n']),
         class("white space", vec![' ', '\t', '\n', '\r']),
         class("control", ascii(|c| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r'))),
         class("base64", ascii(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))),

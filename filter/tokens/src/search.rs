@@ -25,7 +25,7 @@ pub fn densest(vocabulary: &Vocabulary, pieces: &[String]) -> Densest {
     let mut random = Random(0x5eed);
     let density = |unit: &[&str]| {
         let text = unit.concat();
-        inner_tokens(vocabulary, &text) * 1000 / text.len()
+        inner_milli_tokens(vocabulary, &text) / text.len()
     };
     // Each piece alone, then pairs of the densest ones and of any, then changes of the best and of random units.
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
@@ -62,10 +62,10 @@ pub fn densest(vocabulary: &Vocabulary, pieces: &[String]) -> Densest {
     Densest { milli_tokens_per_byte: best.0, unit: best.1.concat() }
 }
 
-/// Tokens of a unit within its repetition, rounded down: what the ends of a text add does not count.
-pub fn inner_tokens(vocabulary: &Vocabulary, unit: &str) -> usize {
+/// Tokens of a unit within its repetition, in thousandths: what the ends of a text add does not count.
+fn inner_milli_tokens(vocabulary: &Vocabulary, unit: &str) -> usize {
     let once = vocabulary.tokens(unit);
-    vocabulary.tokens(&unit.repeat(5)).saturating_sub(once) / 4
+    vocabulary.tokens(&unit.repeat(5)).saturating_sub(once) * 1000 / 4
 }
 
 fn better<'a>(best: (usize, Vec<&'a str>), other: (usize, Vec<&'a str>)) -> (usize, Vec<&'a str>) {
