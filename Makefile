@@ -6,7 +6,7 @@ DENY := target/tools/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load fuzz fuzz-module clean
+.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load fuzz fuzz-module tokens clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -105,6 +105,10 @@ fuzz: $(FUZZ)
 $(FUZZ):
 	$(CARGO) install --locked --debug --quiet --root target/tools --version $(FUZZ_VERSION) cargo-fuzz
 
+# Test the tables of tokens per byte (filter/tokens/README.md) against the vocabularies that need no download.
+tokens:
+	$(CARGO) test --release --locked --manifest-path filter/tokens/Cargo.toml --target-dir target/tokens
+
 # Send a million random requests through the compiled filter.
 fuzz-module: wasm
 	$(CARGO) build --release --workspace --bin fuzz-module
@@ -127,7 +131,7 @@ fmt:
 clippy: toolchain
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --profile wasm --target wasm32-wasip1 -p seqroute-filter -- -D warnings
-	for side in fuzz bench; do $(CARGO) clippy --manifest-path filter/$$side/Cargo.toml --target-dir target/side \
+	for side in fuzz bench tokens; do $(CARGO) clippy --manifest-path filter/$$side/Cargo.toml --target-dir target/side \
 	  --all-targets --locked -- -D warnings || exit 1; done
 
 # The documentation, without a warning.
