@@ -88,6 +88,7 @@ COVERED = {
         " --feedback {dir}/feedback.jsonl --out {dir}/ingested.jsonl.gz"
     ),
     "cargo bench": ByHand("measures for minutes; `make clippy` compiles it"),
+    "make tokens": ByHand("builds vocabularies for minutes; `make clippy` compiles it"),
     "make bench-core": ByHand("measures for minutes; `make clippy` compiles it"),
     "make fuzz": ByHand("ten minutes for each target; `make clippy` compiles them"),
     "make advisories": ByHand("needs the host of the advisory database"),
