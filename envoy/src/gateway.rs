@@ -135,7 +135,7 @@ impl Gateway {
     /// The address of a listener.
     ///
     /// # Panics
-    /// When there is no such listener.
+    /// When the gateway has no listener of this name.
     #[must_use]
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.envoy.listener(listener).expect("a listener of this gateway")
@@ -144,7 +144,7 @@ impl Gateway {
     /// The base URL of a listener, without a slash at the end.
     ///
     /// # Panics
-    /// When there is no such listener.
+    /// When the gateway has no listener of this name.
     #[must_use]
     pub fn url(&self, listener: &str) -> String {
         format!("http://{}", self.address(listener))
@@ -153,7 +153,7 @@ impl Gateway {
     /// A chat request to a listener; the caller adds headers and sends it.
     ///
     /// # Panics
-    /// When there is no such listener.
+    /// When the gateway has no listener of this name.
     pub fn chat(&self, listener: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         chat::post(&self.client, &self.url(listener), body)
     }

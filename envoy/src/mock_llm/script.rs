@@ -136,7 +136,7 @@ fn first_half(mut pieces: Vec<Bytes>) -> Vec<Bytes> {
     pieces
 }
 
-/// Inserts a bracket where no parser accepts one: in the usage, or in the first event if there is no usage.
+/// Inserts a stray bracket that makes the JSON invalid: in the usage, or in the first event if it has no usage.
 fn break_json(pieces: &mut [String]) {
     let usage = pieces.iter_mut().find_map(|piece| piece.find("\"usage\":{").map(|at| (piece, at + 9)));
     if let Some((piece, at)) = usage {

@@ -70,7 +70,7 @@ pub struct Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// Decides. `values` asks the policy about a state; `None` where there is no policy or it failed.
+    /// Chooses a model. `values` evaluates the policy on a state; it returns `None` without a policy and when the policy fails.
     #[must_use]
     pub fn decide(&self, values: impl FnOnce(&[f32]) -> Option<QValues>) -> Decision {
         let Chooser { config, session, ask, lambda } = *self;
