@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::pieces::pieces;
 use proptest::prelude::*;
 
 /// Records all events; pieces of a text are joined.
@@ -125,18 +126,10 @@ fn any_text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn the_events_do_not_depend_on_how_the_text_is_cut(
-        text in any_text(), mut cuts in proptest::collection::vec(0usize..60, 0..6),
+        text in any_text(), cuts in proptest::collection::vec(0usize..60, 0..6),
     ) {
         let bytes = text.as_bytes();
-        cuts.retain(|cut| *cut < bytes.len());
-        cuts.sort_unstable();
-        let mut chunks = Vec::new();
-        let mut from = 0;
-        for cut in cuts.into_iter().chain([bytes.len()]) {
-            chunks.push(&bytes[from..cut]);
-            from = cut;
-        }
-        prop_assert_eq!(read(&chunks), read(&[bytes]));
+        prop_assert_eq!(read(&pieces(bytes, cuts)), read(&[bytes]));
     }
 
     #[test]

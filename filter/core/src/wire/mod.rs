@@ -6,6 +6,8 @@
 pub mod event_stream;
 pub mod json;
 pub mod key;
+#[cfg(test)]
+pub(crate) mod pieces;
 pub mod slot;
 pub mod sse;
 pub mod unescape;

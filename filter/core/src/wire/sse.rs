@@ -111,6 +111,7 @@ impl SseReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::pieces::pieces;
     use proptest::prelude::*;
 
     /// The data of the finished events, and of the one that is open.
@@ -165,15 +166,7 @@ mod tests {
             cuts in proptest::collection::vec(0usize..150, 0..8),
         ) {
             let bytes = text.as_bytes();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.sort_unstable();
-            let mut chunks = Vec::new();
-            let mut from = 0;
-            for cut in cuts.into_iter().chain([bytes.len()]) {
-                chunks.push(&bytes[from..cut]);
-                from = cut;
-            }
-            prop_assert_eq!(events(&chunks), events(&[bytes]));
+            prop_assert_eq!(events(&pieces(bytes, cuts)), events(&[bytes]));
         }
     }
 }
