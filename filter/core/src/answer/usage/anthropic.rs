@@ -4,12 +4,11 @@
 //! A stream begins with `message_start`, whose `message.usage` has the input and the first output tokens, and goes
 //! on with `message_delta`, whose `usage` is cumulative. A stream that was cut has the first count only.
 
-use crate::answer::usage::tally::{Convention, Count, Tally};
-use crate::usage::Usage;
+use crate::answer::usage::tally::{Convention, Count, from_exclusive};
 use crate::wire::key::Key;
 
 /// Messages.
-pub const MESSAGES: Convention = Convention { count_at, inclusive };
+pub const MESSAGES: Convention = Convention { count_at, inclusive: from_exclusive };
 
 fn count_at(path: &[Key]) -> Option<Count> {
     match path {
@@ -23,17 +22,4 @@ fn count_at(path: &[Key]) -> Option<Count> {
         },
         _ => None,
     }
-}
-
-fn inclusive(tally: &Tally) -> (Usage, Option<u64>) {
-    let (cached, written) = (tally.or_zero(Count::Cached), tally.or_zero(Count::Written));
-    let output_tokens = tally.get(Count::Output);
-    let usage = Usage {
-        input_tokens: tally.or_zero(Count::Input).saturating_add(cached).saturating_add(written),
-        cached_input_tokens: cached,
-        cache_write_tokens: written,
-        output_tokens: output_tokens.max(tally.get(Count::FirstOutput)).unwrap_or(0),
-        reasoning_tokens: 0,
-    };
-    (usage, output_tokens)
 }

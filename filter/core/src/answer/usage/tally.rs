@@ -59,3 +59,18 @@ pub struct Convention {
     /// Brings a tally into the inclusive convention. The output is `None` while its final count is missing.
     pub inclusive: fn(&Tally) -> (Usage, Option<u64>),
 }
+
+/// The inclusive usage of a provider whose input contains neither what was read from the prompt cache nor what was
+/// written to it, and whose streams may begin with a first count of the output.
+pub fn from_exclusive(tally: &Tally) -> (Usage, Option<u64>) {
+    let (cached, written) = (tally.or_zero(Count::Cached), tally.or_zero(Count::Written));
+    let output_tokens = tally.get(Count::Output);
+    let usage = Usage {
+        input_tokens: tally.or_zero(Count::Input).saturating_add(cached).saturating_add(written),
+        cached_input_tokens: cached,
+        cache_write_tokens: written,
+        output_tokens: output_tokens.max(tally.get(Count::FirstOutput)).unwrap_or(0),
+        reasoning_tokens: 0,
+    };
+    (usage, output_tokens)
+}
