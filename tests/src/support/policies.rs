@@ -19,7 +19,7 @@ use super::settings;
 /// When the core refuses to write it.
 pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
     let models: Vec<ModelConfig> = serde_json::from_value(settings::models())?;
-    let models: Vec<TrainedModel> = models.into_iter().map(trained).collect();
+    let models: Vec<_> = models.iter().map(TrainedModel::from).collect();
     let features = features::names(models.len());
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut number = move || random.random_range(-1.0..1.0_f32);
@@ -50,9 +50,4 @@ pub fn arbitrary(seed: u64) -> Result<Vec<u8>> {
         sha256: String::new(),
     };
     archive(&network, manifest).map_err(|error| anyhow!(error))
-}
-
-fn trained(model: ModelConfig) -> TrainedModel {
-    let ModelConfig { name, prices, expected_output_tokens, upper_output_tokens, .. } = model;
-    TrainedModel { name, prices, expected_output_tokens, upper_output_tokens }
 }

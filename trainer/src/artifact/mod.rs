@@ -52,18 +52,12 @@ pub fn archive(
     origin: &Origin,
 ) -> Result<Vec<u8>, PolicyError> {
     let names = features::names(models.len());
-    let model = |model: &ModelConfig| TrainedModel {
-        name: model.name.clone(),
-        prices: model.prices,
-        expected_output_tokens: model.expected_output_tokens,
-        upper_output_tokens: model.upper_output_tokens,
-    };
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
         name: origin.name.clone(),
         features_sha256: features::names_sha256(&names),
         features: names,
-        models: models.iter().map(model).collect(),
+        models: models.iter().map(TrainedModel::from).collect(),
         learner: origin.learner.clone(),
         budget_range_nano_usd: origin.budget_range_nano_usd,
         data_sha256: origin.data_sha256.clone(),

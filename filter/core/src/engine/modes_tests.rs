@@ -206,18 +206,12 @@ mod test_policy {
             quality: layer(2, 2, quality.to_vec()),
             cost: layer(2, 2, vec![0.0; 2]),
         };
-        let model = |model: &crate::config::ModelConfig| TrainedModel {
-            name: model.name.clone(),
-            prices: model.prices,
-            expected_output_tokens: model.expected_output_tokens,
-            upper_output_tokens: model.upper_output_tokens,
-        };
         let manifest = Manifest {
             schema_version: SCHEMA_VERSION,
             name: format!("prefers-{}", if quality[0] > quality[1] { "small" } else { "large" }),
             features_sha256: features::names_sha256(&features),
             features,
-            models: config.models.iter().map(model).collect(),
+            models: config.models.iter().map(TrainedModel::from).collect(),
             learner: serde_json::json!({"algorithm": "none"}),
             budget_range_nano_usd: [NanoUsd(1), NanoUsd(1)],
             data_sha256: "0".repeat(64),

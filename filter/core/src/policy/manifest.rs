@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::ModelConfig;
 use crate::money::{NanoUsd, Prices};
 use crate::policy::error::PolicyError;
 
@@ -47,6 +48,17 @@ pub struct TrainedModel {
     pub expected_output_tokens: u64,
     /// Output tokens of a turn that were rarely exceeded.
     pub upper_output_tokens: u64,
+}
+
+impl From<&ModelConfig> for TrainedModel {
+    fn from(model: &ModelConfig) -> TrainedModel {
+        TrainedModel {
+            name: model.name.clone(),
+            prices: model.prices,
+            expected_output_tokens: model.expected_output_tokens,
+            upper_output_tokens: model.upper_output_tokens,
+        }
+    }
 }
 
 impl Manifest {
