@@ -19,6 +19,13 @@ pub(crate) fn example() -> Value {
     })
 }
 
+/// The example with a change, accepted.
+pub(crate) fn changed_example(change: impl FnOnce(&mut Value)) -> Config {
+    let mut value = example();
+    change(&mut value);
+    Config::from_json(value.to_string().as_bytes()).unwrap()
+}
+
 fn error_of(change: impl FnOnce(&mut Value)) -> String {
     let mut value = example();
     change(&mut value);
@@ -137,10 +144,10 @@ fn an_error_is_one_line_whatever_was_found() {
 #[test]
 fn answers_are_cut_unless_that_was_switched_off() {
     let cuts = |cap_output: Value, mode: &str| {
-        let mut value = example();
-        value["budget"]["cap_output"] = cap_output;
-        value["mode"] = json!(mode);
-        let config = Config::from_json(value.to_string().as_bytes()).unwrap();
+        let config = changed_example(|value| {
+            value["budget"]["cap_output"] = cap_output;
+            value["mode"] = json!(mode);
+        });
         (config.can_cut_answers(), config.warnings().len())
     };
     assert_eq!(cuts(Value::Null, "peek"), (true, 0));

@@ -164,14 +164,8 @@ fn number(value: &[u8], max: f32) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::example;
-    use serde_json::{Value, json};
-
-    fn config(change: impl FnOnce(&mut Value)) -> Config {
-        let mut value = example();
-        change(&mut value);
-        Config::from_json(value.to_string().as_bytes()).unwrap()
-    }
+    use crate::config::tests::changed_example as config;
+    use serde_json::json;
 
     fn headers(extra: &[(&str, &[u8])]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let base: [(&str, &[u8]); 3] =

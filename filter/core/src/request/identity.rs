@@ -115,14 +115,8 @@ fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::example;
-    use serde_json::{Value, json};
-
-    fn config(change: impl FnOnce(&mut Value)) -> Config {
-        let mut value = example();
-        change(&mut value);
-        Config::from_json(value.to_string().as_bytes()).unwrap()
-    }
+    use crate::config::tests::changed_example as config;
+    use serde_json::json;
 
     fn read(config: &Config, headers: &[(&str, &[u8])]) -> Identity {
         let headers: Vec<_> =
