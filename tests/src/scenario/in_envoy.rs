@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::client::{Client, Got};
+use super::expectation;
 use super::format::{Expect, Leave, Route, Scenario, Step, Turn, World};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
@@ -98,7 +99,7 @@ pub async fn play(
     let after = gateway.counters().await?;
     run.nothing_more_is_recorded().await?;
     let seen = Seen { turns: run.turns, counters: seen::counters(&before, &after) };
-    run.wrong.extend(seen::check_counters(scenario, &seen.counters));
+    run.wrong.extend(expectation::check_counters(scenario, &seen.counters));
     Ok((seen, run.wrong))
 }
 
@@ -201,7 +202,7 @@ impl<'a> Run<'a> {
         };
         let number = self.turns.len() + 1;
         self.wrong.extend(
-            seen::check(expect, &seen).into_iter().map(|line| format!("turn {number} to end: {line}")),
+            expectation::check(expect, &seen).into_iter().map(|line| format!("turn {number} to end: {line}")),
         );
         self.turns.push(seen);
         Ok(())

@@ -11,6 +11,7 @@ use seqroute_core::ledger::error::MAX_ATTEMPTS;
 use seqroute_harness::{Fault, HeaderMap, Host, HostOptions, Module, Plugin, StepState, Stream, Vm};
 use serde_json::Value;
 
+use super::expectation;
 use super::format::{End, Expect, Leave, Scenario, Step, Turn, Upstream};
 use super::request::Request;
 use super::seen::{self, Seen, TurnSeen, UpstreamSeen};
@@ -67,7 +68,7 @@ pub fn play(module: &Module, scenario: &Scenario, delivery: Delivery) -> Result<
     }
     ensure!(run.in_flight.is_empty(), "turns left in flight: {:?}", run.in_flight.keys());
     let seen = Seen { turns: run.turns, counters: counters(&run.host) };
-    run.wrong.extend(seen::check_counters(scenario, &seen.counters));
+    run.wrong.extend(expectation::check_counters(scenario, &seen.counters));
     let crashes = scenario.steps.iter().any(|step| matches!(step, Step::Crash));
     if !crashes && run.vms.iter().any(|vm| vm.reloads() > 0) {
         run.wrong.push("a VM crashed".to_owned());
@@ -209,7 +210,7 @@ impl<'a> Run<'a> {
         let seen = see(turn, open);
         let number = self.turns.len() + 1;
         self.wrong.extend(
-            seen::check(expect, &seen).into_iter().map(|line| format!("turn {number} to end: {line}")),
+            expectation::check(expect, &seen).into_iter().map(|line| format!("turn {number} to end: {line}")),
         );
         self.turns.push(seen);
         Ok(())

@@ -9,6 +9,7 @@
 //! `row` ([`crate::outcome_table`]).
 
 pub mod client;
+pub mod expectation;
 pub mod format;
 pub mod in_envoy;
 pub mod in_harness;
