@@ -68,6 +68,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The crates' sources.
+const CRATES: [&str; 8] = [
+    "filter/core/src",
+    "filter/plugin/src",
+    "trainer/src",
+    "trainer/sessions/src",
+    "harness/src",
+    "harness/command/src",
+    "envoy/src",
+    "tests/src",
+];
+
 /// Most source files in one folder below a `src`, unit tests not counted.
 const MAX_FILES_IN_FOLDER: usize = 13;
 /// Most lines of one source file.
@@ -87,6 +99,44 @@ fn imports_point_down_the_order_of_rooms() {
         }
     }
     assert!(faults.is_empty(), "{} imports point upwards:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn files_do_not_import_each_other_in_a_circle() {
+    for folder in CRATES {
+        let root = repository().join(folder);
+        let production = sources(&root).into_iter().filter(|file| !is_test(file));
+        let module = |file: PathBuf| {
+            let path = file.strip_prefix(&root).unwrap().with_extension("");
+            let mut module: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+            module.pop_if(|name| name == "mod");
+            (module, production_code(&fs::read_to_string(&file).unwrap()))
+        };
+        assert_eq!(circles(&production.map(module).collect()), [""; 0], "{folder}");
+    }
+}
+
+#[test]
+fn a_circle_of_files_is_found() {
+    let files = |files: &[(&str, &str)]| {
+        let module = |name: &str| name.split("::").map(str::to_owned).collect();
+        files.iter().map(|(name, code)| (module(name), (*code).to_owned())).collect()
+    };
+    let apart = [
+        ("a", "use crate::b::{self, c::D};"),
+        ("b", "use crate::x;"),
+        ("b::c", "use super::Error;"),
+        ("x", ""),
+    ];
+    assert_eq!(circles(&files(&apart)), [""; 0]);
+    let two = [
+        ("a", "use crate::b::c::*;"),
+        ("b::c", "use crate::{x::Y as Z, a::B};"),
+        ("x", ""),
+        ("top", "use crate::a;"),
+    ];
+    assert_eq!(circles(&files(&two)), ["a", "b::c"]);
+    assert_eq!(circles(&files(&[("b::c", "use super::d;"), ("b::d", "use super::c::E;")])), ["b::c", "b::d"]);
 }
 
 #[test]
@@ -184,44 +234,87 @@ fn upward_imports<'a>(
     faults.into_iter()
 }
 
-/// The lower-case names that follow `crate::`, braces included: modules. What the crate's root defines or re-exports
-/// is written with a capital letter or is a macro, and belongs to no room.
+/// The first modules of the paths that follow `crate::`. What the crate's root defines or re-exports is written with a
+/// capital letter or is a macro, and belongs to no room.
 fn imported_rooms(code: &str) -> BTreeSet<String> {
-    let mut rooms = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            Some(group) => rooms.extend(heads_of_group(group).filter(|name| is_module(name))),
-            None => rooms.extend(Some(head(rest)).filter(|name| is_module(name))),
-        }
+    let rooms = paths_after("crate::", code).into_iter().filter_map(|path| path.into_iter().next());
+    rooms.filter(|name| name.starts_with(|letter: char| letter.is_ascii_lowercase())).collect()
+}
+
+/// The paths that follow `start`, those in braces one by one.
+fn paths_after(start: &str, code: &str) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices(start) {
+        read_paths(&mut &code[at + start.len()..], &[], &mut paths);
     }
-    rooms
+    paths
 }
 
-fn is_module(name: &str) -> bool {
-    name.starts_with(|letter: char| letter.is_ascii_lowercase())
-}
-
-fn head(path: &str) -> String {
-    path.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
-}
-
-/// The first names of `a::b, c::{d, e}, f}` up to the brace that closes the group.
-fn heads_of_group(group: &str) -> impl Iterator<Item = String> {
-    let (mut heads, mut depth, mut start) = (Vec::new(), 0, Some(0));
-    for (at, letter) in group.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => start = Some(at + 1),
-            letter if !letter.is_whitespace() => {
-                heads.extend(start.take().map(|_| head(&group[at..])));
+/// Reads `a`, `a::b` or `a::{b, c::d}` below `parent`, and leaves what follows.
+fn read_paths(text: &mut &str, parent: &[String], paths: &mut Vec<Vec<String>>) {
+    *text = text.trim_start();
+    if let Some(group) = text.strip_prefix('{') {
+        *text = group;
+        loop {
+            read_paths(text, parent, paths);
+            // What is left of an element: `as other`, `*`.
+            *text = text.trim_start_matches(|letter| letter != ',' && letter != '}');
+            match text.strip_prefix(',') {
+                Some(next) => *text = next,
+                None => {
+                    *text = text.strip_prefix('}').unwrap_or(text);
+                    return;
+                }
             }
-            _ => {}
         }
     }
-    heads.into_iter()
+    let length = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(length);
+    *text = rest;
+    if name.is_empty() {
+        return;
+    }
+    let path = [parent, &[name.to_owned()]].concat();
+    match rest.strip_prefix("::") {
+        Some(below) => {
+            *text = below;
+            let found = paths.len();
+            read_paths(text, &path, paths);
+            // `a::*` imports `a`.
+            if paths.len() == found {
+                paths.push(path);
+            }
+        }
+        None => paths.push(path),
+    }
+}
+
+/// The files of a crate that import each other in a circle, or stand between two circles, by their modules. A module and
+/// its own parent do not count.
+fn circles(files: &BTreeMap<Vec<String>, String>) -> Vec<String> {
+    let file_of =
+        |path: &[String]| (1..=path.len()).rev().find_map(|length| files.get_key_value(&path[..length]));
+    let imports = |module: &Vec<String>, code: &str| -> BTreeSet<Vec<String>> {
+        let parent = &module[..module.len().saturating_sub(1)];
+        let siblings = paths_after("super::", code).into_iter().map(|path| [parent, &path].concat());
+        let all = paths_after("crate::", code).into_iter().chain(siblings);
+        let files = all.filter_map(|path| Some(file_of(&path)?.0.clone()));
+        files.filter(|file| file != module && file[..] != *parent).collect()
+    };
+    let mut left: BTreeMap<_, _> =
+        files.iter().map(|(module, code)| (module.clone(), imports(module, code))).collect();
+    loop {
+        let imported: BTreeSet<_> = left.values().flatten().cloned().collect();
+        let open = |(module, imports): (&Vec<String>, &BTreeSet<Vec<String>>)| {
+            (!imported.contains(module) || !imports.iter().any(|file| left.contains_key(file)))
+                .then(|| module.clone())
+        };
+        let open: Vec<_> = left.iter().filter_map(open).collect();
+        if open.is_empty() {
+            return left.into_keys().map(|module| module.join("::")).collect();
+        }
+        left.retain(|module, _| !open.contains(module));
+    }
 }
 
 /// The text without comments and without what follows the first `#[cfg(test)]` that opens a module of tests.
