@@ -24,7 +24,7 @@ fn short(seed: u64, count: usize) -> Vec<Session> {
 fn counted(sessions: &[Session], config: &HbrConfig) -> Vec<BudgetCounts> {
     let (guard, predictions) = (GuardConfig::default(), Predictions::default());
     let models = tiers();
-    Relabeller::new(sessions, &models, config, &guard, &predictions).unwrap().counts(1).unwrap()
+    Relabeller::new(sessions, &models, config, guard, predictions).unwrap().counts(1).unwrap()
 }
 
 #[test]

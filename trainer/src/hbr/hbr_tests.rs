@@ -107,7 +107,7 @@ fn every_epoch_draws_anew() {
     let (sessions, models) = (simulator::Simulator::new(1).sessions(5), simulator::tiers());
     let (config, predictions) = (HbrConfig::default(), Predictions::default());
     let guard = GuardConfig::default();
-    let relabeller = Relabeller::new(&sessions, &models, &config, &guard, &predictions).unwrap();
+    let relabeller = Relabeller::new(&sessions, &models, &config, guard, predictions).unwrap();
     let rows = |epoch| relabeller.rows(1, epoch).unwrap();
     assert_eq!(rows(0), relabel(&sessions, &models, &config, 1).unwrap());
     assert_ne!(rows(1).costs, rows(0).costs);

@@ -100,8 +100,7 @@ pub fn relabel(
     config: &HbrConfig,
     seed: u64,
 ) -> Result<Transitions, TrainError> {
-    let (guard, predictions) = (GuardConfig::default(), Predictions::default());
-    Relabeller::new(sessions, models, config, &guard, &predictions)?.rows(seed, 0)
+    Relabeller::new(sessions, models, config, GuardConfig::default(), Predictions::default())?.rows(seed, 0)
 }
 
 /// Relabels the same sessions once per epoch, each time with fresh budgets, prices and rollouts.
@@ -110,8 +109,8 @@ pub struct Relabeller<'a> {
     sessions: &'a [Session],
     models: &'a [ModelConfig],
     config: &'a HbrConfig,
-    guard: &'a GuardConfig,
-    predictions: &'a Predictions,
+    guard: GuardConfig,
+    predictions: Predictions,
     /// By model: mean cost of a session that it answers alone; of the most expensive logged path if no model has all
     /// outcomes.
     costs_nano_usd: Vec<f64>,
@@ -133,8 +132,8 @@ impl<'a> Relabeller<'a> {
         sessions: &'a [Session],
         models: &'a [ModelConfig],
         config: &'a HbrConfig,
-        guard: &'a GuardConfig,
-        predictions: &'a Predictions,
+        guard: GuardConfig,
+        predictions: Predictions,
     ) -> Result<Self, TrainError> {
         let engine = environment::engine(models, Strategy::BestAffordable, None)?;
         let costs: Vec<Option<f64>> = (0..models.len())
@@ -146,6 +145,12 @@ impl<'a> Relabeller<'a> {
             vec![reference_cost_nano_usd(&engine, sessions); models.len()]
         };
         Ok(Relabeller { sessions, models, config, guard, predictions, costs_nano_usd })
+    }
+
+    /// The guard that the sessions are replayed behind.
+    #[must_use]
+    pub fn guard(&self) -> &GuardConfig {
+        &self.guard
     }
 
     /// Smallest and largest budget at the models' own prices.
@@ -232,7 +237,7 @@ impl<'a> Relabeller<'a> {
                     lambda,
                     weights: weights.collect(),
                     config,
-                    predictions: self.predictions,
+                    predictions: &self.predictions,
                     transitions,
                 };
                 let episode = Episode::new(&market.engine, session, budget);
@@ -261,7 +266,7 @@ impl<'a> Relabeller<'a> {
                 model.prices = multiplied(&model.prices, factor);
                 reference_nano_usd = reference_nano_usd.max(cost * factor);
             }
-            let engine = environment::guarded(&models, Strategy::BestAffordable, None, self.guard)?;
+            let engine = environment::guarded(&models, Strategy::BestAffordable, None, &self.guard)?;
             Ok(Market { engine, reference_nano_usd })
         };
         (0..draws).map(market).collect()

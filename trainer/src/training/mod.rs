@@ -11,7 +11,7 @@ mod validation;
 use std::ops::ControlFlow;
 
 use seqroute_core::body::text::TextFeatures;
-use seqroute_core::config::{GuardConfig, ModelConfig};
+use seqroute_core::config::ModelConfig;
 use seqroute_core::money::NanoUsd;
 use seqroute_core::policy::Policy;
 use serde::Serialize;
@@ -83,9 +83,8 @@ pub struct Finished {
 pub struct Training<'a> {
     data: TrainingData<'a>,
     config: &'a TrainConfig,
-    guard: GuardConfig,
     head: TextHead,
-    predictions: Predictions,
+    relabeller: Relabeller<'a>,
     /// Rows of epoch 0: the summary needs them, and so does the loop.
     first: Transitions,
     /// What the text features predict.
@@ -100,8 +99,9 @@ pub struct Training<'a> {
 /// Settings out of range, or models that the core refuses.
 pub fn count(data: &TrainingData<'_>, config: &TrainConfig) -> Result<Vec<BudgetCounts>, TrainError> {
     config.check()?;
-    let (guard, predictions) = (guard::measure(data.train, &config.guard), Predictions::default());
-    Relabeller::new(data.train, data.models, &config.hbr, &guard, &predictions)?.counts(config.seed)
+    let guard = guard::measure(data.train, &config.guard);
+    let relabeller = Relabeller::new(data.train, data.models, &config.hbr, guard, Predictions::default())?;
+    relabeller.counts(config.seed)
 }
 
 impl<'a> Training<'a> {
@@ -113,7 +113,7 @@ impl<'a> Training<'a> {
         config.check()?;
         let (head, predictions, text) = text_head::fit(data.train, data.models, &config.text)?;
         let guard = guard::measure(data.train, &config.guard);
-        let relabeller = Relabeller::new(data.train, data.models, &config.hbr, &guard, &predictions)?;
+        let relabeller = Relabeller::new(data.train, data.models, &config.hbr, guard, predictions)?;
         let first = relabeller.rows(config.seed, 0)?;
         let relabelled = RelabelSummary {
             sessions: data.train.len(),
@@ -121,7 +121,7 @@ impl<'a> Training<'a> {
             bankrupt_share: first.bankrupt_share(),
             budget_range_nano_usd: first.budget_range_nano_usd,
         };
-        Ok(Training { data: *data, config, guard, head, predictions, first, text, relabelled })
+        Ok(Training { data: *data, config, head, relabeller, first, text, relabelled })
     }
 
     /// Trains a policy of this name. `state` is where an earlier run on the same data and settings stopped; the observer
@@ -135,7 +135,8 @@ impl<'a> Training<'a> {
         state: Option<State>,
         observer: Observer<'_, B>,
     ) -> Result<ControlFlow<B, Finished>, TrainError> {
-        let Training { data, config, guard, head, predictions, first, relabelled, .. } = self;
+        let Training { data, config, head, relabeller, first, relabelled, .. } = self;
+        let guard = relabeller.guard();
         let checked = states_to_check(&first, data.train);
         let origin = Origin {
             name: name.to_owned(),
@@ -147,8 +148,7 @@ impl<'a> Training<'a> {
             let network = Trained { parameters, normalisation, head: &head };
             artifact::archive(&network, data.models, &origin)
         };
-        let relabeller = Relabeller::new(data.train, data.models, &config.hbr, &guard, &predictions)?;
-        let validator = Validator::new(&data, config, &guard)?;
+        let validator = Validator::new(&data, config, guard)?;
         let learner = config.learner();
         let training_loop = TrainingLoop {
             rows: &|epoch| relabeller.rows(config.seed, epoch),
