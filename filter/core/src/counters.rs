@@ -43,8 +43,14 @@ counters! {
     CacheKept = "cache_kept",
     /// Requests refused because the session table had no room.
     TableFull = "table_full",
-    /// Requests refused because a session had too many turns in flight.
+    /// Requests refused because a session, or the tenant or address that it belongs to, had too many turns in flight.
     TooManyInFlight = "too_many_in_flight",
+    /// Requests refused because their caller had begun as many sessions as it may in this window.
+    TooManyNewSessions = "too_many_new_sessions",
+    /// Callers whose count of new sessions was forgotten before its window ended, for lack of room.
+    CallersForgotten = "callers_forgotten",
+    /// Requests refused because they name no tenant that has a budget.
+    TenantUnknown = "tenant_unknown",
     /// Requests refused because shared data could not be read or written.
     StoreErrors = "store_errors",
     /// Compare-and-swap attempts that lost against another VM.
@@ -77,6 +83,12 @@ counters! {
     SessionsForgotten = "sessions_forgotten",
     /// Reservations that were not ended within their lease.
     LeasesExpired = "leases_expired",
+    /// Turns whose lease was renewed while their answer came.
+    LeasesRenewed = "leases_renewed",
+    /// Turns that the client left before an answer.
+    EarlyLeaves = "early_leaves",
+    /// Of these, turns that were charged, since too many were left before.
+    EarlyLeavesCharged = "early_leaves_charged",
     /// Money reserved, nano-USD. Always: granted = settled + refunded + expired + outstanding.
     GrantedNanoUsd = "granted_nano_usd",
     /// Reserved money that was spent, nano-USD.

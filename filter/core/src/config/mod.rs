@@ -5,18 +5,22 @@
 //! Each file has a part of the configuration with its defaults and its `check`; `filter/README.md` lists every field.
 
 mod budget;
+mod callers;
 mod diagnose;
 mod faults;
 mod ledger;
 mod models;
 mod session;
+mod tenants;
 mod usd;
 
 pub use budget::{BudgetConfig, GuardConfig, LambdaConfig, LambdaRule};
+pub use callers::CallerConfig;
 pub use faults::{ConfigError, Fault};
-pub use ledger::{LedgerConfig, OnFull, TenantConfig};
+pub use ledger::{LedgerConfig, OnFull};
 pub use models::{Accepts, EstimateConfig, MissingUsage, ModelConfig, Strategy, SwitchConfig};
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};
+pub use tenants::{Purse, TenantConfig};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +64,9 @@ pub struct Config {
     /// What the tenants of `session.tenant_header` may spend over all of their sessions. Absent: no such budgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenants: Option<TenantConfig>,
+    /// How many new sessions a caller may begin that no tenant's budget bounds.
+    #[serde(default)]
+    pub callers: CallerConfig,
     /// The price of money in the decision rule.
     #[serde(default)]
     pub lambda: LambdaConfig,
@@ -241,6 +248,7 @@ impl Config {
             );
             tenants.check(self.ledger.lease_ms, faults);
         }
+        self.callers.check(faults);
         self.ledger.check(faults);
         self.estimate.check(faults);
         models::check(&self.models, faults);
@@ -315,6 +323,10 @@ impl Config {
             ),
             (idle_canary, "`policy_canary_b64` is not used, as `canary_share` is 0"),
             (shadow, "enforcement is `shadow`: nothing is charged or refused"),
+            (
+                !self.callers.enabled && self.tenants.is_none(),
+                "nothing bounds what one client can spend with new session ids: neither `callers` nor `tenants`",
+            ),
         ];
         checks.iter().filter(|(applies, _)| *applies).map(|(_, text)| (*text).to_owned()).collect()
     }

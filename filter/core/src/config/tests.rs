@@ -42,7 +42,7 @@ fn the_example_is_accepted() {
 #[test]
 fn each_bad_value_is_named_with_its_field() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 22] = [
+    let cases: [(Change, &str); 26] = [
         (|v| v["version"] = json!(2), "`version`: found `2`"),
         (|v| v["salt"] = json!("short"), "`salt`: found `5 bytes`"),
         (|v| v["budget"]["default_usd"] = json!("-1"), "`budget.default_usd`: found `-1`"),
@@ -62,6 +62,13 @@ fn each_bad_value_is_named_with_its_field() {
         (|v| v["session"] = json!({"sources": [{"header": "X-S"}]}), "`session.sources[0]`: found `X-S`"),
         (|v| v["session"] = json!({"sources": [{"cookie": "a b"}]}), "`session.sources[0]`: found `a b`"),
         (|v| v["tenants"] = json!({"default_usd": "1"}), "`session.tenant_header`: found nothing"),
+        (|v| v["tenants"] = json!({}), "`tenants.budgets_usd`: found nothing"),
+        (
+            |v| v["tenants"] = json!({"budgets_usd": {"a": "1"}, "default_per_name": true}),
+            "`tenants.default_per_name`: found `true`",
+        ),
+        (|v| v["callers"] = json!({"new_sessions": 0}), "`callers.new_sessions`: found `0`"),
+        (|v| v["ledger"] = json!({"free_early_leaves": 1001}), "`ledger.free_early_leaves`: found `1001`"),
         (|v| v["canary_share"] = json!(0.5), "`canary_share`: found `0.5`"),
         (|v| v["policy_canary_b64"] = json!("AA=="), "`policy_canary_b64`: found `a policy archive`"),
         (|v| v["switching"] = json!({"cache_margin": -1.0}), "`switching.cache_margin`: found `-1`"),
@@ -229,9 +236,9 @@ fn every_field_is_documented_with_its_default() {
     let mut bare = example();
     bare["session"] = json!({"tenant_header": "x-team"});
     bare["budget"] = json!({"default_usd": "0.01"});
-    bare["tenants"] = json!({"default_usd": "1"});
+    bare["tenants"] = json!({"budgets_usd": {"a": "1"}});
     let defaults = fields_of(&bare);
-    let given = ["session.tenant_header", "strategy"];
+    let given = ["session.tenant_header", "strategy", "tenants.budgets_usd"];
     for (field, default) in documented.iter().filter(|(field, _)| !given.contains(field)) {
         match *default {
             "required" => assert!(defaults.contains_key(*field), "`{field}`"),
@@ -251,6 +258,7 @@ fn every_field_is_documented_with_its_default() {
         }
     }
     assert_eq!(serde_json::to_value(Strategy::default()).unwrap(), json!("policy"));
+    assert_eq!(documented["tenants.budgets_usd"], "`{}`");
 }
 
 #[test]
@@ -260,6 +268,30 @@ fn a_body_field_is_not_a_source_in_the_mode_headers() {
         v["session"] = json!({"sources": [{"header": "x-session-id"}, {"body": "conversation"}]});
     });
     assert!(error.contains("`session.sources[1]`: found `conversation`"), "{error}");
+}
+
+#[test]
+fn a_configuration_that_bounds_no_client_gives_a_warning() {
+    let warnings = |change: fn(&mut Value)| changed_example(change).warnings().len();
+    assert_eq!(warnings(|_| {}), 0);
+    assert_eq!(warnings(|v| v["callers"] = json!({"enabled": false})), 1);
+    let with_tenants = |v: &mut Value| {
+        v["callers"] = json!({"enabled": false});
+        v["session"] = json!({"tenant_header": "x-team"});
+        v["tenants"] = json!({"default_usd": "1"});
+    };
+    assert_eq!(warnings(with_tenants), 0);
+}
+
+#[test]
+fn a_short_session_lives_for_a_lease_at_least_and_no_longer_than_others() {
+    let ttl_ms = |ledger: Value| {
+        let config = changed_example(|v| v["ledger"] = ledger).ledger;
+        [0, 1, 2].map(|turns| config.ttl_ms(turns))
+    };
+    assert_eq!(ttl_ms(json!({})), [3_600_000, 3_600_000, 86_400_000]);
+    assert_eq!(ttl_ms(json!({"session_ttl_ms": 700_000})), [700_000; 3]);
+    assert_eq!(ttl_ms(json!({"lease_ms": 7_200_000}))[0], 7_200_000);
 }
 
 #[test]

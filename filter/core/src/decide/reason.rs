@@ -23,8 +23,12 @@ text_enum! {
         ContextLengthExceeded = "context_length_exceeded",
         /// Refused: no available model supports the request's images or tools.
         NoCapableModel = "no_capable_model",
-        /// Refused: the session has too many turns in flight.
+        /// Refused: the session, or the tenant or address that it belongs to, has too many turns in flight.
         TooManyTurnsInFlight = "too_many_turns_in_flight",
+        /// Refused: the caller has begun as many sessions as it may in this window.
+        TooManyNewSessions = "too_many_new_sessions",
+        /// Refused: the request names no tenant that has a budget.
+        TenantUnknown = "tenant_unknown",
         /// Refused: the session table is full or cannot be used.
         SessionTableUnavailable = "session_table_unavailable",
         /// Refused: the request names no session.

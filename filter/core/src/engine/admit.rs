@@ -140,14 +140,14 @@ impl Engine {
         if let Some(refusal) = self.refusal_of_request(request, counts) {
             return self.refuse(turn, &refusal);
         }
-        let ledger = Ledger::new(store, &self.config.ledger, self.config.tenants.as_ref(), namespace);
+        let ledger = Ledger::new(store, &self.config, namespace);
         let Decided { decision, session, holding } = match self.decide_and_hold(&ledger, request, counts) {
             Ok(decided) => decided,
             Err(error) => return self.refuse(turn, &refusal_of_ledger(&error, counts)),
         };
         count_decision(&decision, counts);
         fill_record(&mut turn.record, &decision, &session);
-        turn.holding = holding;
+        turn.hold(holding, request.now_ms, self.config.ledger.lease_ms);
         let Some(model) = decision.chosen else {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));
         };
@@ -164,7 +164,8 @@ impl Engine {
         counts: &mut Counts,
     ) -> Result<Decided, LedgerError> {
         let Request { head, session, tenant, arm, ask, now_ms, .. } = request;
-        let payer = Payer { session: *session, budget_if_new: head.budget, tenant: *tenant };
+        let caller = head.identity.caller();
+        let payer = Payer { session: *session, budget_if_new: head.budget, tenant: *tenant, caller };
         for _ in 0..MAX_ATTEMPTS {
             let open = ledger.open(&payer, *now_ms, counts)?;
             let session = open.view;
@@ -186,6 +187,10 @@ impl Engine {
         if request.session.is_none() && self.config.session.no_session == NoSession::Reject {
             let sources = self.config.session.sources.iter().map(ToString::to_string);
             return Some(Refusal::NoSession { expected: sources.collect::<Vec<_>>().join("`, `") });
+        }
+        if request.head.identity.is_unknown_tenant() {
+            counts.add(Counter::TenantUnknown, 1);
+            return Some(Refusal::TenantUnknown);
         }
         let requested = request.requested_model?;
         let known = self.config.models.iter().any(|model| model.name == requested)
@@ -278,7 +283,17 @@ impl Engine {
             status: None,
         };
         let body_bytes = request.ask.size.body_bytes;
-        Turn { api: head.api, model: None, holding: None, namespace, body_bytes, debug: head.debug, record }
+        let (holding, renew_at_ms) = (None, u64::MAX);
+        Turn {
+            api: head.api,
+            model: None,
+            holding,
+            renew_at_ms,
+            namespace,
+            body_bytes,
+            debug: head.debug,
+            record,
+        }
     }
 
     fn refuse(&self, mut turn: Turn, refusal: &Refusal) -> Admission {
@@ -334,6 +349,10 @@ fn refusal_of_ledger(error: &LedgerError, counts: &mut Counts) -> Refusal {
         LedgerError::TooManyInFlight => {
             counts.add(Counter::TooManyInFlight, 1);
             Refusal::TooManyInFlight
+        }
+        LedgerError::TooManyNewSessions { window_ms } => {
+            counts.add(Counter::TooManyNewSessions, 1);
+            Refusal::TooManyNewSessions { window_ms: *window_ms }
         }
         LedgerError::Full => {
             counts.add(Counter::TableFull, 1);

@@ -40,7 +40,7 @@ impl Engine {
         let counts = if namespace == Namespace::Real { counts } else { &mut of_shadow };
         counts.add(Counter::UsageEstimated, u64::from(record.outcome == Outcome::Estimated));
         if let Some(holding) = holding {
-            let ledger = Ledger::new(store, &self.config.ledger, self.config.tenants.as_ref(), namespace);
+            let ledger = Ledger::new(store, &self.config, namespace);
             if ledger.end(holding, ending, now_ms, counts).is_err() {
                 counts.add(Counter::StoreErrors, 1);
             }

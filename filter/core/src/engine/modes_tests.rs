@@ -165,6 +165,7 @@ fn a_canary_decides_its_share_of_the_sessions_and_all_turns_of_each() {
         v["policy_b64"] = json!(BASE64_STANDARD.encode(&main));
         v["policy_canary_b64"] = json!(BASE64_STANDARD.encode(&canary));
         v["canary_share"] = json!(0.25);
+        v["callers"] = json!({"enabled": false});
     });
     let (store, mut counts) = (MemoryStore::default(), Counts::default());
     let mut by_canary = 0;

@@ -23,7 +23,7 @@ pub(super) fn engine(change: impl FnOnce(&mut Value)) -> Engine {
 
 pub(super) fn identity(engine: &Engine, session: &str) -> Identity {
     let headers = vec![(b"x-session-id".to_vec(), session.as_bytes().to_vec())];
-    Identity::read(engine.config(), &headers)
+    Identity::read(engine.config(), &headers, Some(b"10.0.0.1:5000"))
 }
 
 pub(super) fn head(engine: &Engine) -> RequestHead {

@@ -14,6 +14,8 @@ pub struct Turn {
     pub(super) api: Api,
     pub(super) model: Option<usize>,
     pub(super) holding: Option<Holding>,
+    /// When its lease is due to be renewed; never where it holds nothing.
+    pub(super) renew_at_ms: u64,
     pub(super) namespace: Namespace,
     pub(super) body_bytes: Option<u64>,
     pub(super) debug: bool,
@@ -21,6 +23,12 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// Takes the money that is held for it.
+    pub(super) fn hold(&mut self, holding: Option<Holding>, now_ms: u64, lease_ms: u64) {
+        self.renew_at_ms = holding.as_ref().map_or(u64::MAX, |_| now_ms.saturating_add(lease_ms / 2));
+        self.holding = holding;
+    }
+
     /// The API that was called.
     #[must_use]
     pub fn api(&self) -> Api {

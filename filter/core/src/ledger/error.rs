@@ -22,9 +22,15 @@ pub enum LedgerError {
     /// The bucket is full of sessions that may not be forgotten, or of reservations.
     #[error("ledger: no room in the bucket")]
     Full,
-    /// The session has too many turns in flight.
-    #[error("ledger: too many turns of one session in flight")]
+    /// The session, or the party that it belongs to, has too many turns in flight.
+    #[error("ledger: too many turns of one session or party in flight")]
     TooManyInFlight,
+    /// The caller has begun as many sessions as it may in this window.
+    #[error("ledger: too many new sessions of one caller")]
+    TooManyNewSessions {
+        /// Length of the window.
+        window_ms: u64,
+    },
     /// A decision asked for more than was free, which is a bug in the caller.
     #[error("ledger: a decision asked for {asked} USD where {free} USD are free")]
     Overdrawn {

@@ -4,27 +4,35 @@
 //! may jump forwards or backwards, and any call may fail. To stop an operation between two of its calls it is run again
 //! from its start with the answers that it got before, makes one call more, and is stopped at the next; operations are
 //! pure but for those calls, so this is exact. After every step both levels must conserve money to the last nano-USD,
-//! and no budget may be overspent but by what settlements cost beyond their reservations.
+//! no budget may be overspent but by what settlements cost beyond their reservations, no session may exist that its
+//! caller has not claimed, and no owner may have more of a bucket than its half.
 //!
 //! A failure prints the seed of its schedule; `SEQROUTE_SCHEDULE=<seed>` runs that one alone, and
 //! `SEQROUTE_SCHEDULES=<count>` sets their number.
 
 use super::*;
-use crate::config::OnFull;
+use crate::config::tests::changed_example;
 use crate::counters::Counter;
+use crate::ledger::callers::CallerBucket;
 use crate::ledger::sessions::bucket::SessionBucket;
 use crate::ledger::store::{MemoryStore, StoreError, Swap, Versioned};
 use crate::ledger::table::Stored;
 use crate::ledger::tenants::bucket::TenantBucket;
 use crate::ledger::view::SettledTurn;
+use crate::request::caller::Network;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 
 const SCHEDULES: u64 = 10_000;
 const STEPS: usize = 80;
 const VMS: usize = 4;
-const SESSIONS: u8 = 3;
+/// Sessions, of which the first caller has twice as many as the second.
+const SESSIONS: u8 = 6;
+const CALLERS: u8 = 2;
+const SESSIONS_PER_BUCKET: u32 = 4;
+const RESERVATIONS_PER_BUCKET: u32 = 8;
 const BUDGET: NanoUsd = NanoUsd(1000);
 const TENANT_BUDGET: NanoUsd = NanoUsd(1500);
 const LEASE_MS: u64 = 1000;
@@ -93,11 +101,15 @@ enum Job {
     /// Takes the first of these amounts that is free, like a ladder of models.
     Reserve {
         session: Option<u8>,
+        caller: Caller,
         amounts: [u64; 2],
+    },
+    Renew {
+        holding: Holding,
     },
     End {
         holding: Holding,
-        cost: Option<u64>,
+        ending: Ending,
     },
 }
 
@@ -111,14 +123,15 @@ struct Running {
 
 struct World {
     store: MemoryStore,
-    ledger: LedgerConfig,
-    tenants: TenantConfig,
+    config: Config,
     now_ms: u64,
     vms: Vec<Option<Running>>,
     /// Turns that were granted and not ended yet.
     in_flight: Vec<Holding>,
     /// What operations that are over, or died, have moved.
     counts: Counts,
+    /// Sessions are begun that nobody claims.
+    is_over: bool,
 }
 
 /// A bucket as it is stored, leases that have ended included.
@@ -127,7 +140,22 @@ fn stored<V: Stored>(store: &MemoryStore, key: &str) -> V {
 }
 
 fn tenant() -> Tenant {
-    Tenant { id: SessionId([200; 16]), budget: TENANT_BUDGET }
+    Tenant { id: SessionId([200; 16]), budget: TENANT_BUDGET, has_place: true }
+}
+
+fn caller(number: u8) -> Caller {
+    Caller::Address(Network::V4([number; 4]))
+}
+
+/// How a turn ends: answered, failed, or left by its client.
+fn ending(rng: &mut impl Rng) -> Ending {
+    let cost = NanoUsd(rng.random_range(0..400));
+    let turn = SettledTurn { cost, model: 0, prompt_tokens: 1, body_bytes: 4, output_tokens: 1 };
+    match rng.random_range(0..10) {
+        0..6 => Ending::Settle(turn),
+        6..8 => Ending::Refund,
+        _ => Ending::Left(turn),
+    }
 }
 
 /// The holding of an operation that is run again from its start.
@@ -139,7 +167,7 @@ fn again(holding: &Holding) -> Holding {
 /// Holds the first of these amounts that is free, and decides again while other VMs are faster.
 fn reserve<S: SharedStore>(
     ledger: &Ledger<'_, S>,
-    payer: &Payer,
+    payer: &Payer<'_>,
     amounts: &[u64],
     now_ms: u64,
     counts: &mut Counts,
@@ -158,24 +186,27 @@ fn reserve<S: SharedStore>(
 
 impl World {
     fn new(rng: &mut impl Rng) -> World {
-        let on_full = if rng.random() { OnFull::EvictIdle } else { OnFull::Reject };
+        let on_full = if rng.random() { "evict_idle" } else { "reject" };
+        let new_sessions = rng.random_range(2..20);
+        let config = changed_example(|v| {
+            v["ledger"] = json!({
+                "buckets": 1, "sessions_per_bucket": SESSIONS_PER_BUCKET,
+                "reservations_per_bucket": RESERVATIONS_PER_BUCKET, "evicted_per_bucket": 4, "lease_ms": LEASE_MS,
+                "session_ttl_ms": 1_u64 << 40, "short_session_ttl_ms": 1_u64 << 40, "max_in_flight": 4,
+                "on_full": on_full, "free_early_leaves": 1,
+            });
+            v["callers"] = json!({"buckets": 1, "new_sessions": new_sessions, "window_ms": 1_u64 << 40});
+            v["session"] = json!({"tenant_header": "x-team"});
+            v["tenants"] = json!({"default_usd": "1", "buckets": 1, "free_early_leaves": 3});
+        });
         World {
             store: MemoryStore::default(),
-            ledger: LedgerConfig {
-                buckets: 1,
-                sessions_per_bucket: 2,
-                reservations_per_bucket: 8,
-                evicted_per_bucket: 4,
-                lease_ms: LEASE_MS,
-                session_ttl_ms: 1 << 40,
-                max_in_flight: 4,
-                on_full,
-            },
-            tenants: serde_json::from_str(r#"{"default_usd": "1", "buckets": 1}"#).unwrap(),
-            now_ms: 1 << 41,
+            config,
+            now_ms: 3 << 39,
             vms: (0..VMS).map(|_| None).collect(),
             in_flight: Vec::new(),
             counts: Counts::default(),
+            is_over: false,
         }
     }
 
@@ -200,14 +231,18 @@ impl World {
     }
 
     fn next_job(&mut self, rng: &mut impl Rng) -> Option<Running> {
-        let job = if !self.in_flight.is_empty() && rng.random_bool(0.5) {
+        let job = if !self.in_flight.is_empty() && rng.random_bool(0.6) {
             let which = rng.random_range(0..self.in_flight.len());
             let holding = self.in_flight.swap_remove(which);
-            let cost = rng.random_bool(0.7).then(|| rng.random_range(0..400));
-            Job::End { holding, cost }
+            if rng.random_bool(0.3) {
+                Job::Renew { holding }
+            } else {
+                Job::End { holding, ending: ending(rng) }
+            }
         } else {
             let session = rng.random_bool(0.9).then(|| rng.random_range(0..SESSIONS));
-            Job::Reserve { session, amounts: [rng.random_range(200..700), rng.random_range(1..200)] }
+            let caller = caller(session.map_or_else(|| rng.random_range(0..CALLERS), |number| number / 4));
+            Job::Reserve { session, caller, amounts: [rng.random_range(200..700), rng.random_range(1..200)] }
         };
         Some(Running { job, now_ms: self.now_ms, replies: Vec::new(), counts: Counts::default() })
     }
@@ -223,29 +258,27 @@ impl World {
             fails,
             stopped: Cell::new(false),
         };
-        let ledger = Ledger::new(&store, &self.ledger, Some(&self.tenants), Namespace::Real);
+        let ledger = Ledger::new(&store, &self.config, Namespace::Real);
         let mut counts = Counts::default();
         let now_ms = running.now_ms;
         let result = match &running.job {
-            Job::Reserve { session, amounts } => {
+            Job::Reserve { session, caller, amounts } => {
                 let session = session.map(|number| SessionId([number; 16]));
-                let payer = Payer { session, budget_if_new: BUDGET, tenant: Some(tenant()) };
+                let payer = Payer { session, budget_if_new: BUDGET, tenant: Some(tenant()), caller };
                 // Nothing is in flight for a decision that was stopped or failed.
                 let held = reserve(&ledger, &payer, amounts, now_ms, &mut counts);
                 held.map(|holding| self.in_flight.extend(holding))
             }
-            Job::End { holding, cost } => {
-                let ending = cost.map_or(Ending::Refund, |cost| {
-                    let cost = NanoUsd(cost);
-                    Ending::Settle(SettledTurn {
-                        cost,
-                        model: 0,
-                        prompt_tokens: 1,
-                        body_bytes: 4,
-                        output_tokens: 1,
-                    })
-                });
-                ledger.end(again(holding), ending, now_ms, &mut counts)
+            Job::Renew { holding } => {
+                let mut holding = again(holding);
+                let renewed = ledger.renew(&mut holding, now_ms, &mut counts);
+                if !store.stopped.get() {
+                    self.in_flight.push(holding);
+                }
+                renewed.map(|_| ())
+            }
+            Job::End { holding, ending } => {
+                ledger.end(again(holding), *ending, now_ms, &mut counts).map(|_| ())
             }
         };
         if store.stopped.get() {
@@ -256,7 +289,13 @@ impl World {
         }
         self.counts.merge(&counts);
         match result {
-            Ok(()) | Err(LedgerError::Store(_) | LedgerError::Full | LedgerError::TooManyInFlight) => {}
+            Ok(())
+            | Err(
+                LedgerError::Store(_)
+                | LedgerError::Full
+                | LedgerError::TooManyInFlight
+                | LedgerError::TooManyNewSessions { .. },
+            ) => {}
             Err(other) => panic!("{other}"),
         }
     }
@@ -275,13 +314,21 @@ impl World {
     }
 
     fn bucket(&self) -> SessionBucket {
-        let table = SessionTable::new(&self.store, &self.ledger, Namespace::Real);
+        let table = SessionTable::new(&self.store, &self.config.ledger, Namespace::Real);
         stored(&self.store, &table.key(SessionId([0; 16])))
     }
 
     fn tenant_bucket(&self) -> TenantBucket {
-        let table = TenantTable::new(&self.store, &self.tenants, LEASE_MS, Namespace::Real);
+        let tenants = self.config.tenants.as_ref().unwrap();
+        let table = TenantTable::new(&self.store, tenants, LEASE_MS, Namespace::Real);
         stored(&self.store, &table.key(tenant().id))
+    }
+
+    /// What each caller has claimed.
+    fn claims(&self) -> Vec<u32> {
+        let table = CallerTable::new(&self.store, &self.config.callers, Namespace::Real);
+        let ids = (0..CALLERS).map(|number| caller(number).id(self.config.salt.as_bytes()));
+        ids.map(|id| stored::<CallerBucket>(&self.store, &table.key(id)).count(id)).collect()
     }
 
     fn outstanding(&self) -> u64 {
@@ -290,6 +337,26 @@ impl World {
 
     /// What must hold after every step.
     fn check(&self) {
+        self.check_money();
+        self.check_shares();
+    }
+
+    fn check_shares(&self) {
+        let (claims, created) = (self.claims(), self.counted().get(Counter::SessionsCreated));
+        let claimed: u32 = claims.iter().sum();
+        assert!(self.is_over || created <= u64::from(claimed), "{created} sessions of {claimed} claimed");
+        assert!(claims.iter().all(|count| *count <= self.config.callers.new_sessions), "{claims:?}");
+        let entries = self.bucket().entries;
+        for entry in &entries {
+            let own = || entries.iter().filter(|other| other.owner == entry.owner);
+            let turns: usize = own().map(|entry| entry.reservations.len()).sum();
+            let busy = own().filter(|entry| !entry.reservations.is_empty()).count();
+            assert!(turns as u32 <= RESERVATIONS_PER_BUCKET / 2, "{turns} turns of {:?}", entry.owner);
+            assert!(busy as u32 <= SESSIONS_PER_BUCKET / 2, "{busy} busy sessions of {:?}", entry.owner);
+        }
+    }
+
+    fn check_money(&self) {
         use Counter::*;
         let counts = self.counted();
         let [granted, settled, refunded, expired, overrun, late] =
@@ -329,6 +396,7 @@ impl World {
             }
         }
         self.in_flight.clear();
+        self.is_over = true;
         // The first touch cuts leases that were made before the clock was set back.
         self.touch();
         self.now_ms += LEASE_MS + 2 * LEASE_MS.div_ceil(8);
@@ -338,7 +406,8 @@ impl World {
 
     fn touch(&mut self) {
         for session in [None, Some(0)] {
-            let job = Job::Reserve { session, amounts: [0, 0] };
+            let caller = Caller::Tenant(tenant().id);
+            let job = Job::Reserve { session, caller, amounts: [0, 0] };
             let (replies, counts) = (Vec::new(), Counts::default());
             self.vms[0] = Some(Running { job, now_ms: self.now_ms, replies, counts });
             while self.vms[0].is_some() {

@@ -13,8 +13,20 @@
 //! Sessions live in a table of a fixed number of buckets ([`sessions`]), each one value in shared data
 //! ([`sessions::bucket`]), changed only by compare-and-swap ([`table`], [`store`]). The configuration bounds its memory,
 //! whatever clients send ([`size`]). A second level, the tenants' budgets, is a table of the same kind ([`tenants`]).
-//! [`holding`] holds and ends a turn's money on both levels.
+//! [`holding`] holds, renews and ends a turn's money on both levels.
+//!
+//! Against whoever wants to break it:
+//!
+//! * Ids are free, so a session's budget alone bounds nothing. Above it is the tenant's purse or, for clients without
+//!   one, a cap on new sessions per address and window ([`callers`]).
+//! * No party fills a table: in a full bucket the party that holds most makes room, each may have half of a bucket's
+//!   turns in flight ([`sessions::room`]), and tenants that the configuration names always have a place.
+//! * A turn that its client leaves before an answer is refunded a bounded number of times, per session and per tenant
+//!   ([`view::Ending::Left`]).
+//! * A lease is renewed while the answer comes, so no answer outlives its reservation, however long it takes
+//!   ([`holding::Ledger::renew`]).
 
+pub mod callers;
 pub mod error;
 pub mod holding;
 pub mod sessions;
@@ -23,6 +35,7 @@ pub mod store;
 pub mod table;
 pub mod tenants;
 pub mod view;
+pub mod window;
 
 pub use error::LedgerError;
-pub use view::{Ending, Namespace, SessionView, SettledTurn};
+pub use view::{Ended, Ending, Namespace, SessionView, SettledTurn};

@@ -15,6 +15,8 @@ pub struct SessionView {
     pub turns: u32,
     /// Turns in flight.
     pub in_flight: u32,
+    /// Turns that the client left before an answer.
+    pub early_leaves: u16,
     /// The model of the last settled turn.
     pub last_model: Option<u8>,
     /// Input tokens of the last settled turn.
@@ -90,11 +92,85 @@ impl Namespace {
     }
 }
 
-/// How a reservation ends.
+/// How a turn ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// An answer came: its cost is charged.
     Settle(SettledTurn),
     /// No answer came: nothing is charged.
     Refund,
+    /// The client left before an answer, which the provider may bill all the same: nothing is charged the first times,
+    /// later the cost. As no answer came, the figures but the cost do not become the session's.
+    Left(SettledTurn),
+}
+
+/// What became of a turn's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The cost was charged.
+    Charged,
+    /// Nothing was charged.
+    Refunded,
+}
+
+/// How one level books the end of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Booking {
+    /// The cost of an answer.
+    Settle(SettledTurn),
+    /// Nothing.
+    Refund,
+    /// The client left before an answer: nothing where fewer than `free_before` turns of the account ended so, else
+    /// `cost`.
+    Leave {
+        /// What is charged, if it is.
+        cost: NanoUsd,
+        /// From this many on, they are charged.
+        free_before: u32,
+    },
+}
+
+impl Booking {
+    /// What is charged to an account of which so many turns were left before.
+    #[must_use]
+    pub fn cost(&self, early_leaves: u32) -> NanoUsd {
+        match *self {
+            Booking::Settle(turn) => turn.cost,
+            Booking::Leave { cost, .. } if !self.is_free_leave(early_leaves) => cost,
+            Booking::Refund | Booking::Leave { .. } => NanoUsd::ZERO,
+        }
+    }
+
+    /// What becomes of the money of such an account.
+    #[must_use]
+    pub fn ended(&self, early_leaves: u32) -> Ended {
+        match self {
+            Booking::Settle(_) => Ended::Charged,
+            Booking::Leave { .. } if !self.is_free_leave(early_leaves) => Ended::Charged,
+            Booking::Refund | Booking::Leave { .. } => Ended::Refunded,
+        }
+    }
+
+    /// Whether it is a leave that costs nothing, which is counted.
+    #[must_use]
+    pub fn is_free_leave(&self, early_leaves: u32) -> bool {
+        matches!(self, Booking::Leave { free_before, .. } if early_leaves < *free_before)
+    }
+}
+
+/// What became of a lease that was to be renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It ends one lease from now.
+    Done,
+    /// More than half of it was left.
+    NotDue,
+    /// It had ended, or its money was settled or given back.
+    Gone,
+}
+
+/// Whether at most half of a lease is left.
+#[must_use]
+pub fn lease_is_due(end_ms: u64, lease_ms: u64, now_ms: u64) -> bool {
+    end_ms.saturating_sub(now_ms) <= lease_ms / 2
 }

@@ -8,7 +8,7 @@
 //! | Bedrock Converse | `{"message"}`, and the kind in `x-amzn-errortype` |
 //!
 //! Client libraries retry 429 by themselves. A session's budget is never renewed, so `x-should-retry: false` tells them
-//! not to. A tenant's budget per window is: `retry-after` says when.
+//! not to. A tenant's budget per window is, as is a caller's number of new sessions: `retry-after` says when.
 
 use serde_json::json;
 
@@ -39,8 +39,15 @@ pub enum Refusal {
     ContextTooLong,
     /// No model that the conversation can go to supports the request's images or tools.
     NoCapableModel,
-    /// The session has too many turns in flight.
+    /// The session, or the tenant or address that it belongs to, has too many turns in flight.
     TooManyInFlight,
+    /// The caller has begun as many sessions as it may in this window.
+    TooManyNewSessions {
+        /// Length of the window.
+        window_ms: u64,
+    },
+    /// Tenants have budgets, and the request names none of them.
+    TenantUnknown,
     /// The session table is full or cannot be used.
     TableUnavailable,
     /// The request names no session and the configuration wants one.
@@ -98,7 +105,9 @@ impl LocalReply {
         if api == Api::BedrockConverse {
             headers.push(("x-amzn-errortype", aws_name(status).to_owned()));
         }
-        if let Refusal::TenantExhausted { window_ms: Some(window_ms), .. } = refusal {
+        if let Refusal::TenantExhausted { window_ms: Some(window_ms), .. }
+        | Refusal::TooManyNewSessions { window_ms } = refusal
+        {
             let into_window_ms = now_ms.checked_rem(*window_ms).unwrap_or(0);
             let seconds = window_ms.saturating_sub(into_window_ms).div_ceil(1000);
             headers.push(("retry-after", seconds.to_string()));
@@ -123,6 +132,7 @@ impl LocalReply {
 fn anthropic_name(status: u32) -> &'static str {
     match status {
         402 => "billing_error",
+        403 => "permission_error",
         429 => "rate_limit_error",
         503 => "overloaded_error",
         _ => "invalid_request_error",
@@ -133,6 +143,7 @@ fn anthropic_name(status: u32) -> &'static str {
 fn google_name(status: u32) -> &'static str {
     match status {
         402 | 429 => "RESOURCE_EXHAUSTED",
+        403 => "PERMISSION_DENIED",
         503 => "UNAVAILABLE",
         _ => "INVALID_ARGUMENT",
     }
@@ -142,6 +153,7 @@ fn google_name(status: u32) -> &'static str {
 fn aws_name(status: u32) -> &'static str {
     match status {
         402 | 429 => "ThrottlingException",
+        403 => "AccessDeniedException",
         503 => "ServiceUnavailableException",
         _ => "ValidationException",
     }
@@ -197,6 +209,20 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
             reason: Reason::TooManyTurnsInFlight,
             message: "Too many turns of this session are in flight; retry.".to_owned(),
             retry: true,
+        },
+        Refusal::TooManyNewSessions { .. } => Description {
+            status: 429,
+            kind: "rate_limit_error",
+            reason: Reason::TooManyNewSessions,
+            message: "Too many new sessions; continue one, or retry later.".to_owned(),
+            retry: true,
+        },
+        Refusal::TenantUnknown => Description {
+            status: 403,
+            kind: "permission_error",
+            reason: Reason::TenantUnknown,
+            message: "The request names no team that has a budget.".to_owned(),
+            retry: false,
         },
         Refusal::TableUnavailable => Description {
             status: 503,
@@ -275,5 +301,24 @@ mod tests {
         let (reply, body) = reply_to(&refusal, "/v1/chat/completions");
         assert_eq!(body["error"]["code"], "tenant_budget_exceeded");
         assert!(reply.headers.contains(&("retry-after", "1800".to_owned())));
+    }
+
+    #[test]
+    fn too_many_new_sessions_say_when_the_next_may_begin() {
+        let refusal = Refusal::TooManyNewSessions { window_ms: 3_600_000 };
+        let (reply, body) = reply_to(&refusal, "/v1/chat/completions");
+        assert_eq!((reply.status, body["error"]["code"].as_str()), (429, Some("too_many_new_sessions")));
+        assert!(reply.headers.contains(&("retry-after", "1800".to_owned())));
+        assert!(reply.headers.contains(&("x-should-retry", "true".to_owned())));
+    }
+
+    #[test]
+    fn an_unknown_tenant_is_told_so_in_every_shape() {
+        let (reply, body) = reply_to(&Refusal::TenantUnknown, "/v1/messages");
+        assert_eq!((reply.status, body["error"]["type"].as_str()), (403, Some("permission_error")));
+        let (_, body) = reply_to(&Refusal::TenantUnknown, "/v1beta/models/gemini-pro:generateContent");
+        assert_eq!(body["error"]["status"], "PERMISSION_DENIED");
+        let (reply, _) = reply_to(&Refusal::TenantUnknown, "/model/some.model/converse");
+        assert!(reply.headers.contains(&("x-amzn-errortype", "AccessDeniedException".to_owned())));
     }
 }

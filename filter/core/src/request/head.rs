@@ -67,8 +67,13 @@ pub fn is_internal(name: &[u8]) -> bool {
 }
 
 impl RequestHead {
-    /// Reads the headers of a request.
-    pub fn read(config: &Config, headers: &impl Headers, counts: &mut Counts) -> HeadVerdict {
+    /// Reads the headers of a request. `source` is the client's address as Envoy writes it (`source.address`).
+    pub fn read(
+        config: &Config,
+        headers: &impl Headers,
+        source: Option<&[u8]>,
+        counts: &mut Counts,
+    ) -> HeadVerdict {
         let path = headers.get(":path").unwrap_or_default();
         let path = String::from_utf8_lossy(path.split(|byte| *byte == b'?').next().unwrap_or_default());
         let is_post = headers.get(":method") == Some(b"POST");
@@ -87,7 +92,7 @@ impl RequestHead {
         let length = headers.get("content-length");
         HeadVerdict::Llm(Box::new(RequestHead {
             api,
-            identity: Identity::read(config, headers),
+            identity: Identity::read(config, headers, source),
             budget,
             lambda,
             difficulty,
@@ -174,7 +179,7 @@ mod tests {
     }
 
     fn read(config: &Config, extra: &[(&str, &[u8])]) -> HeadVerdict {
-        RequestHead::read(config, &headers(extra), &mut Counts::default())
+        RequestHead::read(config, &headers(extra), None, &mut Counts::default())
     }
 
     fn llm(verdict: HeadVerdict) -> RequestHead {
@@ -193,7 +198,8 @@ mod tests {
             (b":method".to_vec(), b"GET".to_vec()),
             (b":path".to_vec(), b"/v1/chat/completions".to_vec()),
         ];
-        assert_eq!(RequestHead::read(&config, &get, &mut Counts::default()), HeadVerdict::Bypass);
+        let verdict = RequestHead::read(&config, &get, None, &mut Counts::default());
+        assert_eq!(verdict, HeadVerdict::Bypass);
     }
 
     #[test]

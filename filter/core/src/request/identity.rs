@@ -1,22 +1,25 @@
-//! Which session and which tenant a request belongs to.
+//! Which session, which tenant and which caller a request belongs to.
 //!
 //! The configured sources are consulted in their order: headers and cookies when the headers come, fields of the body
 //! once it was read. The first that has an id wins, so an earlier body field wins over a later header. Ids that are
 //! empty or longer than [`MAX_RAW_ID_BYTES`] count as absent. The tenant's name is hashed into every session id: the
 //! same id of two tenants is two sessions.
 
-use crate::config::{BodySource, Config, SessionSource};
+use crate::config::{BodySource, Config, Purse, SessionSource};
 use crate::money::NanoUsd;
+use crate::request::caller::{Caller, Network};
 use crate::request::headers::Headers;
 use crate::request::session_id::{MAX_RAW_ID_BYTES, SessionId};
 
 /// A tenant and its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenant {
-    /// Salted hash of its name.
+    /// Salted hash of its name, or of all names that share one purse.
     pub id: SessionId,
     /// What it may spend, in all or per window.
     pub budget: NanoUsd,
+    /// The configuration knows it, so its account always has a place.
+    pub has_place: bool,
 }
 
 /// Members of a body that may name its session, decoded; one that is empty or longer than [`MAX_RAW_ID_BYTES`] counts
@@ -40,22 +43,31 @@ pub struct BodySessionIds {
 pub struct Identity {
     /// The tenant's name; empty without one.
     tenant_name: Vec<u8>,
-    /// The tenant; `None` where tenants have no budgets.
+    /// The tenant; `None` where tenants have no budgets, and for a name that is refused.
     tenant: Option<Tenant>,
+    /// Tenants have budgets, and none is for this name.
+    is_unknown_tenant: bool,
+    /// Who sends the request.
+    caller: Caller,
     /// The session that a header or cookie names, and the rank of that source.
     session: Option<(usize, SessionId)>,
 }
 
 impl Identity {
-    /// Reads headers and cookies.
+    /// Reads headers and cookies. `source` is the client's address as Envoy writes it.
     #[must_use]
-    pub fn read(config: &Config, headers: &impl Headers) -> Identity {
+    pub fn read(config: &Config, headers: &impl Headers, source: Option<&[u8]>) -> Identity {
         let salt = config.salt.as_bytes();
         let name =
             config.session.tenant_header.as_ref().and_then(|name| headers.get(name)).unwrap_or_default();
-        let tenant = config.tenants.as_ref();
-        let tenant = tenant
-            .map(|tenants| Tenant { id: SessionId::new(salt, name, b""), budget: tenants.budget(name) });
+        let purse = config.tenants.as_ref().map(|tenants| tenants.purse(name));
+        let is_unknown_tenant = purse == Some(None);
+        let purse = purse.flatten();
+        let tenant = purse.map(|purse| tenant(salt, name, purse));
+        let caller = match (purse, tenant) {
+            (Some(Purse::Named(_) | Purse::Each(_)), Some(tenant)) => Caller::Tenant(tenant.id),
+            _ => Caller::Address(Network::of(source)),
+        };
         let mut sources = config.session.sources.iter().enumerate();
         let session = sources.find_map(|(rank, source)| {
             let raw = match source {
@@ -65,7 +77,7 @@ impl Identity {
             };
             fits(raw).then(|| (rank, SessionId::new(salt, name, raw)))
         });
-        Identity { tenant_name: name.to_vec(), tenant, session }
+        Identity { tenant_name: name.to_vec(), tenant, is_unknown_tenant, caller, session }
     }
 
     /// The session, once the body is known as far as it will be: the first of the configured sources that has an id.
@@ -86,6 +98,30 @@ impl Identity {
     #[must_use]
     pub fn tenant(&self) -> Option<Tenant> {
         self.tenant
+    }
+
+    /// Whether tenants have budgets and the request names none of them, nor is there a purse for unknown names.
+    #[must_use]
+    pub fn is_unknown_tenant(&self) -> bool {
+        self.is_unknown_tenant
+    }
+
+    /// Who sends the request: the tenant where it has a purse of its own, else the client's address.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+fn tenant(salt: &[u8], name: &[u8], purse: Purse) -> Tenant {
+    let of_name = || SessionId::new(salt, name, b"");
+    match purse {
+        Purse::Named(budget) => Tenant { id: of_name(), budget, has_place: true },
+        Purse::Each(budget) => Tenant { id: of_name(), budget, has_place: false },
+        // No name has this hash: those are of an empty id.
+        Purse::Shared(budget) => {
+            Tenant { id: SessionId::new(salt, b"", b"all unknown tenants"), budget, has_place: true }
+        }
     }
 }
 
@@ -121,7 +157,7 @@ mod tests {
     fn read(config: &Config, headers: &[(&str, &[u8])]) -> Identity {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
-        Identity::read(config, &headers)
+        Identity::read(config, &headers, Some(b"10.0.0.1:5000"))
     }
 
     #[test]
@@ -168,12 +204,49 @@ mod tests {
     fn tenants_are_kept_apart_and_have_budgets() {
         let config = config(|v| {
             v["session"] = json!({"tenant_header": "x-team"});
-            v["tenants"] = json!({"default_usd": "1", "budgets_usd": {"a": "5"}});
+            v["tenants"] = json!({"default_usd": "1", "default_per_name": true, "budgets_usd": {"a": "5"}});
         });
         let [a, b] = [b"a", b"b"].map(|team| read(&config, &[("x-session-id", b"s"), ("x-team", team)]));
         assert_ne!(a.session(&config, None), b.session(&config, None));
-        let [a, b] = [a, b].map(|identity| identity.tenant().unwrap());
+        let [a, b] = [a, b].map(|identity| {
+            let tenant = identity.tenant().unwrap();
+            assert_eq!(identity.caller(), &Caller::Tenant(tenant.id));
+            tenant
+        });
         assert_ne!(a.id, b.id);
         assert_eq!((a.budget.0, b.budget.0), (5_000_000_000, 1_000_000_000));
+        assert_eq!((a.has_place, b.has_place), (true, false));
+    }
+
+    #[test]
+    fn names_that_are_not_configured_share_one_purse_and_are_told_apart_by_address() {
+        let config = config(|v| {
+            v["session"] = json!({"tenant_header": "x-team"});
+            v["tenants"] = json!({"default_usd": "1", "budgets_usd": {"a": "5"}});
+        });
+        let invented = [&b"b"[..], b"c", b"\xff", b""].map(|team| {
+            let identity = read(&config, &[("x-session-id", b"s"), ("x-team", team)]);
+            assert_eq!(identity.caller(), &Caller::Address(Network::V4([10, 0, 0, 1])));
+            identity.tenant().unwrap()
+        });
+        let without = read(&config, &[("x-session-id", b"s")]).tenant().unwrap();
+        assert!(invented.iter().all(|tenant| *tenant == without), "{invented:?}");
+        let named = read(&config, &[("x-team", b"a")]).tenant().unwrap();
+        assert_ne!(named.id, without.id);
+    }
+
+    #[test]
+    fn without_a_default_only_configured_names_are_known() {
+        let config = config(|v| {
+            v["session"] = json!({"tenant_header": "x-team"});
+            v["tenants"] = json!({"budgets_usd": {"a": "5"}});
+        });
+        let of = |headers: &[(&str, &[u8])]| {
+            let identity = read(&config, headers);
+            (identity.is_unknown_tenant(), identity.tenant().map(|tenant| tenant.budget.0))
+        };
+        assert_eq!(of(&[("x-team", b"a")]), (false, Some(5_000_000_000)));
+        assert_eq!(of(&[("x-team", b"A")]), (true, None));
+        assert_eq!(of(&[]), (true, None));
     }
 }

@@ -1,6 +1,7 @@
 //! What a request's headers say: which API it calls, whose it is, and which hints are trusted.
 
 pub mod api;
+pub mod caller;
 pub mod head;
 pub mod headers;
 pub mod identity;

@@ -5,11 +5,13 @@
 //!
 //! | part | fields | bytes |
 //! |---|---|---|
-//! | session | id 16, last seen and last settled `u64` ms, budget and spent `u64` nano-USD, turns `u32`, last model `u8` (255: none), last prompt tokens, last body bytes and output tokens `u64`, number of reservations `u8` | 78 |
+//! | session | id 16, owner `u64`, last seen and last settled `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, last model `u8` (255: none), last prompt tokens, last body bytes and output tokens `u64`, number of reservations `u8` | 88 |
 //! | its reservations | id `u64`, amount `u64` nano-USD, lease end `u64` ms | 24 each |
-//! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, last model `u8` | 45 |
+//! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, last model `u8` | 47 |
 //!
-//! Bytes that do not decode are an error, never an empty bucket: spent money is not forgotten.
+//! Bytes that do not decode are an error, never an empty bucket: spent money is not forgotten. That holds for another
+//! format version too: a module with a new format refuses the sessions of the buckets that an old one left in shared
+//! data, until Envoy is started anew or the table gets other keys (`ledger.buckets`).
 
 use crate::config::LedgerConfig;
 use crate::counters::{Counter, Counts};
@@ -18,16 +20,29 @@ use crate::ledger::view::SessionView;
 use crate::money::NanoUsd;
 use crate::request::session_id::SessionId;
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 const NO_MODEL: u8 = u8::MAX;
 /// Bytes of a bucket without sessions.
 pub const HEADER_BYTES: u64 = 11;
 /// Bytes of a session without reservations.
-pub const SESSION_BYTES: u64 = 78;
+pub const SESSION_BYTES: u64 = 88;
 /// Bytes of a reservation.
 pub const RESERVATION_BYTES: u64 = 24;
 /// Bytes of an evicted session.
-pub const EVICTED_BYTES: u64 = 45;
+pub const EVICTED_BYTES: u64 = 47;
+
+/// Whose session it is: the first bytes of the hash of a tenant or of a client's address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner(pub u64);
+
+impl Owner {
+    /// The owner with this hash.
+    #[must_use]
+    pub fn of(id: SessionId) -> Owner {
+        let [a, b, c, d, e, f, g, h, ..] = id.0;
+        Owner(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
 
 /// Money that a turn in flight holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +71,8 @@ pub struct Expired {
 pub struct Entry {
     /// Hash of the session.
     pub id: SessionId,
+    /// Who began it.
+    pub owner: Owner,
     /// When it was last written, in ms since the epoch.
     pub last_seen_ms: u64,
     /// When a turn was last settled, in ms since the epoch; 0 before the first.
@@ -69,9 +86,9 @@ pub struct Entry {
 impl Entry {
     /// A new session.
     #[must_use]
-    pub fn new(id: SessionId, budget: NanoUsd, now_ms: u64) -> Self {
+    pub fn new(id: SessionId, owner: Owner, budget: NanoUsd, now_ms: u64) -> Self {
         let session = SessionView::new(budget);
-        Entry { id, last_seen_ms: now_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+        Entry { id, owner, last_seen_ms: now_ms, last_settled_ms: 0, session, reservations: Vec::new() }
     }
 
     /// Removes a reservation and returns what it held; `None` when it has ended already.
@@ -117,7 +134,8 @@ impl Entry {
 
     /// The session was unused for its TTL, and starts anew.
     #[must_use]
-    pub fn is_dead(&self, now_ms: u64, ttl_ms: u64) -> bool {
+    pub fn is_dead(&self, now_ms: u64, rules: &LedgerConfig) -> bool {
+        let ttl_ms = rules.ttl_ms(self.session.turns);
         self.reservations.is_empty() && now_ms.saturating_sub(self.last_seen_ms) >= ttl_ms
     }
 }
@@ -135,6 +153,8 @@ pub struct Evicted {
     pub spent: NanoUsd,
     /// Settled turns.
     pub turns: u32,
+    /// Turns that the client left before an answer.
+    pub early_leaves: u16,
     /// The model of the last settled turn.
     pub last_model: Option<u8>,
 }
@@ -143,16 +163,23 @@ impl Evicted {
     /// The rest of an entry without reservations.
     #[must_use]
     pub fn of(entry: &Entry) -> Evicted {
-        let SessionView { budget, spent, turns, last_model, .. } = entry.session;
-        Evicted { id: entry.id, last_seen_ms: entry.last_seen_ms, budget, spent, turns, last_model }
+        let SessionView { budget, spent, turns, early_leaves, last_model, .. } = entry.session;
+        let Entry { id, last_seen_ms, .. } = *entry;
+        Evicted { id, last_seen_ms, budget, spent, turns, early_leaves, last_model }
     }
 
-    /// The session again; what it had learned about its tokens is lost.
+    /// The session again, of whoever continues it; what it had learned about its tokens is lost.
     #[must_use]
-    pub fn restore(self) -> Entry {
-        let Evicted { id, last_seen_ms, budget, spent, turns, last_model } = self;
-        let session = SessionView { spent, turns, last_model, ..SessionView::new(budget) };
-        Entry { id, last_seen_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+    pub fn restore(self, owner: Owner) -> Entry {
+        let Evicted { id, last_seen_ms, budget, spent, turns, early_leaves, last_model } = self;
+        let session = SessionView { spent, turns, early_leaves, last_model, ..SessionView::new(budget) };
+        Entry { id, owner, last_seen_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+    }
+
+    /// The session was unused for its TTL.
+    #[must_use]
+    pub fn is_dead(&self, now_ms: u64, rules: &LedgerConfig) -> bool {
+        now_ms.saturating_sub(self.last_seen_ms) >= rules.ttl_ms(self.turns)
     }
 }
 
@@ -207,6 +234,7 @@ impl Stored for SessionBucket {
                 budget: NanoUsd(take_u64(rest)?),
                 spent: NanoUsd(take_u64(rest)?),
                 turns: take::<4>(rest).map(u32::from_le_bytes)?,
+                early_leaves: take::<2>(rest).map(u16::from_le_bytes)?,
                 last_model: take_model(rest)?,
             });
         }
@@ -236,6 +264,7 @@ impl Stored for SessionBucket {
             bytes.extend_from_slice(&evicted.id.0);
             put_u64(&mut bytes, [evicted.last_seen_ms, evicted.budget.0, evicted.spent.0]);
             bytes.extend_from_slice(&evicted.turns.to_le_bytes());
+            bytes.extend_from_slice(&evicted.early_leaves.to_le_bytes());
             bytes.push(evicted.last_model.unwrap_or(NO_MODEL));
         }
         bytes
@@ -245,8 +274,10 @@ impl Stored for SessionBucket {
 fn write_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     let session = &entry.session;
     bytes.extend_from_slice(&entry.id.0);
-    put_u64(bytes, [entry.last_seen_ms, entry.last_settled_ms, session.budget.0, session.spent.0]);
+    put_u64(bytes, [entry.owner.0, entry.last_seen_ms, entry.last_settled_ms]);
+    put_u64(bytes, [session.budget.0, session.spent.0]);
     bytes.extend_from_slice(&session.turns.to_le_bytes());
+    bytes.extend_from_slice(&session.early_leaves.to_le_bytes());
     bytes.push(session.last_model.unwrap_or(NO_MODEL));
     put_u64(bytes, [session.last_prompt_tokens, session.last_body_bytes, session.output_tokens]);
     bytes.push(u8::try_from(entry.reservations.len()).unwrap_or(u8::MAX));
@@ -261,11 +292,12 @@ fn take_model(rest: &mut &[u8]) -> Option<Option<u8>> {
 }
 
 fn read_entry(rest: &mut &[u8]) -> Option<Entry> {
-    let id = SessionId(take::<16>(rest)?);
+    let (id, owner) = (SessionId(take::<16>(rest)?), Owner(take_u64(rest)?));
     let (last_seen_ms, last_settled_ms) = (take_u64(rest)?, take_u64(rest)?);
     let mut session = SessionView::new(NanoUsd(take_u64(rest)?));
     session.spent = NanoUsd(take_u64(rest)?);
     session.turns = take::<4>(rest).map(u32::from_le_bytes)?;
+    session.early_leaves = take::<2>(rest).map(u16::from_le_bytes)?;
     session.last_model = take_model(rest)?;
     session.last_prompt_tokens = take_u64(rest)?;
     session.last_body_bytes = take_u64(rest)?;
@@ -276,7 +308,7 @@ fn read_entry(rest: &mut &[u8]) -> Option<Entry> {
         let (id, amount, lease_end_ms) = (take_u64(rest)?, NanoUsd(take_u64(rest)?), take_u64(rest)?);
         reservations.push(Reservation { id, amount, lease_end_ms });
     }
-    Some(Entry { id, last_seen_ms, last_settled_ms, session, reservations })
+    Some(Entry { id, owner, last_seen_ms, last_settled_ms, session, reservations })
 }
 
 #[cfg(test)]

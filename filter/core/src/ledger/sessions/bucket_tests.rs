@@ -5,14 +5,17 @@ use proptest::prelude::*;
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let reservations = proptest::collection::vec(any::<[u64; 3]>(), 0..4);
-    (any::<[u8; 16]>(), any::<[u64; 7]>(), any::<u32>(), proptest::option::of(0u8..8), reservations).prop_map(
-        |(id, numbers, turns, last_model, reservations)| Entry {
+    let counts = any::<(u32, u16)>();
+    (any::<[u8; 16]>(), any::<[u64; 8]>(), counts, proptest::option::of(0u8..8), reservations).prop_map(
+        |(id, numbers, (turns, early_leaves), last_model, reservations)| Entry {
             id: SessionId(id),
+            owner: Owner(numbers[7]),
             last_seen_ms: numbers[0],
             last_settled_ms: numbers[5],
             session: SessionView {
                 spent: NanoUsd(numbers[2]),
                 turns,
+                early_leaves,
                 last_model,
                 last_prompt_tokens: numbers[3],
                 output_tokens: numbers[4],
@@ -54,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_bucket_is_an_error(bucket in any_bucket(), entry in any_entry(), cut in 1usize..45) {
+    fn a_cut_bucket_is_an_error(bucket in any_bucket(), entry in any_entry(), cut in 1usize..47) {
         let bucket = SessionBucket { entries: vec![entry.clone()], evicted: vec![Evicted::of(&entry)], ..bucket };
         let bytes = bucket.to_bytes();
         prop_assert!(SessionBucket::from_bytes(&bytes[..bytes.len() - cut]).is_err());
@@ -75,7 +78,7 @@ fn entry(leases: &[(u64, u64)]) -> Entry {
         lease_end_ms: *lease_end_ms,
     };
     let reservations = leases.iter().enumerate().map(reservation).collect();
-    Entry { reservations, ..Entry::new(SessionId([1; 16]), NanoUsd(100), 0) }
+    Entry { reservations, ..Entry::new(SessionId([1; 16]), Owner(1), NanoUsd(100), 0) }
 }
 
 #[test]
@@ -102,7 +105,17 @@ fn an_evicted_session_comes_back_with_what_it_had_spent() {
     entry.session.spent = NanoUsd(60);
     entry.session.turns = 4;
     entry.session.last_model = Some(2);
-    let restored = Evicted::of(&entry).restore();
+    entry.session.early_leaves = 2;
+    let restored = Evicted::of(&entry).restore(Owner(7));
     assert_eq!((restored.view(0).available(), restored.session.turns), (NanoUsd(40), 4));
+    assert_eq!((restored.owner, restored.session.early_leaves), (Owner(7), 2));
     assert_eq!(restored.session.last_model, Some(2));
+}
+
+#[test]
+fn a_bucket_of_another_format_is_an_error() {
+    let bytes = SessionBucket::default().to_bytes();
+    let old = [&[3][..], &bytes[1..]].concat();
+    assert!(SessionBucket::from_bytes(&bytes).is_ok());
+    assert!(SessionBucket::from_bytes(&old).is_err());
 }

@@ -1,23 +1,19 @@
-//! The session table: reserve, settle, refund and expire under compare-and-swap.
+//! The session table: reserve, settle, refund, renew and expire under compare-and-swap.
 //!
 //! Each operation reads one bucket, expires leases in it, changes one session and writes the bucket back (see
-//! [`crate::ledger::table`]).
-//!
-//! **Room.** A bucket holds a fixed number of sessions. What makes room for a new one, in this order: a session past
-//! its TTL; an idle session that has spent nothing, since only its full budget is lost; with `on_full: evict_idle` the
-//! idle session unseen for longest, which moves to the bucket's short list of evicted sessions and comes back from
-//! there with what it had spent. Only where that list overflows is a live session forgotten, and counted as such.
-//! With `on_full: reject` no session that has spent is ever moved. A session with money outstanding never is.
+//! [`crate::ledger::table`]). Which session makes room for a new one, and what one party may take of a bucket, is in
+//! [`room`].
 
 pub mod bucket;
+pub mod room;
 
-use crate::config::{LedgerConfig, OnFull};
+use crate::config::LedgerConfig;
 use crate::counters::{Counter, Counts};
 use crate::ledger::error::LedgerError;
-use crate::ledger::sessions::bucket::{Entry, Evicted, Reservation, SessionBucket};
+use crate::ledger::sessions::bucket::{Entry, Evicted, Owner, Reservation, SessionBucket};
 use crate::ledger::store::SharedStore;
 use crate::ledger::table::{Change, Fresh, Table};
-use crate::ledger::view::{Ending, Namespace, SessionView};
+use crate::ledger::view::{Booking, Ended, Namespace, Renewal, SessionView, lease_is_due};
 use crate::money::NanoUsd;
 use crate::request::session_id::SessionId;
 
@@ -32,6 +28,8 @@ pub struct OpenSession {
     entry: Entry,
     /// The session as a decision sees it.
     pub view: SessionView,
+    /// It was not in the table, nor remembered as evicted.
+    pub is_new: bool,
 }
 
 impl OpenSession {
@@ -49,7 +47,7 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         Table::by_rules(store, *config, namespace)
     }
 
-    /// Reads a session; one that is not in the table is created with `budget_if_new`.
+    /// Reads a session; one that is not in the table is created with `budget_if_new`, and `owner` is asked for.
     ///
     /// # Errors
     /// [`LedgerError`] when the host fails or the bucket is full.
@@ -57,17 +55,22 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         &self,
         id: SessionId,
         budget_if_new: NanoUsd,
+        owner: impl FnOnce() -> Owner,
         now_ms: u64,
         counts: &mut Counts,
     ) -> Result<OpenSession, LedgerError> {
         let mut bucket = self.read(id, now_ms)?;
-        match self.remove_entry(&mut bucket, id, budget_if_new, now_ms) {
-            Ok(entry) => {
-                let view = entry.view(now_ms);
-                Ok(OpenSession { bucket, entry, view })
-            }
-            Err(error) => self.write_expired(bucket, counts).and(Err(error)),
-        }
+        let Fresh { value, counts: changes, .. } = &mut bucket;
+        value.remove_dead(&self.rules, now_ms, changes);
+        let (entry, is_new) = match value.entries.iter().position(|entry| entry.id == id) {
+            Some(position) => (value.entries.swap_remove(position), false),
+            None => match value.begin(&self.rules, id, budget_if_new, owner(), now_ms, changes) {
+                Ok(begun) => begun,
+                Err(error) => return self.write_expired(bucket, counts).and(Err(error)),
+            },
+        };
+        let view = entry.view(now_ms);
+        Ok(OpenSession { bucket, entry, view, is_new })
     }
 
     /// Reserves `amount` and returns the reservation's number. `None`: another VM has changed the bucket in between.
@@ -81,8 +84,10 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         now_ms: u64,
         counts: &mut Counts,
     ) -> Result<Option<u64>, LedgerError> {
-        let OpenSession { mut bucket, mut entry, view } = open;
-        if let Err(error) = self.check_room(&bucket.value, &view, amount) {
+        let OpenSession { mut bucket, mut entry, view, .. } = open;
+        let overdrawn = LedgerError::Overdrawn { asked: amount, free: view.available() };
+        let affordable = if amount > view.available() { Err(overdrawn) } else { Ok(()) };
+        if let Err(error) = affordable.and(bucket.value.check_room(&self.rules, &entry)) {
             return self.write_expired(bucket, counts).and(Err(error));
         }
         let number = bucket.value.next_reservation;
@@ -103,24 +108,6 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         self.write_expired(open.bucket, counts)
     }
 
-    /// Whether the session and its bucket can take one more reservation.
-    fn check_room(
-        &self,
-        bucket: &SessionBucket,
-        view: &SessionView,
-        amount: NanoUsd,
-    ) -> Result<(), LedgerError> {
-        if amount > view.available() {
-            return Err(LedgerError::Overdrawn { asked: amount, free: view.available() });
-        }
-        if view.in_flight >= self.rules.max_in_flight {
-            return Err(LedgerError::TooManyInFlight);
-        }
-        let held = bucket.entries.iter().map(|entry| entry.reservations.len() as u64);
-        let held = held.fold(view.in_flight.into(), u64::saturating_add);
-        if held >= u64::from(self.rules.reservations_per_bucket) { Err(LedgerError::Full) } else { Ok(()) }
-    }
-
     /// Ends a reservation. A second ending, or one after the lease expired, moves no reserved money; a late
     /// settlement still charges its cost, because the provider bills the answer.
     ///
@@ -130,44 +117,54 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         &self,
         id: SessionId,
         reservation: u64,
-        ending: Ending,
+        booking: Booking,
         now_ms: u64,
         counts: &mut Counts,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Ended, LedgerError> {
         let mut unknown = false;
-        self.change(id, None, now_ms, counts, |bucket, counts| {
-            let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.id == id) else {
-                let evicted = bucket.evicted.iter_mut().find(|evicted| evicted.id == id);
-                let (Ending::Settle(turn), Some(evicted)) = (ending, evicted) else {
-                    unknown = true;
-                    return Ok(Change::Keep(()));
-                };
-                evicted.spent = evicted.spent.saturating_add(turn.cost);
-                count_late(counts, turn.cost);
-                return Ok(Change::Write(()));
-            };
-            match (ending, entry.release(reservation)) {
-                (Ending::Settle(turn), Some(held)) => {
-                    entry.session.settle(&turn);
-                    entry.last_settled_ms = now_ms;
-                    count_settlement(counts, held, turn.cost);
-                }
-                (Ending::Settle(turn), None) => {
-                    entry.session.settle(&turn);
-                    entry.last_settled_ms = now_ms;
-                    count_late(counts, turn.cost);
-                }
-                (Ending::Refund, Some(held)) => counts.add(Counter::RefundedNanoUsd, held.0),
-                (Ending::Refund, None) => return Ok(Change::Keep(())),
+        let ended = self.change(id, None, now_ms, counts, |bucket, counts| {
+            if let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.id == id) {
+                return Ok(end_in(entry, reservation, booking, now_ms, counts));
             }
-            entry.last_seen_ms = now_ms;
-            Ok(Change::Write(()))
+            if let Some(evicted) = bucket.evicted.iter_mut().find(|evicted| evicted.id == id) {
+                return Ok(end_late_in(evicted, booking, counts));
+            }
+            unknown = true;
+            // How often it was left is not known, so a leave is not free.
+            Ok(Change::Keep(booking.ended(u32::MAX)))
         })?;
-        if let (true, Ending::Settle(turn)) = (unknown, ending) {
+        if unknown && ended == Ended::Charged {
             // The session was forgotten: the cost cannot be charged to it, but it is counted.
-            count_late(counts, turn.cost);
+            count_late(counts, booking.cost(u32::MAX));
         }
-        Ok(())
+        Ok(ended)
+    }
+
+    /// Moves the end of a reservation's lease to one lease from now, unless more than half of it is left.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then the lease ends as before.
+    pub fn renew(
+        &self,
+        id: SessionId,
+        reservation: u64,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> Result<Renewal, LedgerError> {
+        self.change(id, None, now_ms, counts, |bucket, _| {
+            let entry = bucket.entries.iter_mut().find(|entry| entry.id == id);
+            let held = entry.and_then(|entry| {
+                let held = entry.reservations.iter_mut().find(|held| held.id == reservation)?;
+                Some((held, &mut entry.last_seen_ms))
+            });
+            let Some((held, last_seen_ms)) = held else { return Ok(Change::Keep(Renewal::Gone)) };
+            if !lease_is_due(held.lease_end_ms, self.rules.lease_ms, now_ms) {
+                return Ok(Change::Keep(Renewal::NotDue));
+            }
+            held.lease_end_ms = now_ms.saturating_add(self.rules.lease_ms);
+            *last_seen_ms = now_ms;
+            Ok(Change::Write(Renewal::Done))
+        })
     }
 
     /// The session at this time, leases expired; `None` when the table does not know it. Writes nothing.
@@ -179,71 +176,51 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         let entry = bucket.entries.iter().find(|entry| entry.id == id);
         Ok(entry.map(|entry| entry.view(now_ms)))
     }
+}
 
-    /// Removes the session's entry from its bucket: the one that is there, the evicted one, or a new one.
-    fn remove_entry(
-        &self,
-        bucket: &mut Fresh<SessionBucket>,
-        id: SessionId,
-        budget_if_new: NanoUsd,
-        now_ms: u64,
-    ) -> Result<Entry, LedgerError> {
-        let Fresh { value: bucket, counts, .. } = bucket;
-        let ttl_ms = self.rules.session_ttl_ms;
-        let sessions = bucket.entries.len();
-        bucket.entries.retain(|entry| !entry.is_dead(now_ms, ttl_ms));
-        let dead = sessions.saturating_sub(bucket.entries.len());
-        counts.add(Counter::SessionsExpired, dead as u64);
-        if let Some(position) = bucket.entries.iter().position(|entry| entry.id == id) {
-            return Ok(bucket.entries.swap_remove(position));
-        }
-        bucket.evicted.retain(|evicted| now_ms.saturating_sub(evicted.last_seen_ms) < ttl_ms);
-        let evicted = bucket.evicted.iter().position(|evicted| evicted.id == id);
-        let evicted = evicted.map(|position| bucket.evicted.swap_remove(position));
-        self.make_room(bucket, counts)?;
-        match evicted {
-            Some(evicted) => {
-                counts.add(Counter::SessionsRestored, 1);
-                Ok(evicted.restore())
-            }
-            None => {
-                counts.add(Counter::SessionsCreated, 1);
-                Ok(Entry::new(id, budget_if_new, now_ms))
-            }
-        }
+/// Ends a reservation of a session that is in the table.
+fn end_in(
+    entry: &mut Entry,
+    reservation: u64,
+    booking: Booking,
+    now_ms: u64,
+    counts: &mut Counts,
+) -> Change<Ended> {
+    let leaves = u32::from(entry.session.early_leaves);
+    let (cost, ended) = (booking.cost(leaves), booking.ended(leaves));
+    let is_free_leave = booking.is_free_leave(leaves);
+    match entry.release(reservation) {
+        Some(held) => count_settlement(counts, held, cost),
+        None if ended == Ended::Charged => count_late(counts, cost),
+        None if is_free_leave => {}
+        None => return Change::Keep(ended),
     }
+    if let Booking::Settle(turn) = booking {
+        entry.session.settle(&turn);
+        entry.last_settled_ms = now_ms;
+    } else {
+        entry.session.spent = entry.session.spent.saturating_add(cost);
+    }
+    let early_leaves = entry.session.early_leaves;
+    entry.session.early_leaves = early_leaves.saturating_add(u16::from(is_free_leave));
+    entry.last_seen_ms = now_ms;
+    Change::Write(ended)
+}
 
-    /// Makes sure that one more session fits (see the module's docs for which session makes room).
-    fn make_room(&self, bucket: &mut SessionBucket, counts: &mut Counts) -> Result<(), LedgerError> {
-        if (bucket.entries.len() as u64) < u64::from(self.rules.sessions_per_bucket) {
-            return Ok(());
-        }
-        let idle = bucket.entries.iter().enumerate().filter(|(_, entry)| entry.reservations.is_empty());
-        let (unspent, spent) = (NanoUsd::ZERO, self.rules.on_full == OnFull::EvictIdle);
-        let movable = idle.filter(|(_, entry)| spent || entry.session.spent == unspent);
-        let order = |entry: &Entry| (entry.session.spent > unspent, entry.last_seen_ms);
-        let Some(position) = movable.min_by_key(|(_, entry)| order(entry)).map(|(position, _)| position)
-        else {
-            return Err(LedgerError::Full);
-        };
-        let entry = bucket.entries.swap_remove(position);
-        counts.add(Counter::SessionsEvicted, 1);
-        if entry.session.spent > unspent {
-            self.remember(bucket, Evicted::of(&entry), counts);
-        }
-        Ok(())
+/// Ends a turn of an evicted session: what it had reserved has expired.
+fn end_late_in(evicted: &mut Evicted, booking: Booking, counts: &mut Counts) -> Change<Ended> {
+    let leaves = u32::from(evicted.early_leaves);
+    let ended = booking.ended(leaves);
+    if ended == Ended::Charged {
+        let cost = booking.cost(leaves);
+        evicted.spent = evicted.spent.saturating_add(cost);
+        count_late(counts, cost);
+    } else if booking.is_free_leave(leaves) {
+        evicted.early_leaves = evicted.early_leaves.saturating_add(1);
+    } else {
+        return Change::Keep(ended);
     }
-
-    /// Adds to the evicted sessions; the one unseen for longest is forgotten where they are too many.
-    fn remember(&self, bucket: &mut SessionBucket, evicted: Evicted, counts: &mut Counts) {
-        bucket.evicted.push(evicted);
-        while bucket.evicted.len() as u64 > u64::from(self.rules.evicted_per_bucket) {
-            let oldest = bucket.evicted.iter().enumerate().min_by_key(|(_, evicted)| evicted.last_seen_ms);
-            let Some((position, _)) = oldest else { return };
-            bucket.evicted.swap_remove(position);
-            counts.add(Counter::SessionsForgotten, 1);
-        }
-    }
+    Change::Write(ended)
 }
 
 fn count_settlement(counts: &mut Counts, held: NanoUsd, cost: NanoUsd) {

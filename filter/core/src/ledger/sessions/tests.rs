@@ -1,6 +1,7 @@
 //! Tests of the session table, step by step. `interleaving_tests.rs` runs many VMs against it.
 
 use super::*;
+use crate::config::OnFull;
 use crate::ledger::store::{CREATE, MemoryStore, StoreError, Swap};
 use crate::ledger::view::SettledTurn;
 use std::cell::Cell;
@@ -13,6 +14,8 @@ fn config() -> LedgerConfig {
         sessions_per_bucket: 4,
         lease_ms: 1000,
         session_ttl_ms: 5000,
+        short_session_ttl_ms: 5000,
+        on_full: OnFull::Reject,
         ..LedgerConfig::default()
     }
 }
@@ -21,8 +24,13 @@ fn session(number: u8) -> SessionId {
     SessionId([number; 16])
 }
 
-fn turn(cost: u64) -> Ending {
-    Ending::Settle(SettledTurn {
+/// Each session has an owner of its own.
+fn owner(id: SessionId) -> Owner {
+    Owner::of(id)
+}
+
+fn turn(cost: u64) -> Booking {
+    Booking::Settle(SettledTurn {
         cost: NanoUsd(cost),
         model: 0,
         prompt_tokens: 10,
@@ -46,7 +54,7 @@ fn reserve<S: SharedStore>(
     amount: u64,
 ) -> Result<Reserved, LedgerError> {
     loop {
-        let open = table.open(id, BUDGET, now_ms, counts)?;
+        let open = table.open(id, BUDGET, || owner(id), now_ms, counts)?;
         let seen = open.view;
         if seen.available() < NanoUsd(amount) {
             return table.leave(open, counts).map(|()| Reserved { seen, number: None });
@@ -80,7 +88,7 @@ fn a_refund_charges_nothing_and_does_not_count_as_a_turn() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
     let table = SessionTable::new(&store, &config, Namespace::Real);
     let id = reserve(&table, session(1), 0, &mut counts, 400).unwrap().number.unwrap();
-    table.end(session(1), id, Ending::Refund, 1, &mut counts).unwrap();
+    table.end(session(1), id, Booking::Refund, 1, &mut counts).unwrap();
     let view = table.view(session(1), 1).unwrap().unwrap();
     assert_eq!((view.spent, view.available(), view.turns), (NanoUsd::ZERO, BUDGET, 0));
     assert!(conserved(&counts, 0));
@@ -91,9 +99,9 @@ fn a_reservation_ends_only_once() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
     let table = SessionTable::new(&store, &config, Namespace::Real);
     let first = reserve(&table, session(1), 0, &mut counts, 100).unwrap().number.unwrap();
-    table.end(session(1), first, Ending::Refund, 0, &mut counts).unwrap();
+    table.end(session(1), first, Booking::Refund, 0, &mut counts).unwrap();
     let second = reserve(&table, session(1), 0, &mut counts, 200).unwrap().number.unwrap();
-    table.end(session(1), first, Ending::Refund, 0, &mut counts).unwrap();
+    table.end(session(1), first, Booking::Refund, 0, &mut counts).unwrap();
     assert_ne!(first, second);
     assert_eq!(table.view(session(1), 0).unwrap().unwrap().outstanding, NanoUsd(200));
     assert!(conserved(&counts, 200));
@@ -156,7 +164,7 @@ fn a_session_that_has_spent_nothing_makes_room_for_another() {
     let table = SessionTable::new(&store, &config, Namespace::Real);
     for number in 0..4 {
         let id = reserve(&table, session(number), 0, &mut counts, 10).unwrap().number.unwrap();
-        table.end(session(number), id, Ending::Refund, 0, &mut counts).unwrap();
+        table.end(session(number), id, Booking::Refund, 0, &mut counts).unwrap();
     }
     assert!(reserve(&table, session(9), 10, &mut counts, 10).is_ok());
     assert_eq!(counts.get(Counter::SessionsEvicted), 1);
@@ -265,7 +273,7 @@ fn turns_in_flight_of_a_bucket_are_bounded() {
 fn a_decision_that_asks_for_more_than_is_free_gets_nothing() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
     let table = SessionTable::new(&store, &config, Namespace::Real);
-    let open = table.open(session(1), BUDGET, 0, &mut counts).unwrap();
+    let open = table.open(session(1), BUDGET, || owner(session(1)), 0, &mut counts).unwrap();
     let greedy = table.hold(open, NanoUsd(1001), 0, &mut counts);
     assert_eq!(greedy, Err(LedgerError::Overdrawn { asked: NanoUsd(1001), free: BUDGET }));
     assert_eq!(counts, Counts::default());
@@ -279,6 +287,55 @@ fn expired_leases_are_counted() {
     reserve(&table, session(1), 0, &mut counts, 20).unwrap();
     reserve(&table, session(1), 1000, &mut counts, 5).unwrap();
     assert_eq!((counts.get(Counter::LeasesExpired), counts.get(Counter::ExpiredNanoUsd)), (2, 30));
+}
+
+#[test]
+fn a_renewed_lease_ends_one_lease_later_and_only_when_it_is_due() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let number = reserve(&table, session(1), 0, &mut counts, 900).unwrap().number.unwrap();
+    let outstanding = |now_ms| table.view(session(1), now_ms).unwrap().unwrap().outstanding.0;
+    let mut renew = |now_ms| table.renew(session(1), number, now_ms, &mut counts).unwrap();
+    assert_eq!(renew(499), Renewal::NotDue);
+    assert_eq!(outstanding(1000), 0);
+    assert_eq!(renew(500), Renewal::Done);
+    assert_eq!((outstanding(1499), outstanding(1500)), (900, 0));
+    assert_eq!(renew(1400), Renewal::Done);
+    assert_eq!(renew(2400), Renewal::Gone, "its end is not part of a lease");
+    table.end(session(1), number, turn(50), 2400, &mut counts).unwrap();
+    assert!(conserved(&counts, 0));
+    assert_eq!(counts.get(Counter::LateNanoUsd), 50);
+}
+
+#[test]
+fn leaves_before_an_answer_are_free_so_many_times_and_then_cost_what_they_may_have_cost() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let leave = Booking::Leave { cost: NanoUsd(30), free_before: 2 };
+    let mut ended = Vec::new();
+    for now_ms in 0..4 {
+        let number = reserve(&table, session(1), now_ms, &mut counts, 100).unwrap().number.unwrap();
+        ended.push(table.end(session(1), number, leave, now_ms, &mut counts).unwrap());
+    }
+    assert_eq!(ended, [Ended::Refunded, Ended::Refunded, Ended::Charged, Ended::Charged]);
+    let view = table.view(session(1), 4).unwrap().unwrap();
+    assert_eq!((view.early_leaves, view.spent, view.outstanding), (2, NanoUsd(60), NanoUsd::ZERO));
+    assert_eq!((view.turns, view.last_model), (0, None), "nobody answered");
+    assert!(conserved(&counts, 0));
+}
+
+#[test]
+fn a_leave_after_the_lease_is_counted_or_charged_as_any_other() {
+    let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
+    let table = SessionTable::new(&store, &config, Namespace::Real);
+    let leave = Booking::Leave { cost: NanoUsd(30), free_before: 1 };
+    let numbers = [0, 1].map(|_| reserve(&table, session(1), 0, &mut counts, 100).unwrap().number.unwrap());
+    let ended = numbers.map(|number| table.end(session(1), number, leave, 1000, &mut counts).unwrap());
+    assert_eq!(ended, [Ended::Refunded, Ended::Charged]);
+    assert_eq!((counts.get(Counter::ExpiredNanoUsd), counts.get(Counter::LateNanoUsd)), (200, 30));
+    // Of a session that the table does not know, nothing is free.
+    assert_eq!(table.end(session(2), 7, leave, 1000, &mut counts), Ok(Ended::Charged));
+    assert_eq!(counts.get(Counter::LateNanoUsd), 60);
 }
 
 #[test]

@@ -1,19 +1,22 @@
 //! One bucket of the tenant table, and its bytes in shared data.
 //!
-//! Layout (little endian): format `u8`, id of the next lease `u64`, then per tenant id `[u8; 16]`, window `u64`, last
-//! seen `u64` ms, spent `u64` nano-USD, number of leases `u8`, and per lease id, end in ms and amount `u64`.
+//! Layout (little endian): format `u8`, id of the next lease `u64`, then per tenant id `[u8; 16]`, whether it always has
+//! a place `u8` (0 or 1), window `u64`, last seen `u64` ms, spent `u64` nano-USD, early leaves in the window `u32`, number
+//! of leases `u8`, and per lease id, end in ms and amount `u64`. Another format is an error, as it is for sessions
+//! ([`crate::ledger::sessions::bucket`]).
 
 use crate::config::TenantConfig;
 use crate::counters::{Counter, Counts};
 use crate::ledger::table::{Stored, put_u64, take, take_u64};
+use crate::ledger::window;
 use crate::money::NanoUsd;
 use crate::request::session_id::SessionId;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of a bucket without tenants.
 pub const HEADER_BYTES: u64 = 9;
 /// Bytes of a tenant without leases.
-pub const ACCOUNT_BYTES: u64 = 41;
+pub const ACCOUNT_BYTES: u64 = 46;
 /// Bytes of a lease.
 pub const LEASE_BYTES: u64 = 24;
 /// A lease's time is divided into this many parts; turns whose leases would end in the same part share one.
@@ -33,15 +36,41 @@ pub(super) struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) id: SessionId,
+    /// The configuration knows it: it is not counted among those that a bucket holds at most.
+    pub(super) has_place: bool,
     pub(super) window: u64,
     pub(super) last_seen_ms: u64,
     pub(super) spent: NanoUsd,
+    /// Turns of this window that clients left before an answer.
+    pub(super) early_leaves: u32,
     pub(super) leases: Vec<Lease>,
 }
 
 impl Account {
     pub(super) fn held(&self) -> NanoUsd {
         self.leases.iter().map(|lease| lease.amount).fold(NanoUsd::ZERO, NanoUsd::saturating_add)
+    }
+}
+
+impl Account {
+    /// The lease that a turn joins whose money is held until `end_ms`, made with the number `next` where there is none.
+    ///
+    /// It is the first that ends no earlier: leases that were cut when the clock was set back end between the parts of
+    /// a lease. Where such leases take all places, the last one is held longer, so that nobody is refused for them.
+    pub(super) fn lease_until(&mut self, end_ms: u64, next: &mut u64) -> Option<&mut Lease> {
+        let later = self.leases.iter().filter(|lease| lease.end_ms >= end_ms);
+        let joined = later.min_by_key(|lease| lease.end_ms).map(|lease| lease.id);
+        let is_full = self.leases.len() >= MAX_LEASES;
+        let last = self.leases.iter().max_by_key(|lease| lease.end_ms).map(|lease| lease.id);
+        let id = joined.or(last.filter(|_| is_full)).unwrap_or_else(|| {
+            let id = *next;
+            *next = id.wrapping_add(1);
+            self.leases.push(Lease { id, end_ms, amount: NanoUsd::ZERO });
+            id
+        });
+        let lease = self.leases.iter_mut().find(|lease| lease.id == id)?;
+        lease.end_ms = lease.end_ms.max(end_ms);
+        Some(lease)
     }
 }
 
@@ -72,19 +101,20 @@ pub struct TenantRules {
     pub(super) lease_ms: u64,
     pub(super) ttl_ms: u64,
     pub(super) tenants_per_bucket: u32,
+    pub(super) free_early_leaves: u32,
     buckets: u32,
     window_ms: Option<u64>,
 }
 
 impl TenantRules {
     pub(super) fn new(config: &TenantConfig, lease_ms: u64) -> TenantRules {
-        let TenantConfig { ttl_ms, tenants_per_bucket, buckets, window_ms, .. } = *config;
-        TenantRules { lease_ms, ttl_ms, tenants_per_bucket, buckets, window_ms }
+        let TenantConfig { ttl_ms, tenants_per_bucket, free_early_leaves, buckets, window_ms, .. } = *config;
+        TenantRules { lease_ms, ttl_ms, tenants_per_bucket, free_early_leaves, buckets, window_ms }
     }
 
     /// Number of the budget window at this time.
     pub(super) fn window(&self, now_ms: u64) -> u64 {
-        self.window_ms.and_then(|window_ms| now_ms.checked_div(window_ms)).unwrap_or(0)
+        self.window_ms.map_or(0, |window_ms| window::number(window_ms, now_ms))
     }
 
     /// When a lease that begins now ends: at least one lease from now, at the end of a part.
@@ -93,7 +123,7 @@ impl TenantRules {
         now_ms.saturating_add(self.lease_ms).div_ceil(part_ms).saturating_mul(part_ms)
     }
 
-    fn part_ms(&self) -> u64 {
+    pub(super) fn part_ms(&self) -> u64 {
         self.lease_ms.div_ceil(PARTS_OF_A_LEASE).max(1)
     }
 }
@@ -114,14 +144,21 @@ impl Stored for TenantBucket {
         let mut bucket = TenantBucket { next_lease: take_u64(rest)?, accounts: Vec::new() };
         while !rest.is_empty() {
             let id = SessionId(take::<16>(rest)?);
+            let has_place = match take::<1>(rest)? {
+                [0] => false,
+                [1] => true,
+                _ => return None,
+            };
             let (window, last_seen_ms, spent) = (take_u64(rest)?, take_u64(rest)?, NanoUsd(take_u64(rest)?));
+            let early_leaves = take::<4>(rest).map(u32::from_le_bytes)?;
             let [count] = take::<1>(rest)?;
             let mut leases = Vec::with_capacity(usize::from(count));
             for _ in 0..count {
                 let (id, end_ms, amount) = (take_u64(rest)?, take_u64(rest)?, NanoUsd(take_u64(rest)?));
                 leases.push(Lease { id, end_ms, amount });
             }
-            bucket.accounts.push(Account { id, window, last_seen_ms, spent, leases });
+            let account = Account { id, has_place, window, last_seen_ms, spent, early_leaves, leases };
+            bucket.accounts.push(account);
         }
         Some(bucket)
     }
@@ -131,7 +168,9 @@ impl Stored for TenantBucket {
         put_u64(&mut bytes, [self.next_lease]);
         for account in &self.accounts {
             bytes.extend_from_slice(&account.id.0);
+            bytes.push(u8::from(account.has_place));
             put_u64(&mut bytes, [account.window, account.last_seen_ms, account.spent.0]);
+            bytes.extend_from_slice(&account.early_leaves.to_le_bytes());
             bytes.push(u8::try_from(account.leases.len()).unwrap_or(u8::MAX));
             for lease in account.leases.iter().take(usize::from(u8::MAX)) {
                 put_u64(&mut bytes, [lease.id, lease.end_ms, lease.amount.0]);
@@ -156,9 +195,10 @@ impl Stored for TenantBucket {
                 }
                 keep
             });
-            if account.window != window {
+            if window::is_over(account.window, window) {
                 account.window = window;
                 account.spent = NanoUsd::ZERO;
+                account.early_leaves = 0;
             }
             account.last_seen_ms = account.last_seen_ms.min(now_ms);
         }
@@ -174,11 +214,11 @@ mod tests {
     proptest! {
         #[test]
         fn writing_and_reading_is_the_identity(
-            accounts in proptest::collection::vec((any::<[u8; 16]>(), any::<[u64; 3]>(), proptest::collection::vec(any::<[u64; 3]>(), 0..4)), 0..4),
+            accounts in proptest::collection::vec((any::<[u8; 16]>(), any::<bool>(), any::<([u64; 3], u32)>(), proptest::collection::vec(any::<[u64; 3]>(), 0..4)), 0..4),
             next_lease in any::<u64>(),
         ) {
-            let account = |(id, numbers, leases): (_, [u64; 3], Vec<[u64; 3]>)| Account {
-                id: SessionId(id), window: numbers[0], last_seen_ms: numbers[1], spent: NanoUsd(numbers[2]),
+            let account = |(id, has_place, (numbers, early_leaves), leases): (_, _, ([u64; 3], u32), Vec<[u64; 3]>)| Account {
+                id: SessionId(id), has_place, window: numbers[0], last_seen_ms: numbers[1], spent: NanoUsd(numbers[2]), early_leaves,
                 leases: leases.into_iter().map(|[id, end_ms, amount]| Lease { id, end_ms, amount: NanoUsd(amount) }).collect(),
             };
             let bucket = TenantBucket { next_lease, accounts: accounts.into_iter().map(account).collect() };

@@ -10,6 +10,10 @@
 //! ```
 //!
 //! A turn is charged to the window in which it ends. A tenant without a window is never forgotten before its TTL.
+//!
+//! **Room.** The tenants that the configuration names, and the purse that all others share, always have a place: their
+//! accounts are not counted among the `tenants_per_bucket` of a bucket, so invented names cannot shut them out. A tenant
+//! that has spent in its window, or holds money, is never forgotten for another.
 
 pub mod bucket;
 
@@ -18,11 +22,10 @@ use crate::counters::{Counter, Counts};
 use crate::ledger::error::LedgerError;
 use crate::ledger::store::SharedStore;
 use crate::ledger::table::{Change, Fresh, Table};
-use crate::ledger::tenants::bucket::{Account, Lease, MAX_LEASES, TenantBucket, TenantRules};
-use crate::ledger::view::{Ending, Namespace};
+use crate::ledger::tenants::bucket::{Account, TenantBucket, TenantRules};
+use crate::ledger::view::{Booking, Ended, Namespace, Renewal, lease_is_due};
 use crate::money::NanoUsd;
 use crate::request::identity::Tenant;
-use crate::request::session_id::SessionId;
 
 /// The table of tenants in one store.
 pub type TenantTable<'a, S> = Table<'a, S, TenantBucket>;
@@ -31,7 +34,7 @@ pub type TenantTable<'a, S> = Table<'a, S, TenantBucket>;
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "money that is not ended is locked until the lease expires"]
 pub struct TenantLease {
-    pub(super) tenant: SessionId,
+    pub(super) tenant: Tenant,
     pub(super) lease: u64,
     pub(super) amount: NanoUsd,
 }
@@ -76,67 +79,108 @@ impl<'a, S: SharedStore> Table<'a, S, TenantBucket> {
     ) -> Result<Option<TenantLease>, LedgerError> {
         let OpenTenant { tenant, bucket, .. } = open;
         self.change(tenant.id, Some(bucket), now_ms, counts, |bucket, counts| {
-            let mut account = self.remove_account(bucket, tenant.id, now_ms)?;
+            let mut account = self.remove_account(bucket, tenant, now_ms)?;
             let used = account.spent.saturating_add(account.held());
             if amount > tenant.budget.saturating_sub(used) {
                 return Ok(Change::Keep(None));
             }
             let end_ms = self.rules.lease_end_ms(now_ms);
-            let full = account.leases.len() >= MAX_LEASES;
-            let lease = match account.leases.iter_mut().find(|lease| lease.end_ms == end_ms) {
-                Some(lease) => {
-                    lease.amount = lease.amount.saturating_add(amount);
-                    lease.id
-                }
-                None if full => return Err(LedgerError::Full),
-                None => {
-                    let id = bucket.next_lease;
-                    bucket.next_lease = id.wrapping_add(1);
-                    account.leases.push(Lease { id, end_ms, amount });
-                    id
-                }
-            };
+            let lease = account.lease_until(end_ms, &mut bucket.next_lease).ok_or(LedgerError::Full)?;
+            lease.amount = lease.amount.saturating_add(amount);
+            let share = TenantLease { tenant, lease: lease.id, amount };
             account.last_seen_ms = now_ms;
             bucket.accounts.push(account);
             counts.add(Counter::TenantGrantedNanoUsd, amount.0);
-            Ok(Change::Write(Some(TenantLease { tenant: tenant.id, lease, amount })))
+            Ok(Change::Write(Some(share)))
         })
     }
 
-    /// Ends a turn's share: settled at its cost, or given back. After the lease has ended only the cost is charged.
+    /// Ends a turn's share: its cost is charged, the rest given back. After the lease has ended only the cost is charged.
     ///
     /// # Errors
     /// [`LedgerError`]; then the share is given back when its lease ends.
     pub fn end(
         &self,
         share: TenantLease,
-        ending: Ending,
+        booking: Booking,
         now_ms: u64,
         counts: &mut Counts,
-    ) -> Result<(), LedgerError> {
-        let cost = match ending {
-            Ending::Settle(turn) => turn.cost,
-            Ending::Refund => NanoUsd::ZERO,
-        };
-        self.change(share.tenant, None, now_ms, counts, |bucket, counts| {
+    ) -> Result<Ended, LedgerError> {
+        self.change(share.tenant.id, None, now_ms, counts, |bucket, counts| {
             let mut account = self.remove_account(bucket, share.tenant, now_ms)?;
+            let leaves = account.early_leaves;
+            let (cost, ended) = (booking.cost(leaves), booking.ended(leaves));
+            let is_free_leave = booking.is_free_leave(leaves);
             let held = match account.leases.iter_mut().find(|lease| lease.id == share.lease) {
                 Some(lease) => {
                     lease.amount = lease.amount.saturating_sub(share.amount);
                     share.amount
                 }
-                None if cost == NanoUsd::ZERO => return Ok(Change::Keep(())),
+                None if cost == NanoUsd::ZERO && !is_free_leave => return Ok(Change::Keep(ended)),
                 None => NanoUsd::ZERO,
             };
             account.leases.retain(|lease| lease.amount > NanoUsd::ZERO);
             account.spent = account.spent.saturating_add(cost);
+            account.early_leaves = leaves.saturating_add(u32::from(is_free_leave));
             account.last_seen_ms = now_ms;
             bucket.accounts.push(account);
             counts.add(Counter::TenantSettledNanoUsd, cost.0.min(held.0));
             counts.add(Counter::TenantRefundedNanoUsd, held.saturating_sub(cost).0);
             counts.add(Counter::TenantOverrunNanoUsd, cost.saturating_sub(held).0);
-            Ok(Change::Write(()))
+            Ok(Change::Write(ended))
         })
+    }
+
+    /// Whether one more turn of a tenant may be left before an answer for nothing. Writes nothing, so turns that end at
+    /// the same time may each be the last.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the host fails.
+    pub fn has_free_leave(&self, share: &TenantLease, now_ms: u64) -> Result<bool, LedgerError> {
+        let id = share.tenant.id;
+        let bucket = self.read(id, now_ms)?.value;
+        let account = bucket.accounts.iter().find(|account| account.id == id);
+        Ok(account.map_or(0, |account| account.early_leaves) < self.free_early_leaves())
+    }
+
+    /// Turns of a tenant, per window, that may be left before an answer for nothing.
+    #[must_use]
+    pub fn free_early_leaves(&self) -> u32 {
+        self.rules.free_early_leaves
+    }
+
+    /// Moves a turn's share to a lease that ends one lease from now, unless more than half of its own is left.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then the lease ends as before.
+    pub fn renew(
+        &self,
+        share: &mut TenantLease,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> Result<Renewal, LedgerError> {
+        let TenantLease { tenant, lease, amount } = *share;
+        let (renewal, lease) = self.change(tenant.id, None, now_ms, counts, |bucket, _| {
+            let account = bucket.accounts.iter_mut().find(|account| account.id == tenant.id);
+            let Some(account) = account else { return Ok(Change::Keep((Renewal::Gone, lease))) };
+            let Some(old) = account.leases.iter_mut().find(|old| old.id == lease) else {
+                return Ok(Change::Keep((Renewal::Gone, lease)));
+            };
+            // A lease of turns that share it ends up to a part later than each of theirs would.
+            if !lease_is_due(old.end_ms.saturating_sub(self.rules.part_ms()), self.rules.lease_ms, now_ms) {
+                return Ok(Change::Keep((Renewal::NotDue, lease)));
+            }
+            old.amount = old.amount.saturating_sub(amount);
+            account.leases.retain(|lease| lease.amount > NanoUsd::ZERO);
+            let end_ms = self.rules.lease_end_ms(now_ms);
+            let new = account.lease_until(end_ms, &mut bucket.next_lease).ok_or(LedgerError::Full)?;
+            new.amount = new.amount.saturating_add(amount);
+            let new = new.id;
+            account.last_seen_ms = now_ms;
+            Ok(Change::Write((Renewal::Done, new)))
+        })?;
+        share.lease = lease;
+        Ok(renewal)
     }
 
     /// Removes the tenant's account from the bucket, or makes one. Only accounts without information make room: those
@@ -144,23 +188,33 @@ impl<'a, S: SharedStore> Table<'a, S, TenantBucket> {
     fn remove_account(
         &self,
         bucket: &mut TenantBucket,
-        id: SessionId,
+        tenant: Tenant,
         now_ms: u64,
     ) -> Result<Account, LedgerError> {
         let ttl_ms = self.rules.ttl_ms;
         let idle_ms = |account: &Account| now_ms.saturating_sub(account.last_seen_ms);
         bucket.accounts.retain(|account| {
-            let has_spent = account.spent > NanoUsd::ZERO && idle_ms(account) < ttl_ms;
-            account.id == id || has_spent || !account.leases.is_empty()
+            let has_spent = account.spent > NanoUsd::ZERO || account.early_leaves > 0;
+            account.id == tenant.id || (has_spent && idle_ms(account) < ttl_ms) || !account.leases.is_empty()
         });
+        let Tenant { id, has_place, .. } = tenant;
         if let Some(position) = bucket.accounts.iter().position(|account| account.id == id) {
-            return Ok(bucket.accounts.swap_remove(position));
+            return Ok(Account { has_place, ..bucket.accounts.swap_remove(position) });
         }
-        if bucket.accounts.len() as u64 >= u64::from(self.rules.tenants_per_bucket) {
+        let others = bucket.accounts.iter().filter(|account| !account.has_place).count() as u64;
+        if !has_place && others >= u64::from(self.rules.tenants_per_bucket) {
             return Err(LedgerError::Full);
         }
-        let window = self.rules.window(now_ms);
-        Ok(Account { id, window, last_seen_ms: now_ms, spent: NanoUsd::ZERO, leases: Vec::new() })
+        let (window, spent) = (self.rules.window(now_ms), NanoUsd::ZERO);
+        Ok(Account {
+            id,
+            has_place,
+            window,
+            last_seen_ms: now_ms,
+            spent,
+            early_leaves: 0,
+            leases: Vec::new(),
+        })
     }
 }
 
