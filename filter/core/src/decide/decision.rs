@@ -36,7 +36,8 @@ pub struct Decision {
     pub tokens: TokenEstimate,
     /// Estimated cost per model.
     pub estimates: Vec<CostEstimate>,
-    /// Money that a turn with the chosen model reserves: its upper cost, or all that is free where answers can be cut.
+    /// Money that a turn with the chosen model reserves: its upper cost, or what it may hold of what is free where
+    /// answers can be cut.
     pub reserved: NanoUsd,
     /// Output tokens at which the chosen model's answer must be cut to cost no more than `reserved`; `None` where
     /// it need not be, or cannot.
@@ -204,10 +205,20 @@ impl Chooser<'_> {
             return (estimate.upper, None);
         }
         let free = self.session.available();
+        let most = free.saturating_sub(to_leave).min(self.share_of_tenant());
         // The least cost is held in any case: a model was only allowed if the reserve fits next to it.
-        let reserved = estimate.upper.min(free.saturating_sub(to_leave)).max(estimate.least.min(free));
+        let reserved = estimate.upper.min(most).max(estimate.least.min(free));
         let cap = estimate::affordable_output_tokens(model, tokens, reserved);
         let needed = tokens.max_output_tokens.is_none_or(|limit| limit > cap);
         (reserved, needed.then_some(cap))
+    }
+
+    /// What a turn may hold beyond its least cost, so that the limit of one session's requests does not lock a tenant's
+    /// money: half of what the tenant would have free without this session's turns in flight.
+    fn share_of_tenant(&self) -> NanoUsd {
+        let SessionView { outer_available, outstanding, .. } = *self.session;
+        outer_available.map_or(NanoUsd(u64::MAX), |outer| {
+            NanoUsd(outer.saturating_add(outstanding).0 / 2).saturating_sub(outstanding)
+        })
     }
 }
