@@ -5,10 +5,12 @@
 //! [`Engine::admit`] when it knows enough of a request and [`Engine::conclude`] exactly once when the stream has ended,
 //! however it ended. The trainer calls [`Engine::decide`], the same decision without a ledger.
 //!
-//! [`admit`] turns a request into a turn or a refusal, [`conclude`] ends the turn.
+//! [`admit`] turns a request into a turn or a refusal, [`keep_alive`] renews its lease while the answer comes,
+//! [`conclude`] ends the turn.
 
 pub mod admit;
 pub mod conclude;
+pub mod keep_alive;
 pub mod turn;
 
 pub use crate::decide::decision::Decision;
@@ -181,6 +183,8 @@ fn decode(field: &'static str, base64: &str) -> Result<Vec<u8>, PolicyError> {
     BASE64_STANDARD.decode(base64.trim()).map_err(|error| PolicyError::Base64 { field, error })
 }
 
+#[cfg(test)]
+mod callers_tests;
 #[cfg(test)]
 mod modes_tests;
 #[cfg(test)]
