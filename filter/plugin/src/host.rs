@@ -79,6 +79,11 @@ pub fn now_ms() -> u64 {
     since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
 }
 
+/// The address of the stream's client, as Envoy writes it: the peer's, or what a trusted proxy says.
+pub fn source_address() -> Option<Vec<u8>> {
+    hostcalls::get_property(vec!["source", "address"]).ok().flatten()
+}
+
 /// Sends a response of the filter's own.
 pub fn send(reply: &LocalReply) {
     let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

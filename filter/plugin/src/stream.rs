@@ -227,7 +227,8 @@ impl HttpContext for Stream {
         let Some(engine) = self.engine.clone() else { return Action::Continue };
         let headers = header_map::read(MapType::HttpRequestHeaders);
         let mut counts = Counts::default();
-        let verdict = RequestHead::read(engine.config(), &headers, &mut counts);
+        let source = host::source_address();
+        let verdict = RequestHead::read(engine.config(), &headers, source.as_deref(), &mut counts);
         self.metrics.add(&counts);
         // A shadow changes nothing, not even these.
         let enforces = !engine.config().is_shadow();
