@@ -106,7 +106,7 @@ fn whole_turns(criterion: &mut Criterion) {
     criterion.bench_function("whole turn with a body of 1 KiB: read, decide, reserve, settle", |bencher| {
         bencher.iter(|| {
             let mut counts = Counts::default();
-            let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), &headers, &mut counts) else {
+            let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), &headers, None, &mut counts) else {
                 panic!("an LLM request")
             };
             let mut scanner = RequestBody::new(Api::OpenAiChat);

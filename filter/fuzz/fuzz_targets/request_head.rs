@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         headers.push((line[..colon].to_vec(), value.trim_ascii_start().to_vec()));
     }
     let mut counts = Counts::default();
-    match RequestHead::read(&CONFIG, &headers, &mut counts) {
+    match RequestHead::read(&CONFIG, &headers, None, &mut counts) {
         HeadVerdict::Llm(head) => {
             assert!(head.budget > NanoUsd::ZERO && head.budget <= CONFIG.max_budget());
             assert!(head.lambda >= 0.0 && head.lambda.is_finite());

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use seqroute_core::ledger::callers::CallerBucket;
 use seqroute_core::ledger::sessions::bucket::SessionBucket;
 use seqroute_core::ledger::table::Stored;
 use seqroute_core::ledger::tenants::bucket::TenantBucket;
@@ -17,9 +18,9 @@ fn check<V: Stored + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
 
 fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::read(data) else { return };
-    if input.choice.is_multiple_of(2) {
-        check::<SessionBucket>(input.text)
-    } else {
-        check::<TenantBucket>(input.text)
+    match input.choice % 3 {
+        0 => check::<SessionBucket>(input.text),
+        1 => check::<TenantBucket>(input.text),
+        _ => check::<CallerBucket>(input.text),
     }
 });

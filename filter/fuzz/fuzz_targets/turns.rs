@@ -26,7 +26,7 @@ thread_local! {
 fn engine() -> Engine {
     let mut config = open_minded_config();
     config["ledger"]["buckets"] = BUCKETS.into();
-    config["ledger"]["sessions_per_bucket"] = 2.into();
+    config["ledger"]["sessions_per_bucket"] = 4.into();
     config["ledger"]["on_full"] = "evict_idle".into();
     config["budget"]["shortest_output_tokens"] = 16.into();
     Engine::configure(config.to_string().as_bytes()).expect("a configuration")
@@ -38,6 +38,7 @@ enum Action<'a> {
     Answer { turn: u8, status: Option<u16>, whole: bool, kind: u8, body: &'a [u8] },
     Forget { turn: u8 },
     Wait { seconds: u16 },
+    Renew { turn: u8 },
 }
 
 fuzz_target!(|actions: Vec<Action<'_>>| ENGINE.with(|engine| play(engine, actions)));
@@ -66,6 +67,12 @@ fn play(engine: &Engine, actions: Vec<Action<'_>>) {
                 }
             }
             Action::Forget { turn } => drop(take(&mut open, turn)),
+            Action::Renew { turn } => {
+                let turns = open.len().max(1);
+                if let Some(turn) = open.get_mut(usize::from(turn) % turns) {
+                    engine.keep_alive(turn, &store, now_ms, &mut counts);
+                }
+            }
             Action::Wait { seconds } => now_ms += u64::from(seconds) * 1_000,
         }
         let [granted, settled, refunded, expired] = [
@@ -110,7 +117,7 @@ fn request(
     now_ms: u64,
     counts: &mut Counts,
 ) -> Option<Turn> {
-    let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), headers, counts) else { return None };
+    let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), headers, None, counts) else { return None };
     let mut reader = RequestBody::new(Api::OpenAiChat);
     reader.scan(body);
     let length = body_bytes.map(u64::from);

@@ -66,7 +66,7 @@ pub fn open_minded_config() -> serde_json::Value {
     config["lambda"]["trust_header"] = true.into();
     config["difficulty"] = serde_json::json!({"header": "x-difficulty", "trust_header": true});
     config["debug"] = serde_json::json!({"header": "x-debug", "trust_header": true});
-    config["tenants"] = serde_json::json!({"default_usd": "1"});
+    config["tenants"] = serde_json::json!({"default_usd": "1", "default_per_name": true});
     config["session"]["tenant_header"] = "x-tenant".into();
     config["session"]["sources"] = serde_json::json!([
         {"header": "x-session-id"}, {"cookie": "sid"}, {"body": "metadata.session_id"}, {"body": "conversation"},

@@ -96,9 +96,12 @@ trait Soaked {
 impl Arguments {
     pub fn run(self) -> Result<ExitCode> {
         ensure!(self.sessions > 1, "--sessions: found {}, expected at least 2", self.sessions);
-        // The table must accept new sessions when it is full, and a policy's inference is not under test.
+        // The table must accept new sessions when it is full, all of one client and all of them live, and a policy's
+        // inference is not under test.
         let settings = self.settings.read(|settings| {
             settings["ledger"]["on_full"] = json!("evict_idle");
+            settings["ledger"]["short_session_ttl_ms"] = json!(24 * 3600 * 1000);
+            settings["callers"] = json!({"enabled": false});
             let first = settings["models"][0]["name"].clone();
             settings["strategy"] = json!({"always": first});
             settings.as_object_mut().map(|fields| fields.remove("policy_b64"));
@@ -228,7 +231,7 @@ impl Soaked for Core {
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("x-session-id", &id)];
         let headers: Vec<_> =
             headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
-        let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), &headers, counts) else {
+        let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), &headers, None, counts) else {
             bail!("request {number} was not recognised as an LLM call");
         };
         let length = Some(BODY.len() as u64);
