@@ -53,6 +53,12 @@ counters! {
     NoSession = "no_session",
     /// Bodies that are not a JSON object.
     InvalidBody = "invalid_body",
+    /// Requests for something that is not allowed: a member or a tool by which a server bills more than was reserved.
+    Forbidden = "forbidden",
+    /// Calls that are neither counted nor free, refused.
+    RefusedCalls = "refused_calls",
+    /// Requests that were reset because the session could not pay for the input that their body turned out to hold.
+    InputsNotCovered = "inputs_not_covered",
     /// Requests for a model that is not configured.
     UnknownModel = "unknown_model",
     /// Trusted headers whose value is not a number in range.

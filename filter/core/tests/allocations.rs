@@ -5,6 +5,7 @@ mod texts;
 
 use allocation_counter::measure;
 use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::input::weight;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
@@ -12,6 +13,7 @@ use texts::{chat, stream};
 
 /// Allocations of reading a body in network-sized pieces.
 fn allocations_of_body(text: &str) -> u64 {
+    weight::prepare();
     let mut body = RequestBody::new(Api::OpenAiChat);
     let counted = measure(|| text.as_bytes().chunks(16 * 1024).for_each(|chunk| body.scan(chunk)));
     assert_eq!(body.progress(), Progress::Complete);

@@ -39,6 +39,12 @@ pub struct ModelConfig {
     pub expected_output_tokens: u64,
     /// Output of a turn that is rarely exceeded; reserved where the request sets no limit.
     pub upper_output_tokens: u64,
+    /// Most input tokens of one image, whatever its size.
+    #[serde(default = "default_image_tokens")]
+    pub image_tokens: u64,
+    /// The member by which its server limits an OpenAI chat answer.
+    #[serde(default)]
+    pub limit_member: LimitMember,
     /// What it accepts in addition to text.
     #[serde(default, skip_serializing_if = "Accepts::is_default")]
     pub accepts: Accepts,
@@ -46,6 +52,28 @@ pub struct ModelConfig {
     /// only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat_group: Option<String>,
+}
+
+/// The member by which a server limits an OpenAI chat answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitMember {
+    /// `max_completion_tokens`, or `max_tokens` where the client sends that one.
+    #[default]
+    MaxCompletionTokens,
+    /// `max_tokens` alone (Ollama and older servers, which do not know the newer one).
+    MaxTokens,
+}
+
+impl LimitMember {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            LimitMember::MaxCompletionTokens => "max_completion_tokens",
+            LimitMember::MaxTokens => "max_tokens",
+        }
+    }
 }
 
 /// Checks the list of models.
@@ -114,6 +142,10 @@ impl Default for Accepts {
 fn default_context_tokens() -> u64 {
     128_000
 }
+/// The largest of open models (Qwen2-VL); providers' own are below it, but for one (`filter/docs/api-facts.md`, 4.2).
+fn default_image_tokens() -> u64 {
+    16_384
+}
 
 /// When a session stays with its model although the policy prefers another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -129,8 +161,13 @@ pub struct SwitchConfig {
 pub struct EstimateConfig {
     /// Bytes of request body per input token, for expectations (about 4 in English text).
     pub bytes_per_token: u64,
-    /// Bytes per input token that rarely fall short, for reservations.
+    /// Bytes per input token that rarely fall short, for what has not been read of a body when it is decided on. What
+    /// is read weighs by its text, and what proves denser is reserved for before it is sent on.
     pub upper_bytes_per_token: u64,
+    /// Input tokens that a server may add to any request: the frame of a conversation, and a system prompt of its own.
+    pub request_tokens: u64,
+    /// Input tokens that a server may add to a request with tools.
+    pub tools_tokens: u64,
     /// Input tokens assumed where the size of a request is unknown.
     pub unknown_input_tokens: u64,
     /// How long a provider keeps a prompt's prefix cached after a turn.
@@ -171,6 +208,8 @@ impl Default for EstimateConfig {
         EstimateConfig {
             bytes_per_token: 4,
             upper_bytes_per_token: 3,
+            request_tokens: 64,
+            tools_tokens: 1024,
             unknown_input_tokens: 32_000,
             prompt_cache_ttl_ms: 5 * 60 * 1000,
             missing_usage: MissingUsage::default(),

@@ -1,11 +1,11 @@
 //! From a request to a turn that holds money, or to a refusal.
 
 use super::{Admission, Arm, Decision, Engine, Turn};
-use crate::body::facts::BodyFacts;
+use crate::body::facts::{BodyFacts, Forbidden};
 use crate::config::{Enforcement, NoSession, OnError};
 use crate::counters::{Counter, Counts};
 use crate::decide::decision::{Ask, Chooser};
-use crate::decide::estimate::RequestSize;
+use crate::decide::estimate::{ReadInput, RequestSize};
 use crate::decide::locks::Needs;
 use crate::decide::reason::Reason;
 use crate::ledger::error::MAX_ATTEMPTS;
@@ -30,6 +30,7 @@ struct Request<'a> {
     arm: &'a Arm,
     ask: Ask,
     requested_model: Option<&'a str>,
+    forbidden: Option<&'a Forbidden>,
     now_ms: u64,
 }
 
@@ -110,13 +111,19 @@ impl Engine {
             tenant: head.identity.tenant(),
             arm: self.arm(session),
             ask: Ask {
-                size: RequestSize { body_bytes, max_output_tokens, least_output_tokens },
+                size: RequestSize {
+                    body_bytes,
+                    read: Some(read_input(body)),
+                    max_output_tokens,
+                    least_output_tokens,
+                },
                 needs: body.map(Needs::of).unwrap_or_default(),
                 text: body.map(|body| body.text).unwrap_or_default(),
                 // Only a body that was understood is rewritten.
                 can_cut: self.config.can_cut_answers() && body.is_some(),
             },
             requested_model: body.and_then(|body| body.requested_model.as_deref()),
+            forbidden: body.and_then(|body| body.forbidden.as_ref()),
             now_ms,
         }
     }
@@ -152,6 +159,7 @@ impl Engine {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));
         };
         turn.model = Some(model);
+        turn.input_tokens = self.model(model).map_or(0, |model| decision.tokens.upper_input_tokens(model));
         turn.record.chosen = self.names.get(model).cloned();
         Admission::Route(Box::new(turn))
     }
@@ -186,6 +194,10 @@ impl Engine {
         if request.session.is_none() && self.config.session.no_session == NoSession::Reject {
             let sources = self.config.session.sources.iter().map(ToString::to_string);
             return Some(Refusal::NoSession { expected: sources.collect::<Vec<_>>().join("`, `") });
+        }
+        if let Some(forbidden) = request.forbidden {
+            counts.add(Counter::Forbidden, 1);
+            return Some(Refusal::Forbidden(forbidden.clone()));
         }
         let requested = request.requested_model?;
         let known = self.config.models.iter().any(|model| model.name == requested)
@@ -278,7 +290,17 @@ impl Engine {
             status: None,
         };
         let body_bytes = request.ask.size.body_bytes;
-        Turn { api: head.api, model: None, holding: None, namespace, body_bytes, debug: head.debug, record }
+        Turn {
+            api: head.call.api,
+            model: None,
+            holding: None,
+            namespace,
+            body_bytes,
+            input_tokens: 0,
+            tenant: request.tenant,
+            debug: head.debug,
+            record,
+        }
     }
 
     fn refuse(&self, mut turn: Turn, refusal: &Refusal) -> Admission {
@@ -320,6 +342,20 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     record.prompt_tokens = decision.tokens.prompt_tokens;
     record.reserved_nano_usd = decision.reserved;
     record.output_cap_tokens = decision.output_cap_tokens;
+}
+
+/// What was read of a request's input; nothing where the body is not looked at.
+fn read_input(body: Option<&BodyFacts>) -> ReadInput {
+    match body {
+        None => ReadInput { is_blind: true, ..ReadInput::default() },
+        Some(body) => ReadInput {
+            size: body.input,
+            bytes: body.read_bytes,
+            complete: body.complete,
+            has_tools: body.tools > 0,
+            is_blind: false,
+        },
+    }
 }
 
 /// Output tokens below which the request's answer may not be cut: one for each of several answers, and one more than

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::body::facts::BodyFacts;
+use crate::body::input::InputSize;
 use crate::config::tests::example;
 use crate::counters::{Counter, Counts};
 use crate::ledger::sessions::SessionTable;
@@ -9,7 +10,7 @@ use crate::ledger::store::MemoryStore;
 use crate::ledger::{Namespace, SessionView};
 use crate::money::NanoUsd;
 use crate::reply::record::DecisionRecord;
-use crate::request::api::Api;
+use crate::request::call::Call;
 use crate::request::head::RequestHead;
 use crate::request::identity::Identity;
 use crate::usage::Usage;
@@ -28,8 +29,7 @@ pub(super) fn identity(engine: &Engine, session: &str) -> Identity {
 
 pub(super) fn head(engine: &Engine) -> RequestHead {
     RequestHead {
-        path: "/v1/chat/completions".to_owned(),
-        api: Api::OpenAiChat,
+        call: Call { path: "/v1/chat/completions".to_owned(), ..Call::default() },
         identity: identity(engine, "chat-1"),
         budget: engine.config().default_budget(),
         lambda: 0.0,
@@ -45,6 +45,9 @@ pub(super) fn body() -> BodyFacts {
         complete: true,
         requested_model: Some("auto".to_owned()),
         max_output_tokens: Some(100),
+        // With the 64 tokens that a server may add, 134: a third of the body's bytes.
+        input: InputSize { text_tokens: 70, ..InputSize::default() },
+        read_bytes: 400,
         ..BodyFacts::default()
     }
 }
@@ -258,7 +261,7 @@ fn a_body_that_is_not_rewritten_does_not_reserve_less() {
         v["strategy"] = json!({"always": "large"});
     });
     let head = head(&world.engine);
-    // 134 × 3 + 400 × 15 USD per million are 0.0064 USD: not there, and the answer of an unread body cannot be cut.
+    // 464 × 3 + 400 × 15 USD per million are 0.0074 USD: not there, and the answer of an unread body cannot be cut.
     let unread = world.engine.admit(&world.store, &head, None, Some(400), 0, &mut world.counts);
     assert!(matches!(unread, Admission::Refuse(_, reply) if reply.status == 429));
     let no_limit = BodyFacts { max_output_tokens: None, ..body() };

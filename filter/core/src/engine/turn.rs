@@ -5,6 +5,7 @@ use crate::ledger::holding::Holding;
 use crate::reply::local_reply::LocalReply;
 use crate::reply::record::DecisionRecord;
 use crate::request::api::Api;
+use crate::request::identity::Tenant;
 use crate::usage::Usage;
 
 /// A request that was decided on; it must be given to [`Engine::conclude`](super::Engine::conclude).
@@ -16,6 +17,9 @@ pub struct Turn {
     pub(super) holding: Option<Holding>,
     pub(super) namespace: Namespace,
     pub(super) body_bytes: Option<u64>,
+    /// Input tokens that the reservation pays for.
+    pub(super) input_tokens: u64,
+    pub(super) tenant: Option<Tenant>,
     pub(super) debug: bool,
     pub(super) record: DecisionRecord,
 }

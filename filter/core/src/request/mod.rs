@@ -1,7 +1,10 @@
 //! What a request's headers say: which API it calls, whose it is, and which hints are trusted.
 
 pub mod api;
+pub mod call;
+pub mod forward;
 pub mod head;
 pub mod headers;
 pub mod identity;
+pub mod path;
 pub mod session_id;

@@ -10,6 +10,7 @@
 //! With `on_full: reject` no session that has spent is ever moved. A session with money outstanding never is.
 
 pub mod bucket;
+pub mod raise;
 
 use crate::config::{LedgerConfig, OnFull};
 use crate::counters::{Counter, Counts};

@@ -12,6 +12,7 @@
 //! A turn is charged to the window in which it ends. A tenant without a window is never forgotten before its TTL.
 
 pub mod bucket;
+pub mod raise;
 
 use crate::config::TenantConfig;
 use crate::counters::{Counter, Counts};
