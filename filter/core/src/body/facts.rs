@@ -40,6 +40,10 @@ pub struct BodyFacts {
     pub open_tool_loop: bool,
     /// The history is kept by the provider under an id (`previous_response_id`), so only it can go on.
     pub previous_response_id: bool,
+    /// The provider keeps the answer, so that it can be had without this request's stream: the request says `store` or
+    /// `background`. OpenAI responses are kept unless `store` is `false`, and as part of a `conversation`. Any value but
+    /// `false` and `null` is a yes, and one yes of several counts.
+    pub detached: bool,
     /// The history holds thinking that its model signed or encrypted; other models refuse it.
     pub signed_thinking: bool,
     /// A message holds an image or another file that is not text.
@@ -74,8 +78,12 @@ pub struct FactsReader {
     thinking_tokens: Slot,
     stream: Slot,
     word: Slot,
+    switch: Slot,
     has_tools: bool,
     previous_response_id: bool,
+    is_kept: bool,
+    is_not_stored: bool,
+    is_in_conversation: bool,
     response_format_json: bool,
     metadata_session_id: Slot,
     conversation: Slot,
@@ -97,8 +105,12 @@ impl Default for FactsReader {
             thinking_tokens: scalar(),
             stream: scalar(),
             word: Slot::new(Kind::String, MAX_WORD_BYTES),
+            switch: scalar(),
             has_tools: false,
             previous_response_id: false,
+            is_kept: false,
+            is_not_stored: false,
+            is_in_conversation: false,
             response_format_json: false,
             metadata_session_id: id(),
             conversation: id(),
@@ -130,6 +142,7 @@ impl FactsReader {
             has_tools: self.has_tools,
             open_tool_loop: self.messages.ends_with_tool_result(),
             previous_response_id: self.previous_response_id,
+            detached: self.is_kept,
             signed_thinking: self.messages.signed_thinking,
             has_images: self.messages.has_images,
             response_format_json: self.response_format_json,
@@ -149,6 +162,12 @@ impl FactsReader {
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.answers.number().unwrap_or(1).max(1)
+    }
+
+    /// [`BodyFacts::detached`] of OpenAI responses, which are kept unasked.
+    #[must_use]
+    pub fn is_detached_by_default(&self) -> bool {
+        self.is_kept || self.is_in_conversation || !self.is_not_stored
     }
 
     /// The member `stream`, if it was read.
@@ -179,6 +198,7 @@ impl FactsReader {
             | [Key::Text | Key::OutputConfig, Key::Format, Key::Type]
             | [Key::GenerationConfig, Key::ResponseMimeType]
             | [Key::PreviousResponseId] => &mut self.word,
+            [Key::Store | Key::Background] => &mut self.switch,
             _ => return None,
         };
         Some(slot)
@@ -217,6 +237,14 @@ impl Visitor for FactsReader {
         }
         if let Some(slot) = self.slot(path) {
             slot.end();
+        }
+        match (path, self.switch.get()) {
+            ([Key::Store], Some(b"false")) => self.is_not_stored = true,
+            ([Key::Store | Key::Background], value) => {
+                self.is_kept |= !matches!(value, Some(b"false" | b"null"));
+            }
+            ([Key::Conversation], _) => self.is_in_conversation |= kind != Kind::Scalar,
+            _ => {}
         }
         match (path, self.word.get()) {
             ([Key::PreviousResponseId], id) if kind == Kind::String => {

@@ -71,7 +71,9 @@ impl RequestBody {
     /// What the body says so far.
     #[must_use]
     pub fn facts(&self) -> BodyFacts {
-        self.visitors.facts.facts(self.progress() == Progress::Complete)
+        let facts = self.visitors.facts.facts(self.progress() == Progress::Complete);
+        let by_default = self.api == Api::OpenAiResponses && self.visitors.facts.is_detached_by_default();
+        BodyFacts { detached: facts.detached || by_default, ..facts }
     }
 
     /// Sets the changes, before the first piece is sent. `output_cap_tokens` is the limit of
