@@ -4,14 +4,11 @@
 //! `Passing` untouched (with a turn where it is only observed). Whatever happens, Envoy calls `on_log` last, and only
 //! there a turn ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
-use seqroute_core::answer::hide_usage::UsageHider;
-use seqroute_core::answer::reader::AnswerReader;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Mode};
 use seqroute_core::counters::Counts;
@@ -20,9 +17,10 @@ use seqroute_core::reply::headers::reply_headers;
 use seqroute_core::reply::local_reply::LocalReply;
 use seqroute_core::request::api;
 use seqroute_core::request::head::{HeadVerdict, RequestHead, is_internal};
-use seqroute_core::request::headers::HeaderPairs;
 use seqroute_core::wire::json::Progress;
 
+use crate::answering::Answering;
+use crate::ending;
 use crate::header_map;
 use crate::host::{self, Metrics, SharedData};
 
@@ -49,37 +47,6 @@ enum Stage {
     RoutedUnread,
     Refused,
     Passing,
-}
-
-/// The answer to a turn, on its way to the client.
-struct Answering {
-    status: Option<u32>,
-    reader: AnswerReader,
-    hider: Option<UsageHider>,
-    /// The answer's end was seen.
-    whole: bool,
-}
-
-impl Answering {
-    fn new(turn: &Turn, headers: &HeaderPairs, hides_usage: bool, end_of_stream: bool) -> Answering {
-        let header = |name: &str| headers.get(name).unwrap_or_default();
-        let encoding = header("content-encoding");
-        Answering {
-            status: std::str::from_utf8(header(":status")).ok().and_then(|status| status.parse().ok()),
-            reader: AnswerReader::new(turn.api(), header("content-type"), encoding),
-            hider: (hides_usage && encoding.is_empty()).then(UsageHider::default),
-            whole: end_of_stream,
-        }
-    }
-
-    fn seen(&self, bytes_per_token: u64) -> Answer {
-        Answer {
-            status: self.status,
-            whole: self.whole,
-            guessed_output_tokens: self.reader.guessed_output_tokens(bytes_per_token),
-            usage: self.reader.finish(bytes_per_token),
-        }
-    }
 }
 
 impl Stream {
@@ -212,6 +179,23 @@ impl Stream {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
     }
+
+    /// What was seen of the answer.
+    fn answer(&self, engine: &Engine, turn: &Turn) -> Answer {
+        let bytes_per_token = engine.config().estimate.bytes_per_token;
+        let seen = self.answering.as_ref().map(|answering| answering.seen(turn, bytes_per_token));
+        let seen = seen.unwrap_or_default();
+        // A turn without a model is a refusal.
+        if seen.is_success() || turn.model().is_none() {
+            return seen;
+        }
+        // A body that is not scanned to its end may have been sent whole, and may have said anything.
+        let (is_sent_whole, kept) = match self.stage {
+            Stage::Routed => (self.body.progress() == Progress::Complete, self.body.facts().detached),
+            _ => (true, turn.api().can_keep_answers()),
+        };
+        Answer { upstream: ending::upstream(seen.status, is_sent_whole), kept, ..seen }
+    }
 }
 
 fn add_decision_headers(turn: &Turn) {
@@ -298,8 +282,7 @@ impl HttpContext for Stream {
         if let Some(turn) = &self.turn {
             let headers = header_map::read(MapType::HttpResponseHeaders);
             let answering = Answering::new(turn, &headers, self.body.asks_for_usage(), end_of_stream);
-            if answering.hider.is_some() {
-                // An event may be removed from the stream.
+            if answering.may_shrink() {
                 let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, "content-length", None);
             }
             self.answering = Some(answering);
@@ -312,22 +295,21 @@ impl HttpContext for Stream {
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         if let Some(answering) = &mut self.answering {
-            answering.whole = true;
+            answering.end();
         }
         Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let Some(Answering { reader, hider, whole, .. }) = &mut self.answering else {
-            return Action::Continue;
-        };
-        *whole |= end_of_stream;
-        if size == 0 && !end_of_stream {
+        let Some(answering) = &mut self.answering else { return Action::Continue };
+        if end_of_stream {
+            answering.end();
+        } else if size == 0 {
             return Action::Continue;
         }
+        // An answer that is still coming needs its money: this is the place to renew the lease (`Engine::keep_alive`).
         let chunk = body_bytes(BufferType::HttpResponseBody, 0, size);
-        reader.feed(&chunk);
-        if let Some(Cow::Owned(changed)) = hider.as_mut().map(|hider| hider.pass(&chunk, end_of_stream)) {
+        if let Some(changed) = answering.pass(&chunk, end_of_stream) {
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &changed);
         }
         Action::Continue
@@ -336,9 +318,7 @@ impl HttpContext for Stream {
     fn on_log(&mut self) {
         // No turn: the stream passed untouched, or Envoy answered before any filter saw it.
         let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
-        let bytes_per_token = engine.config().estimate.bytes_per_token;
-        let answer = self.answering.as_ref().map(|answering| answering.seen(bytes_per_token));
-        let answer = answer.unwrap_or_default();
+        let answer = self.answer(&engine, &turn);
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
         self.metrics.add(&counts);

@@ -1,5 +1,6 @@
 //! From a request to a turn that holds money, or to a refusal.
 
+use super::turn::Asked;
 use super::{Admission, Arm, Decision, Engine, Turn};
 use crate::body::facts::BodyFacts;
 use crate::config::{Enforcement, NoSession, OnError};
@@ -29,6 +30,7 @@ struct Request<'a> {
     tenant: Option<Tenant>,
     arm: &'a Arm,
     ask: Ask,
+    asked: Asked,
     requested_model: Option<&'a str>,
     now_ms: u64,
 }
@@ -116,6 +118,7 @@ impl Engine {
                 // Only a body that was understood is rewritten.
                 can_cut: self.config.can_cut_answers() && body.is_some(),
             },
+            asked: Asked::by(body),
             requested_model: body.and_then(|body| body.requested_model.as_deref()),
             now_ms,
         }
@@ -277,8 +280,16 @@ impl Engine {
             usage: None,
             status: None,
         };
-        let body_bytes = request.ask.size.body_bytes;
-        Turn { api: head.api, model: None, holding: None, namespace, body_bytes, debug: head.debug, record }
+        Turn {
+            api: head.api,
+            model: None,
+            holding: None,
+            namespace,
+            body_bytes: request.ask.size.body_bytes,
+            asked: request.asked,
+            debug: head.debug,
+            record,
+        }
     }
 
     fn refuse(&self, mut turn: Turn, refusal: &Refusal) -> Admission {

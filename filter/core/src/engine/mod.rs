@@ -12,7 +12,7 @@ pub mod conclude;
 pub mod turn;
 
 pub use crate::decide::decision::Decision;
-pub use turn::{Admission, Answer, Turn};
+pub use turn::{Admission, Answer, Turn, Upstream};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -181,6 +181,8 @@ fn decode(field: &'static str, base64: &str) -> Result<Vec<u8>, PolicyError> {
     BASE64_STANDARD.decode(base64.trim()).map_err(|error| PolicyError::Base64 { field, error })
 }
 
+#[cfg(test)]
+mod conclude_tests;
 #[cfg(test)]
 mod modes_tests;
 #[cfg(test)]
