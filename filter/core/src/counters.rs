@@ -65,8 +65,10 @@ counters! {
     InvalidHeader = "invalid_header",
     /// Policies whose output was not finite; the cheapest model was taken.
     PolicyFailures = "policy_failures",
-    /// Answers without usage, charged by estimate.
+    /// Answers without final usage, or whose usage cannot be true: charged by estimate, or what was reserved.
     UsageEstimated = "usage_estimated",
+    /// Of these, answers whose usage cannot be true.
+    ImplausibleUsage = "implausible_usage",
     /// Settlements above their reservation.
     Overruns = "overruns",
     /// Settlements that came after their lease had expired.

@@ -22,7 +22,7 @@ fn allocations_of_body(text: &str) -> u64 {
 
 /// Allocations of reading an answer in network-sized pieces.
 fn allocations_of_answer(text: &str) -> u64 {
-    let mut answer = AnswerReader::new(Api::OpenAiChat, b"text/event-stream", b"");
+    let mut answer = AnswerReader::new(Api::OpenAiChat, b"");
     let counted = measure(|| text.as_bytes().chunks(16 * 1024).for_each(|chunk| answer.feed(chunk)));
     assert_eq!(answer.finish(4).map(|usage| usage.output_tokens), Some(20));
     counted.count_total

@@ -7,14 +7,11 @@
 //! A refusal waits for the rest of the body, as far as that is short: an HTTP/1 connection on which an answer comes before
 //! the request has ended is closed, and a client that tries again would need a new one each time.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
-use seqroute_core::answer::hide_usage::UsageHider;
-use seqroute_core::answer::reader::AnswerReader;
 use seqroute_core::body::input::InputSize;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Config, Mode};
@@ -28,6 +25,8 @@ use seqroute_core::request::head::{HeadVerdict, RequestHead, is_internal};
 use seqroute_core::request::headers::HeaderPairs;
 use seqroute_core::wire::json::Progress;
 
+use crate::answering::Answering;
+use crate::ending;
 use crate::header_map;
 use crate::host::{self, Metrics, SharedData};
 
@@ -60,37 +59,6 @@ enum Stage {
     Refusing(LocalReply),
     Refused,
     Passing,
-}
-
-/// The answer to a turn, on its way to the client.
-struct Answering {
-    status: Option<u32>,
-    reader: AnswerReader,
-    hider: Option<UsageHider>,
-    /// The answer's end was seen.
-    whole: bool,
-}
-
-impl Answering {
-    fn new(turn: &Turn, headers: &HeaderPairs, hides_usage: bool, end_of_stream: bool) -> Answering {
-        let header = |name: &str| headers.get(name).unwrap_or_default();
-        let encoding = header("content-encoding");
-        Answering {
-            status: std::str::from_utf8(header(":status")).ok().and_then(|status| status.parse().ok()),
-            reader: AnswerReader::new(turn.api(), header("content-type"), encoding),
-            hider: (hides_usage && encoding.is_empty()).then(UsageHider::default),
-            whole: end_of_stream,
-        }
-    }
-
-    fn seen(&self, bytes_per_token: u64) -> Answer {
-        Answer {
-            status: self.status,
-            whole: self.whole,
-            guessed_output_tokens: self.reader.guessed_output_tokens(bytes_per_token),
-            usage: self.reader.finish(bytes_per_token),
-        }
-    }
 }
 
 impl Stream {
@@ -265,6 +233,23 @@ impl Stream {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
     }
+
+    /// What was seen of the answer.
+    fn answer(&self, engine: &Engine, turn: &Turn) -> Answer {
+        let bytes_per_token = engine.config().estimate.bytes_per_token;
+        let seen = self.answering.as_ref().map(|answering| answering.seen(turn, bytes_per_token));
+        let seen = seen.unwrap_or_default();
+        // A turn without a model is a refusal.
+        if seen.is_success() || turn.model().is_none() {
+            return seen;
+        }
+        // A body that is not scanned to its end may have been sent whole, and may have said anything.
+        let (is_sent_whole, kept) = match self.stage {
+            Stage::Routed => (self.body.progress() == Progress::Complete, self.body.facts().detached),
+            _ => (true, turn.api().can_keep_answers()),
+        };
+        Answer { upstream: ending::upstream(seen.status, is_sent_whole), kept, ..seen }
+    }
 }
 
 /// Lets those headers of the request go on that may.
@@ -406,8 +391,7 @@ impl HttpContext for Stream {
         if let Some(turn) = &self.turn {
             let headers = header_map::read(MapType::HttpResponseHeaders);
             let answering = Answering::new(turn, &headers, self.body.asks_for_usage(), end_of_stream);
-            if answering.hider.is_some() {
-                // An event may be removed from the stream.
+            if answering.may_shrink() {
                 let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, "content-length", None);
             }
             self.answering = Some(answering);
@@ -420,22 +404,21 @@ impl HttpContext for Stream {
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         if let Some(answering) = &mut self.answering {
-            answering.whole = true;
+            answering.end();
         }
         Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let Some(Answering { reader, hider, whole, .. }) = &mut self.answering else {
-            return Action::Continue;
-        };
-        *whole |= end_of_stream;
-        if size == 0 && !end_of_stream {
+        let Some(answering) = &mut self.answering else { return Action::Continue };
+        if end_of_stream {
+            answering.end();
+        } else if size == 0 {
             return Action::Continue;
         }
+        // An answer that is still coming needs its money: this is the place to renew the lease (`Engine::keep_alive`).
         let chunk = body_bytes(BufferType::HttpResponseBody, 0, size);
-        reader.feed(&chunk);
-        if let Some(Cow::Owned(changed)) = hider.as_mut().map(|hider| hider.pass(&chunk, end_of_stream)) {
+        if let Some(changed) = answering.pass(&chunk, end_of_stream) {
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &changed);
         }
         Action::Continue
@@ -444,9 +427,7 @@ impl HttpContext for Stream {
     fn on_log(&mut self) {
         // No turn: the stream passed untouched, or Envoy answered before any filter saw it.
         let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
-        let bytes_per_token = engine.config().estimate.bytes_per_token;
-        let answer = self.answering.as_ref().map(|answering| answering.seen(bytes_per_token));
-        let answer = answer.unwrap_or_default();
+        let answer = self.answer(&engine, &turn);
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
         self.metrics.add(&counts);

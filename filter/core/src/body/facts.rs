@@ -68,6 +68,10 @@ pub struct BodyFacts {
     pub open_tool_loop: bool,
     /// The history is kept by the provider under an id (`previous_response_id`), so only it can go on.
     pub previous_response_id: bool,
+    /// The provider keeps the answer, so that it can be had without this request's stream: the request says `store` or
+    /// `background`. OpenAI responses are kept unless `store` is `false`, and as part of a `conversation`. Any value but
+    /// `false` and `null` is a yes, and one yes of several counts.
+    pub detached: bool,
     /// The history holds thinking that its model signed or encrypted; other models refuse it.
     pub signed_thinking: bool,
     /// A message holds an image or another file that is not text.
@@ -109,7 +113,12 @@ pub struct FactsReader {
     forbidden: Option<Forbidden>,
     word: Slot,
     tools: Tools,
+    switch: Slot,
     previous_response_id: bool,
+    is_detached: bool,
+    is_kept: bool,
+    is_not_stored: bool,
+    is_in_conversation: bool,
     response_format_json: bool,
     metadata_session_id: Slot,
     conversation: Slot,
@@ -138,7 +147,12 @@ impl FactsReader {
             forbidden: None,
             word: Slot::new(Kind::String, MAX_WORD_BYTES),
             tools: Tools::default(),
+            switch: scalar(),
             previous_response_id: false,
+            is_detached: false,
+            is_kept: false,
+            is_not_stored: false,
+            is_in_conversation: false,
             response_format_json: false,
             metadata_session_id: id(),
             conversation: id(),
@@ -169,6 +183,7 @@ impl FactsReader {
             forbidden: self.forbidden(),
             open_tool_loop: self.messages.ends_with_tool_result(),
             previous_response_id: self.previous_response_id,
+            detached: self.is_detached || self.is_kept(),
             signed_thinking: self.messages.signed_thinking,
             has_images: self.messages.has_images,
             response_format_json: self.response_format_json,
@@ -194,6 +209,12 @@ impl FactsReader {
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.answers
+    }
+
+    /// The provider will keep the answer. `store` is sent as `false` unless stored state is allowed.
+    fn is_kept(&self) -> bool {
+        let by_default = self.api == Api::OpenAiResponses && (self.is_in_conversation || !self.is_not_stored);
+        self.members.allows_stored_state && (self.is_kept || by_default)
     }
 
     /// The member `stream`, if it was read: `true` where any of several is.
@@ -267,6 +288,7 @@ impl FactsReader {
             | [Key::Text | Key::OutputConfig, Key::Format, Key::Type]
             | [Key::GenerationConfig, Key::ResponseMimeType]
             | [Key::PreviousResponseId] => &mut self.word,
+            [Key::Store | Key::Background] => &mut self.switch,
             _ => return None,
         };
         Some(slot)
@@ -324,6 +346,15 @@ impl Visitor for FactsReader {
         }
         if let Some(slot) = self.slot(path) {
             slot.end();
+        }
+        match (path, self.switch.get()) {
+            ([Key::Store], Some(b"false")) => self.is_not_stored = true,
+            ([Key::Store], value) => self.is_kept |= value != Some(b"null"),
+            ([Key::Background], value) => {
+                self.is_detached |= !matches!(value, Some(b"false" | b"null"));
+            }
+            ([Key::Conversation], _) => self.is_in_conversation |= kind != Kind::Scalar,
+            _ => {}
         }
         match (path, self.word.get()) {
             ([Key::PreviousResponseId], id) if kind == Kind::String => {

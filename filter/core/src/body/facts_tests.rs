@@ -340,3 +340,47 @@ fn the_text_read_so_far_of_a_cut_body_counts() {
     body.scan(br#"{"messages":[{"role":"user","content":"one"},{"role":"user","content":"two thr"#);
     assert_eq!(body.facts().text, TextFeatures::of("two thr"));
 }
+
+#[test]
+fn an_answer_that_the_provider_keeps_is_known() {
+    let allow = MembersConfig {
+        stored_state: StoredState::Allow,
+        allow: vec!["background".to_owned()],
+        ..MembersConfig::default()
+    };
+    let allow = Arc::new(Members::new(&allow));
+    let detached = |api: Api, text: &str| {
+        let mut body = RequestBody::with_members(api, allow.clone());
+        body.scan(text.as_bytes());
+        body.facts().detached
+    };
+    let cases = [
+        ("{}", false, true),
+        (r#"{"store":false}"#, false, false),
+        (r#"{"store":null}"#, false, true),
+        (r#"{"store":true}"#, true, true),
+        (r#"{"st\u006fre":1}"#, true, true),
+        (r#"{"store":"false"}"#, true, true),
+        (r#"{"store":true,"store":false}"#, true, true),
+        (r#"{"store":false,"store":[]}"#, true, true),
+        (r#"{"store":false,"background":true}"#, true, true),
+        (r#"{"store":false,"background":false}"#, false, false),
+        (r#"{"store":false,"conversation":"c"}"#, false, true),
+        (r#"{"store":false,"conversation":{"id":"c"}}"#, false, true),
+        (r#"{"store":false,"conversation":null}"#, false, false),
+        (r#"{"store":false,"metadata":{"store":true}}"#, false, false),
+    ];
+    for (text, chat, responses) in cases {
+        assert_eq!(detached(Api::OpenAiChat, text), chat, "{text}");
+        assert_eq!(detached(Api::OpenAiResponses, text), responses, "{text}");
+    }
+}
+
+#[test]
+fn an_answer_is_not_kept_where_store_is_sent_as_false() {
+    for text in ["{}", r#"{"store":true}"#] {
+        let mut body = RequestBody::new(Api::OpenAiResponses);
+        body.scan(text.as_bytes());
+        assert!(!body.facts().detached, "{text}");
+    }
+}

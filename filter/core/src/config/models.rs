@@ -172,18 +172,23 @@ pub struct EstimateConfig {
     pub unknown_input_tokens: u64,
     /// How long a provider keeps a prompt's prefix cached after a turn.
     pub prompt_cache_ttl_ms: u64,
-    /// The charge for an answer without usage.
+    /// The charge for an answer whose final usage is not known.
     pub missing_usage: MissingUsage,
+    /// How often a server may run its model for one answer (tools that it runs itself). Usage of more contexts, or
+    /// limits, than that is taken for an error.
+    pub runs_per_answer: u64,
 }
 
-/// The charge for an answer without usage.
+/// The charge for an answer whose final usage is not known: it was left or cut before, or reports none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingUsage {
-    /// Estimated input, and output by the bytes that came.
-    #[default]
+    /// Estimated input, and output by the bytes that came, or the usage so far where that is more. Not safe: a client
+    /// that leaves before the usage comes gets hidden reasoning, referenced input and all of the answer's rest for
+    /// nothing.
     Estimate,
     /// Everything reserved, or the estimate where that is more.
+    #[default]
     Reservation,
 }
 
@@ -200,6 +205,8 @@ impl EstimateConfig {
         faults.require((1..=16).contains(&ratio), "estimate.bytes_per_token", ratio, "1 to 16");
         let field = "estimate.upper_bytes_per_token";
         faults.require((1..=ratio).contains(&upper), field, upper, "1 to `estimate.bytes_per_token`");
+        let runs = self.runs_per_answer;
+        faults.require((1..=1000).contains(&runs), "estimate.runs_per_answer", runs, "1 to 1000");
     }
 }
 
@@ -213,6 +220,7 @@ impl Default for EstimateConfig {
             unknown_input_tokens: 32_000,
             prompt_cache_ttl_ms: 5 * 60 * 1000,
             missing_usage: MissingUsage::default(),
+            runs_per_answer: 1,
         }
     }
 }

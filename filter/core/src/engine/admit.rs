@@ -1,5 +1,6 @@
 //! From a request to a turn that holds money, or to a refusal.
 
+use super::turn::Asked;
 use super::{Admission, Arm, Decision, Engine, Turn};
 use crate::body::facts::{BodyFacts, Forbidden};
 use crate::config::{Enforcement, NoSession, OnError};
@@ -29,6 +30,7 @@ struct Request<'a> {
     tenant: Option<Tenant>,
     arm: &'a Arm,
     ask: Ask,
+    asked: Asked,
     requested_model: Option<&'a str>,
     forbidden: Option<&'a Forbidden>,
     now_ms: u64,
@@ -122,6 +124,7 @@ impl Engine {
                 // Only a body that was understood is rewritten.
                 can_cut: self.config.can_cut_answers() && body.is_some(),
             },
+            asked: Asked::by(body),
             requested_model: body.and_then(|body| body.requested_model.as_deref()),
             forbidden: body.and_then(|body| body.forbidden.as_ref()),
             now_ms,
@@ -289,15 +292,15 @@ impl Engine {
             usage: None,
             status: None,
         };
-        let body_bytes = request.ask.size.body_bytes;
         Turn {
             api: head.call.api,
             model: None,
             holding: None,
             namespace,
-            body_bytes,
+            body_bytes: request.ask.size.body_bytes,
             input_tokens: 0,
             tenant: request.tenant,
+            asked: request.asked,
             debug: head.debug,
             record,
         }

@@ -107,7 +107,7 @@ mod tests {
         assert!(!engine.cover_input(store, &mut turn, &read(9000), 1000, counts));
         assert_eq!(world.session().outstanding, grown);
         assert_eq!(world.counts.get(Counter::InputsNotCovered), 1);
-        let answer = Answer { status: Some(200), usage: usage(90, 20), whole: true, ..Answer::default() };
+        let answer = Answer { status: Some(200), usage: usage(90, 20), is_final: true, ..Answer::default() };
         world.end(turn, answer);
         let [granted, settled, refunded] =
             [Counter::GrantedNanoUsd, Counter::SettledNanoUsd, Counter::RefundedNanoUsd]

@@ -13,7 +13,7 @@ pub mod cover;
 pub mod turn;
 
 pub use crate::decide::decision::Decision;
-pub use turn::{Admission, Answer, Turn};
+pub use turn::{Admission, Answer, Turn, Upstream};
 
 use std::sync::Arc;
 
@@ -196,6 +196,8 @@ fn decode(field: &'static str, base64: &str) -> Result<Vec<u8>, PolicyError> {
     BASE64_STANDARD.decode(base64.trim()).map_err(|error| PolicyError::Base64 { field, error })
 }
 
+#[cfg(test)]
+mod conclude_tests;
 #[cfg(test)]
 mod modes_tests;
 #[cfg(test)]

@@ -53,6 +53,12 @@ impl Api {
         !matches!(self, Api::GeminiGenerate | Api::BedrockConverse)
     }
 
+    /// Whether a request can make the provider keep its answer (`store`, `background`, a conversation).
+    #[must_use]
+    pub fn can_keep_answers(self) -> bool {
+        matches!(self, Api::OpenAiChat | Api::OpenAiResponses)
+    }
+
     /// Whether the path itself asks for a stream; otherwise the body's `stream` decides.
     #[must_use]
     pub fn path_streams(path: &str) -> bool {
