@@ -65,6 +65,8 @@ impl Listener {
         settings["salt"] = json!("salt of the demo");
         settings["budget"]["trust_header"] = json!(true);
         settings["budget"]["max_usd"] = json!("1000");
+        // They direct the mock servers.
+        settings["forward"] = json!({"headers": ["x-mock-*"]});
         let policy = (*strategy == json!("policy")).then_some(policy);
         let settings =
             deploy::plugin_config(&settings.to_string(), policy).map_err(|error| anyhow!(error))?;

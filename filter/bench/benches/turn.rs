@@ -66,7 +66,7 @@ fn scanning(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(answer.len() as u64));
         group.bench_function(format!("streamed answer, {} KiB", bytes >> 10), |bencher| {
             bencher.iter_batched_ref(
-                || AnswerReader::new(Api::OpenAiChat, b"text/event-stream", b""),
+                || AnswerReader::new(Api::OpenAiChat, b""),
                 |reader| answer.as_bytes().chunks(PIECE_BYTES).for_each(|piece| reader.feed(piece)),
                 BatchSize::SmallInput,
             );
@@ -102,7 +102,7 @@ fn whole_turns(criterion: &mut Criterion) {
             .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
             .to_vec();
     let usage = Some(Usage { input_tokens: 1, output_tokens: 0, ..Usage::default() });
-    let answer = Answer { status: Some(200), usage, whole: true, ..Answer::default() };
+    let answer = Answer { status: Some(200), usage, is_final: true, ..Answer::default() };
     criterion.bench_function("whole turn with a body of 1 KiB: read, decide, reserve, settle", |bencher| {
         bencher.iter(|| {
             let mut counts = Counts::default();

@@ -59,14 +59,22 @@ counters! {
     NoSession = "no_session",
     /// Bodies that are not a JSON object.
     InvalidBody = "invalid_body",
+    /// Requests for something that is not allowed: a member or a tool by which a server bills more than was reserved.
+    Forbidden = "forbidden",
+    /// Calls that are neither counted nor free, refused.
+    RefusedCalls = "refused_calls",
+    /// Requests that were reset because the session could not pay for the input that their body turned out to hold.
+    InputsNotCovered = "inputs_not_covered",
     /// Requests for a model that is not configured.
     UnknownModel = "unknown_model",
     /// Trusted headers whose value is not a number in range.
     InvalidHeader = "invalid_header",
     /// Policies whose output was not finite; the cheapest model was taken.
     PolicyFailures = "policy_failures",
-    /// Answers without usage, charged by estimate.
+    /// Answers without final usage, or whose usage cannot be true: charged by estimate, or what was reserved.
     UsageEstimated = "usage_estimated",
+    /// Of these, answers whose usage cannot be true.
+    ImplausibleUsage = "implausible_usage",
     /// Settlements above their reservation.
     Overruns = "overruns",
     /// Settlements that came after their lease had expired.

@@ -5,6 +5,7 @@ mod texts;
 
 use allocation_counter::measure;
 use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::input::weight;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
@@ -12,6 +13,7 @@ use texts::{chat, stream};
 
 /// Allocations of reading a body in network-sized pieces.
 fn allocations_of_body(text: &str) -> u64 {
+    weight::prepare();
     let mut body = RequestBody::new(Api::OpenAiChat);
     let counted = measure(|| text.as_bytes().chunks(16 * 1024).for_each(|chunk| body.scan(chunk)));
     assert_eq!(body.progress(), Progress::Complete);
@@ -20,7 +22,7 @@ fn allocations_of_body(text: &str) -> u64 {
 
 /// Allocations of reading an answer in network-sized pieces.
 fn allocations_of_answer(text: &str) -> u64 {
-    let mut answer = AnswerReader::new(Api::OpenAiChat, b"text/event-stream", b"");
+    let mut answer = AnswerReader::new(Api::OpenAiChat, b"");
     let counted = measure(|| text.as_bytes().chunks(16 * 1024).for_each(|chunk| answer.feed(chunk)));
     assert_eq!(answer.finish(4).map(|usage| usage.output_tokens), Some(20));
     counted.count_total

@@ -33,7 +33,7 @@ fn rewrite(input: &Input<'_>, api: Api) {
     for (number, piece) in input.pieces().into_iter().enumerate() {
         body.scan(piece);
         if number == 0 {
-            body.decide("large", Some(CAP_TOKENS));
+            body.decide("large", Some(CAP_TOKENS), LimitMember::default());
         }
         let new = body.rewrite(piece).unwrap_or_else(|| piece.to_vec());
         if number == 0 {

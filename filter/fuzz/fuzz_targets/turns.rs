@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use seqroute_core::answer::reader::AnswerReader;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::counters::{Counter, Counts};
-use seqroute_core::engine::{Admission, Answer, Engine, Turn};
+use seqroute_core::engine::{Admission, Answer, Engine, Turn, Upstream};
 use seqroute_core::ledger::Namespace;
 use seqroute_core::ledger::sessions::bucket::SessionBucket;
 use seqroute_core::ledger::store::{MemoryStore, SharedStore};
@@ -54,14 +54,17 @@ fn play(engine: &Engine, actions: Vec<Action<'_>>) {
             }
             Action::Answer { turn, status, whole, kind, body } => {
                 if let Some(turn) = take(&mut open, turn) {
-                    let types: [&[u8]; 3] = [b"application/json", b"text/event-stream", b""];
-                    let mut reader = AnswerReader::new(Api::OpenAiChat, types[usize::from(kind) % 3], b"");
+                    let mut reader = AnswerReader::new(Api::OpenAiChat, b"");
                     reader.feed(body);
+                    let upstreams = [Upstream::Silent, Upstream::Answered, Upstream::Unreached];
                     let answer = Answer {
                         status: status.map(u32::from),
+                        upstream: upstreams[usize::from(kind) % 3],
+                        kept: kind >= 128,
                         usage: reader.finish(3),
+                        is_final: reader.is_final(whole, turn.answers()),
                         guessed_output_tokens: reader.guessed_output_tokens(3),
-                        whole,
+                        shown: reader.shown(),
                     };
                     let _ = engine.conclude(&store, turn, &answer, now_ms, &mut counts);
                 }

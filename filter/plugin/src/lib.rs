@@ -1,10 +1,10 @@
 //! The proxy-wasm shell: Envoy's callbacks in, the core's answers out.
 //!
 //! The shell translates and decides nothing: headers, bodies, shared data, metrics and the clock are converted to the
-//! core's types and back (`host`), a configuration to an engine (`root`), a stream to a turn (`stream`). What must
-//! always hold: no input causes a panic, because a panic kills the VM with every stream in it. Hence the lints below,
-//! getters that return bytes (see `clippy.toml`), and host calls only in the callbacks in which Envoy answers them:
-//! request headers until they are sent on, a body in its own callback.
+//! core's types and back (`host`), a configuration to an engine (`root`), a stream to a turn (`stream`, `answering`,
+//! `ending`). What must always hold: no input causes a panic, because a panic kills the VM with every stream in it. Hence
+//! the lints below, getters that return bytes (see `clippy.toml`), and host calls only in the callbacks in which Envoy
+//! answers them: request headers until they are sent on, a body in its own callback.
 #![cfg(target_arch = "wasm32")]
 #![expect(
     missing_docs,
@@ -20,6 +20,8 @@
     clippy::disallowed_methods
 )]
 
+mod answering;
+mod ending;
 mod header_map;
 mod host;
 mod root;

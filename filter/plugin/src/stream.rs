@@ -3,31 +3,37 @@
 //! Stages of a request: `New` → (`Reading` the body while the headers are held) → `Routed` or `Refused`, or
 //! `Passing` untouched (with a turn where it is only observed). Whatever happens, Envoy calls `on_log` last, and only
 //! there a turn ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
+//!
+//! A refusal waits for the rest of the body, as far as that is short: an HTTP/1 connection on which an answer comes before
+//! the request has ended is closed, and a client that tries again would need a new one each time.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
-use seqroute_core::answer::hide_usage::UsageHider;
-use seqroute_core::answer::reader::AnswerReader;
+use seqroute_core::body::input::InputSize;
 use seqroute_core::body::rewrite::RequestBody;
-use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Mode};
+use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Config, Mode};
 use seqroute_core::counters::Counts;
+use seqroute_core::decide::estimate::ReadInput;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
 use seqroute_core::reply::headers::reply_headers;
 use seqroute_core::reply::local_reply::LocalReply;
-use seqroute_core::request::api;
+use seqroute_core::request::forward::{self, Forward};
 use seqroute_core::request::head::{HeadVerdict, RequestHead, is_internal};
 use seqroute_core::request::headers::HeaderPairs;
 use seqroute_core::wire::json::Progress;
 
+use crate::answering::Answering;
+use crate::ending;
 use crate::header_map;
 use crate::host::{self, Metrics, SharedData};
 
 /// Room for a decision record, so that it is not moved while it is written. A longer one makes room for itself.
 const RECORD_BYTES: usize = 2048;
+/// Bytes of a body that a refusal waits for.
+const MAX_AWAITED_BYTES: usize = 64 * 1024;
 
 /// A stream of the plugin.
 pub struct Stream {
@@ -35,6 +41,8 @@ pub struct Stream {
     metrics: Rc<Metrics>,
     stage: Stage,
     body: RequestBody,
+    /// Bytes of a body that is not read.
+    unread_bytes: u64,
     turn: Option<Box<Turn>>,
     /// The answer, once its headers have come; `None` for a stream without a turn.
     answering: Option<Answering>,
@@ -47,39 +55,10 @@ enum Stage {
     Routed,
     /// The body goes to the chosen model as it is.
     RoutedUnread,
+    /// Refused; the reply waits for the body's end.
+    Refusing(LocalReply),
     Refused,
     Passing,
-}
-
-/// The answer to a turn, on its way to the client.
-struct Answering {
-    status: Option<u32>,
-    reader: AnswerReader,
-    hider: Option<UsageHider>,
-    /// The answer's end was seen.
-    whole: bool,
-}
-
-impl Answering {
-    fn new(turn: &Turn, headers: &HeaderPairs, hides_usage: bool, end_of_stream: bool) -> Answering {
-        let header = |name: &str| headers.get(name).unwrap_or_default();
-        let encoding = header("content-encoding");
-        Answering {
-            status: std::str::from_utf8(header(":status")).ok().and_then(|status| status.parse().ok()),
-            reader: AnswerReader::new(turn.api(), header("content-type"), encoding),
-            hider: (hides_usage && encoding.is_empty()).then(UsageHider::default),
-            whole: end_of_stream,
-        }
-    }
-
-    fn seen(&self, bytes_per_token: u64) -> Answer {
-        Answer {
-            status: self.status,
-            whole: self.whole,
-            guessed_output_tokens: self.reader.guessed_output_tokens(bytes_per_token),
-            usage: self.reader.finish(bytes_per_token),
-        }
-    }
 }
 
 impl Stream {
@@ -90,6 +69,7 @@ impl Stream {
             metrics,
             stage: Stage::New,
             body: RequestBody::default(),
+            unread_bytes: 0,
             turn: None,
             answering: None,
         }
@@ -112,15 +92,15 @@ impl Stream {
             return Action::Continue;
         };
         if invalid {
-            return self.decide_on_invalid_body(engine, &head);
+            return self.decide_on_invalid_body(engine, &head, end_of_stream);
         }
         // Only white space may follow a complete object, so its length is the body's unless a header says better.
         let length = head.body_bytes.or(complete.then(|| self.body.scanned_bytes()));
-        let facts = self.body.facts().of_path(&head.path);
+        let facts = self.body.facts().of_path(head.call.model.as_deref(), head.call.streams);
         let mut counts = Counts::default();
         let admission = engine.admit(&SharedData, &head, Some(&facts), length, host::now_ms(), &mut counts);
         self.metrics.add(&counts);
-        let action = self.carry_out(engine, &head, admission);
+        let action = self.carry_out(engine, &head, admission, end_of_stream);
         if matches!(self.stage, Stage::Routed) {
             let held = if seen == 0 { new } else { body_bytes(BufferType::HttpRequestBody, 0, size) };
             self.send_first_piece(engine, head.body_bytes, &held);
@@ -128,21 +108,27 @@ impl Stream {
         action
     }
 
-    fn decide_on_invalid_body(&mut self, engine: &Engine, head: &RequestHead) -> Action {
+    fn decide_on_invalid_body(&mut self, engine: &Engine, head: &RequestHead, end_of_stream: bool) -> Action {
         let mut counts = Counts::default();
         let now_ms = host::now_ms();
         let refused = engine.refuse_invalid_body(head, now_ms, &mut counts);
         let admission = refused
             .unwrap_or_else(|| engine.admit(&SharedData, head, None, head.body_bytes, now_ms, &mut counts));
         self.metrics.add(&counts);
-        let action = self.carry_out(engine, head, admission);
+        let action = self.carry_out(engine, head, admission, end_of_stream);
         if matches!(self.stage, Stage::Routed) {
             self.stage = Stage::RoutedUnread;
         }
         action
     }
 
-    fn carry_out(&mut self, engine: &Engine, head: &RequestHead, admission: Admission) -> Action {
+    fn carry_out(
+        &mut self,
+        engine: &Engine,
+        head: &RequestHead,
+        admission: Admission,
+        end_of_stream: bool,
+    ) -> Action {
         match admission {
             Admission::Route(turn) => {
                 if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
@@ -150,8 +136,8 @@ impl Stream {
                     if head.accepts_encoded && engine.config().accept_encoding == AcceptEncoding::Remove {
                         set_request_header("accept-encoding", None);
                     }
-                    if api::model_of_path(&head.path).is_some() {
-                        write_model_into_path(&model.name);
+                    if let Some(path) = head.call.new_path(Some(&model.name)) {
+                        set_request_header(":path", Some(&path));
                     }
                     // Envoy clears the route by itself for this ABI version; later versions will not.
                     let _ = hostcalls::call_foreign_function("clear_route_cache", None);
@@ -162,8 +148,7 @@ impl Stream {
             }
             Admission::Refuse(turn, reply) => {
                 self.turn = Some(turn);
-                self.stage = Stage::Refused;
-                host::send(&reply);
+                self.refuse(reply, end_of_stream);
                 Action::Pause
             }
             Admission::Observe(turn) => {
@@ -178,12 +163,45 @@ impl Stream {
         }
     }
 
+    /// Refuses the request, at once or at the end of its body.
+    fn refuse(&mut self, reply: LocalReply, end_of_stream: bool) {
+        self.stage = Stage::Refusing(reply);
+        if end_of_stream {
+            self.send_refusal();
+        }
+    }
+
+    fn send_refusal(&mut self) {
+        if let Stage::Refusing(reply) = std::mem::replace(&mut self.stage, Stage::Refused) {
+            host::send(&reply);
+        }
+    }
+
+    /// Counts a piece of a body that is not read: each of its bytes may be a token.
+    fn count_unread(&mut self, engine: &Engine, size: usize) {
+        self.unread_bytes = self.unread_bytes.saturating_add(size as u64);
+        let size = InputSize { text_tokens: self.unread_bytes, ..InputSize::default() };
+        let read = ReadInput { size, bytes: self.unread_bytes, is_blind: true, ..ReadInput::default() };
+        if !self.is_covered(engine, &read) {
+            let _ = hostcalls::reset_http_request();
+        }
+    }
+
+    /// Whether the turn's money still covers what was read of the body; it is reserved for where it is not.
+    fn is_covered(&mut self, engine: &Engine, read: &ReadInput) -> bool {
+        let Some(turn) = &mut self.turn else { return true };
+        let mut counts = Counts::default();
+        let covered = engine.cover_input(&SharedData, turn, read, host::now_ms(), &mut counts);
+        self.metrics.add(&counts);
+        covered
+    }
+
     /// Rewrites what was held back and makes the content-length right before the headers go. A wrong length would
     /// cut the body or, worse, splice it into the next request.
     fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, held: &[u8]) {
         let Some(turn) = &self.turn else { return };
         if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
-            self.body.decide(&model.name, turn.record().output_cap_tokens);
+            self.body.decide(&model.name, turn.record().output_cap_tokens, model.limit_member);
         }
         let new = self.body.rewrite(held);
         if let Some(length) = content_length {
@@ -198,20 +216,74 @@ impl Stream {
 
     /// Rewrites a later piece of the body.
     ///
-    /// A body that exceeds its declared length, stops being JSON or ends too early is reset: no honest client sends it,
-    /// and an upstream that parses it differently might serve more than was reserved.
-    fn send_next_piece(&mut self, size: usize, end_of_stream: bool) {
+    /// A body that exceeds its declared length, stops being JSON, ends too early or asks for what it may not is reset: no honest
+    /// client sends it, and an upstream that parses it differently might serve more than was reserved. So is one whose
+    /// input the session cannot pay for.
+    fn send_next_piece(&mut self, engine: &Engine, size: usize, end_of_stream: bool) {
         let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
         self.body.scan(&piece);
         let new = self.body.rewrite(&piece);
         let progress = self.body.progress();
         let is_cut = end_of_stream && progress != Progress::Complete;
-        if is_cut || progress == Progress::Invalid || self.body.overran() {
+        let contradicts = is_cut || progress == Progress::Invalid || self.body.overran();
+        let read = read_input(&self.body);
+        if contradicts || self.body.is_forbidden() || !self.is_covered(engine, &read) {
             let _ = hostcalls::reset_http_request();
         } else if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
     }
+
+    /// What was seen of the answer.
+    fn answer(&self, engine: &Engine, turn: &Turn) -> Answer {
+        let bytes_per_token = engine.config().estimate.bytes_per_token;
+        let seen = self.answering.as_ref().map(|answering| answering.seen(turn, bytes_per_token));
+        let seen = seen.unwrap_or_default();
+        // A turn without a model is a refusal.
+        if seen.is_success() || turn.model().is_none() {
+            return seen;
+        }
+        // A body that is not scanned to its end may have been sent whole, and may have said anything.
+        let (is_sent_whole, kept) = match self.stage {
+            Stage::Routed => (self.body.progress() == Progress::Complete, self.body.facts().detached),
+            _ => (true, turn.api().can_keep_answers()),
+        };
+        Answer { upstream: ending::upstream(seen.status, is_sent_whole), kept, ..seen }
+    }
+}
+
+/// Lets those headers of the request go on that may.
+fn forward_headers(config: &Config, headers: &HeaderPairs) {
+    for (name, value) in headers.iter() {
+        let Ok(text) = std::str::from_utf8(name) else { continue };
+        match forward::forward(config, name, value) {
+            Forward::Keep => {}
+            Forward::Put(value) => set_request_header(text, Some(&value)),
+            Forward::Remove => set_request_header(text, None),
+        }
+    }
+    let has_body = headers.get("content-length").is_some() || headers.get("transfer-encoding").is_some();
+    if has_body && headers.get("content-type").is_none() {
+        set_request_header("content-type", Some(forward::JSON));
+    }
+}
+
+/// What was read of a body's input.
+fn read_input(body: &RequestBody) -> ReadInput {
+    ReadInput {
+        size: body.input(),
+        bytes: body.scanned_bytes(),
+        complete: body.progress() == Progress::Complete,
+        has_tools: body.has_tools(),
+        is_blind: false,
+    }
+}
+
+fn remove_internal_headers(headers: &HeaderPairs) {
+    let internal = headers.iter().filter(|(name, _)| is_internal(name));
+    internal
+        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        .for_each(|name| set_request_header(name, None));
 }
 
 fn add_decision_headers(turn: &Turn) {
@@ -232,18 +304,27 @@ impl HttpContext for Stream {
         self.metrics.add(&counts);
         // A shadow changes nothing, not even these.
         let enforces = !engine.config().is_shadow();
-        let internal = headers.iter().filter(|(name, _)| enforces && is_internal(name));
-        for name in internal.filter_map(|(name, _)| std::str::from_utf8(name).ok()) {
-            set_request_header(name, None);
+        match &verdict {
+            HeadVerdict::Free(_) | HeadVerdict::Llm(_) if enforces => {
+                forward_headers(engine.config(), &headers)
+            }
+            HeadVerdict::Bypass if enforces => remove_internal_headers(&headers),
+            _ => {}
         }
         match verdict {
             HeadVerdict::Bypass => {
                 self.stage = Stage::Passing;
                 Action::Continue
             }
-            HeadVerdict::Refuse(invalid) => {
-                self.stage = Stage::Refused;
-                host::send(&LocalReply::to_invalid_header(invalid, engine.config()));
+            HeadVerdict::Free(call) => {
+                if let Some(path) = call.new_path(None).filter(|_| enforces) {
+                    set_request_header(":path", Some(&path));
+                }
+                self.stage = Stage::Passing;
+                Action::Continue
+            }
+            HeadVerdict::Refuse(refusal) => {
+                self.refuse(LocalReply::to_head(refusal, engine.config()), end_of_stream);
                 Action::Pause
             }
             HeadVerdict::Llm(head) if engine.config().mode == Mode::Headers => {
@@ -251,15 +332,15 @@ impl HttpContext for Stream {
                 let length = head.body_bytes;
                 let admission = engine.admit(&SharedData, &head, None, length, host::now_ms(), &mut counts);
                 self.metrics.add(&counts);
-                let action = self.carry_out(&engine, &head, admission);
+                let action = self.carry_out(&engine, &head, admission, end_of_stream);
                 if matches!(self.stage, Stage::Routed) {
                     self.stage = Stage::RoutedUnread;
                 }
                 action
             }
-            HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head),
+            HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head, true),
             HeadVerdict::Llm(head) => {
-                self.body = RequestBody::new(head.api);
+                self.body = RequestBody::with_members(head.call.api, engine.members());
                 self.stage = Stage::Reading(head);
                 Action::Pause
             }
@@ -270,9 +351,17 @@ impl HttpContext for Stream {
         let Some(engine) = self.engine.clone() else { return Action::Continue };
         match &self.stage {
             Stage::Reading(_) => return self.read_body(&engine, size, end_of_stream),
-            Stage::Routed => self.send_next_piece(size, end_of_stream),
+            Stage::Routed => self.send_next_piece(&engine, size, end_of_stream),
+            Stage::RoutedUnread => self.count_unread(&engine, size),
+            Stage::Refusing(_) => {
+                // The pieces are collected while the stream pauses, so `size` is that of the whole body.
+                if end_of_stream || size >= MAX_AWAITED_BYTES {
+                    self.send_refusal();
+                }
+                return Action::Pause;
+            }
             Stage::Refused => return Action::Pause,
-            Stage::New | Stage::RoutedUnread | Stage::Passing => {}
+            Stage::New | Stage::Passing => {}
         }
         Action::Continue
     }
@@ -280,11 +369,15 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         let Some(engine) = self.engine.clone() else { return Action::Continue };
         match &self.stage {
+            Stage::Refusing(_) => {
+                self.send_refusal();
+                return Action::Pause;
+            }
             Stage::Reading(_) => {
                 let stage = std::mem::replace(&mut self.stage, Stage::Passing);
                 // A complete object would have been decided on before its trailers.
                 if let Stage::Reading(head) = stage {
-                    return self.decide_on_invalid_body(&engine, &head);
+                    return self.decide_on_invalid_body(&engine, &head, true);
                 }
             }
             Stage::Routed if self.body.progress() != Progress::Complete => {
@@ -299,8 +392,7 @@ impl HttpContext for Stream {
         if let Some(turn) = &self.turn {
             let headers = header_map::read(MapType::HttpResponseHeaders);
             let answering = Answering::new(turn, &headers, self.body.asks_for_usage(), end_of_stream);
-            if answering.hider.is_some() {
-                // An event may be removed from the stream.
+            if answering.may_shrink() {
                 let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, "content-length", None);
             }
             self.answering = Some(answering);
@@ -313,22 +405,21 @@ impl HttpContext for Stream {
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         if let Some(answering) = &mut self.answering {
-            answering.whole = true;
+            answering.end();
         }
         Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let Some(Answering { reader, hider, whole, .. }) = &mut self.answering else {
-            return Action::Continue;
-        };
-        *whole |= end_of_stream;
-        if size == 0 && !end_of_stream {
+        let Some(answering) = &mut self.answering else { return Action::Continue };
+        if end_of_stream {
+            answering.end();
+        } else if size == 0 {
             return Action::Continue;
         }
+        // An answer that is still coming needs its money: this is the place to renew the lease (`Engine::keep_alive`).
         let chunk = body_bytes(BufferType::HttpResponseBody, 0, size);
-        reader.feed(&chunk);
-        if let Some(Cow::Owned(changed)) = hider.as_mut().map(|hider| hider.pass(&chunk, end_of_stream)) {
+        if let Some(changed) = answering.pass(&chunk, end_of_stream) {
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &changed);
         }
         Action::Continue
@@ -337,9 +428,7 @@ impl HttpContext for Stream {
     fn on_log(&mut self) {
         // No turn: the stream passed untouched, or Envoy answered before any filter saw it.
         let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
-        let bytes_per_token = engine.config().estimate.bytes_per_token;
-        let answer = self.answering.as_ref().map(|answering| answering.seen(bytes_per_token));
-        let answer = answer.unwrap_or_default();
+        let answer = self.answer(&engine, &turn);
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
         self.metrics.add(&counts);
@@ -355,15 +444,6 @@ impl HttpContext for Stream {
 fn set_request_header(name: &str, value: Option<&str>) {
     let value = value.map(str::as_bytes);
     let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, value);
-}
-
-/// Puts the chosen model where the request's path names one.
-fn write_model_into_path(model: &str) {
-    let path = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":path").ok().flatten();
-    let new = path.and_then(|path| api::path_with_model(std::str::from_utf8(&path).ok()?, model));
-    if let Some(new) = new {
-        set_request_header(":path", Some(&new));
-    }
 }
 
 /// The bytes of a body; nothing where the host has none.

@@ -16,7 +16,7 @@ const USAGE: &str = "usage: seqroute-tokens COMMAND [FOLDER OF VOCABULARIES [NAM
   search   the densest text of each class
   usual    tokens of honest text, and what the weights say
   attack   search a text that makes more tokens than the upper weights allow; fails if there is one
-  tables   write src/words.txt, src/pairs.txt and src/grown.txt anew";
+  tables   write the tables of filter/core/src/body/input/tables anew";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

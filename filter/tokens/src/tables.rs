@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use tokenizers::{NormalizedString, Normalizer, normalizers};
 
+/// The folder of the tables that the filter ships.
+const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src/body/input/tables");
 /// Words in the table: more of them cost memory in the filter and save little.
 const WORDS: usize = 4000;
 
@@ -15,7 +17,7 @@ const FURTHER: [(RangeInclusive<char>, usize); 2] =
 /// Characters between two that grow which join their range: a shorter table, a little more for a few symbols.
 const GAP: u32 = 8;
 
-/// Writes `src/words.txt` and `src/pairs.txt` from what all the vocabularies agree on, and `src/grown.txt`.
+/// Writes `words.txt` and `pairs.txt` from what all the vocabularies agree on, and `grown.txt`.
 pub fn write(vocabularies: &[Vocabulary]) -> Result<(), String> {
     let agreed = |word: &String| vocabularies.iter().all(|vocabulary| is_one_token(vocabulary, word));
     let candidates = vocabularies.first().map(Vocabulary::words).unwrap_or_default();
@@ -32,9 +34,9 @@ pub fn write(vocabularies: &[Vocabulary]) -> Result<(), String> {
     }
     let save =
         |path: &str, text: &str| std::fs::write(path, text).map_err(|error| format!("{path}: {error}"));
-    save("src/words.txt", &(words.join("\n") + "\n"))?;
-    save("src/pairs.txt", &pairs)?;
-    save("src/grown.txt", &grown())
+    save(&format!("{TABLES}/words.txt"), &(words.join("\n") + "\n"))?;
+    save(&format!("{TABLES}/pairs.txt"), &pairs)?;
+    save(&format!("{TABLES}/grown.txt"), &grown())
 }
 
 /// Ranges of characters that normalisation form C or KC makes longer, with the bytes of the longest.

@@ -240,7 +240,7 @@ impl Soaked for Core {
         };
         let usage =
             Some(Usage { input_tokens: PROMPT_TOKENS, output_tokens: OUTPUT_TOKENS, ..Usage::default() });
-        let answer = Answer { status: Some(200), usage, whole: true, ..Answer::default() };
+        let answer = Answer { status: Some(200), usage, is_final: true, ..Answer::default() };
         engine.conclude(store, *turn, &answer, now_ms, counts);
         Ok(())
     }

@@ -25,6 +25,10 @@ const WORKERS: usize = 2;
 const RETRIES: usize = 2;
 /// proxy-wasm status `CasMismatch`.
 const CAS_MISMATCH: u32 = 8;
+/// Bits of `response.flags` in Envoy.
+const UPSTREAM_REQUEST_TIMEOUT: i64 = 1 << 2;
+const UPSTREAM_CONNECTION_TERMINATION: i64 = 1 << 6;
+const NO_CLUSTER_FOUND: i64 = 1 << 24;
 
 /// How the harness delivers bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +202,7 @@ impl<'a> Run<'a> {
                 self.answer(turn, &mut open)?;
             } else {
                 open.cluster = None;
-                self.envoy_answers(&mut open, 503, "");
+                self.envoy_answers(&mut open, 503, "", "cluster_not_found", NO_CLUSTER_FOUND);
             }
         }
         if !open.crashed {
@@ -232,21 +236,25 @@ impl<'a> Run<'a> {
             End::ResetBeforeHeaders => {
                 let text = "upstream connect error or disconnect/reset before headers. reset reason: \
                             connection termination";
-                self.envoy_answers(open, 503, text);
+                let details = "upstream_reset_before_response_started{connection_termination}";
+                self.envoy_answers(open, 503, text, details, UPSTREAM_CONNECTION_TERMINATION);
                 Ok(())
             }
             End::NeverBegins => {
                 let timeout = self.scenario.route.timeout_ms;
                 self.host.clock().advance_ms(timeout.context("ends: never_begins without a timeout")?);
-                self.envoy_answers(open, 504, "upstream request timeout");
+                let text = "upstream request timeout";
+                self.envoy_answers(open, 504, text, "response_timeout", UPSTREAM_REQUEST_TIMEOUT);
                 Ok(())
             }
             End::Whole | End::ResetAfterBody | End::NeverEnds => self.server_answers(turn, open, upstream),
         }
     }
 
-    /// An answer of Envoy itself; it passes through the filter like any other.
-    fn envoy_answers(&mut self, open: &mut Open, status: u16, text: &str) {
+    /// An answer of Envoy itself; it passes through the filter like any other. Its details and flags say why.
+    fn envoy_answers(&mut self, open: &mut Open, status: u16, text: &str, details: &str, flags: i64) {
+        open.stream.set_property(&["response", "code_details"], details);
+        open.stream.set_property(&["response", "flags"], flags.to_le_bytes());
         let mut headers = HeaderMap::from(&[(":status", status.to_string())]);
         if !text.is_empty() {
             headers.add("content-length", text.len().to_string());
@@ -261,6 +269,7 @@ impl<'a> Run<'a> {
     }
 
     fn server_answers(&mut self, turn: &Turn, open: &mut Open, upstream: &Upstream) -> Result<()> {
+        open.stream.set_property(&["response", "code_details"], "via_upstream");
         let mut headers = HeaderMap::from(&[(":status", upstream.status.to_string())]);
         for (name, value) in script::headers(upstream) {
             // Envoy's decompressor removes it before the filter.

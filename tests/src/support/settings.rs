@@ -30,6 +30,8 @@ pub fn plugin(strategy: Value) -> Value {
         "version": 1, "salt": SALT, "strategy": strategy,
         "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true, "cap_output": false},
         "lambda": {"trust_header": true},
+        // They direct the mock servers.
+        "forward": {"headers": ["x-mock-*"]},
         "models": models(),
     })
 }

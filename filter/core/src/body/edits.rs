@@ -3,13 +3,18 @@
 //! | place | change |
 //! |---|---|
 //! | `model`, every duplicate | the chosen model's name; added where it is missing |
-//! | output limit, every duplicate | lowered to the turn's cap; added where it is missing |
-//! | `n`, `candidateCount` | lowered to what was known at the decision: each answer may be as long as the limit |
+//! | output limit, every duplicate and every name that a server may obey | lowered to the turn's limit; added where it is missing |
+//! | `n`, `candidateCount` and the like | lowered to what was known at the decision: each answer may be as long as the limit |
+//! | `stream` | `false` where it is no truth value |
+//! | `store` | `false`, so that no answer can be fetched behind the filter's back; added where an API stores by default |
+//! | `service_tier` | the standard tier, which the prices are for |
 //! | `stream_options.include_usage` | `true` where an OpenAI chat request streams, so that its usage can be read |
 
 use crate::body::marks::{Mark, Marks, Target};
+use crate::config::LimitMember;
 use crate::request::api::Api;
 
+const STORE: &str = "\"store\":false";
 const STREAM_OPTIONS: &str = "\"stream_options\":{\"include_usage\":true}";
 
 /// The changes to a body. `None` leaves a member as the client sent it.
@@ -19,6 +24,8 @@ pub struct Changes {
     pub model: Option<String>,
     /// The greatest output limit of each answer.
     pub max_output_tokens: Option<u64>,
+    /// The member that limits an OpenAI chat answer, where it is missing.
+    pub limit_member: LimitMember,
     /// The greatest number of answers.
     pub max_answers: Option<u64>,
     /// Ask for usage in streams that would not carry it.
@@ -63,7 +70,7 @@ impl Edits {
             Target::IncludeUsage | Target::NoStreamOptions | Target::EndOfStreamOptions => {
                 self.changes.include_usage
             }
-            Target::EndOfBody => true,
+            Target::Stream | Target::Fixed(_) | Target::EndOfBody => true,
         }
     }
 
@@ -83,14 +90,24 @@ impl Edits {
             bytes = bytes.saturating_add(self.model_member().len()).saturating_add(1);
         }
         if let Some(limit) = self.changes.max_output_tokens
-            && (!marks.has_limit || is_open(Target::Limit) || is_open(Target::NoConfig))
+            && (self.lacks_limit(marks) || is_open(Target::Limit) || is_open(Target::NoConfig))
         {
             bytes = bytes.saturating_add(self.limit_member(limit).len()).saturating_add(1);
         }
         if self.changes.include_usage && stream != Some(false) && !marks.has_stream_options {
             bytes = bytes.saturating_add(STREAM_OPTIONS.len()).saturating_add(1);
         }
+        if marks.lacks_store() {
+            bytes = bytes.saturating_add(STORE.len()).saturating_add(1);
+        }
         bytes as u64
+    }
+
+    /// The member by which the server limits its answer has not been read.
+    fn lacks_limit(&self, marks: &Marks) -> bool {
+        let by_max_tokens =
+            self.api == Api::OpenAiChat && self.changes.limit_member == LimitMember::MaxTokens;
+        if by_max_tokens { !marks.has_max_tokens } else { !marks.has_limit }
     }
 
     /// What is done to a finished place. `stream` is the member as far as it was read.
@@ -103,7 +120,10 @@ impl Edits {
         let lowered = |limit: Option<u64>| {
             let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
             match limit {
-                Some(limit) if number.is_none_or(|number| number > limit) => Edit::Put(limit.to_string()),
+                // 0 is no limit to some servers.
+                Some(limit) if number.is_none_or(|number| number > limit || number == 0) => {
+                    Edit::Put(limit.to_string())
+                }
                 _ => Edit::Keep,
             }
         };
@@ -114,6 +134,10 @@ impl Edits {
             // `null` is the default of one answer.
             Target::Answers if text == Some(b"null") => Edit::Keep,
             Target::Answers => lowered(self.changes.max_answers),
+            Target::Stream if matches!(text, Some(b"true" | b"false" | b"null")) => Edit::Keep,
+            Target::Stream => Edit::Put("false".to_owned()),
+            Target::Fixed(value) if text == Some(value.as_bytes()) => Edit::Keep,
+            Target::Fixed(value) => Edit::Put(value.to_owned()),
             Target::IncludeUsage if text == Some(b"true") => Edit::Keep,
             Target::IncludeUsage => Edit::Put("true".to_owned()),
             Target::NoConfig => Edit::Put(format!("{{{}}}", self.limit_in_config())),
@@ -150,11 +174,14 @@ impl Edits {
         if self.changes.model.is_some() && self.api.has_model_in_body() && !marks.has_model {
             added.push(self.model_member());
         }
-        if let Some(limit) = self.changes.max_output_tokens.filter(|_| !marks.has_limit) {
+        if let Some(limit) = self.changes.max_output_tokens.filter(|_| self.lacks_limit(marks)) {
             added.push(self.limit_member(limit));
         }
         if self.adds_stream_options(marks, stream) {
             added.push(STREAM_OPTIONS.to_owned());
+        }
+        if marks.lacks_store() {
+            added.push(STORE.to_owned());
         }
         added
     }
@@ -165,7 +192,7 @@ impl Edits {
 
     fn limit_member(&self, limit: u64) -> String {
         match self.api {
-            Api::OpenAiChat => format!("\"max_completion_tokens\":{limit}"),
+            Api::OpenAiChat => format!("\"{}\":{limit}", self.changes.limit_member.name()),
             Api::OpenAiResponses => format!("\"max_output_tokens\":{limit}"),
             Api::AnthropicMessages => format!("\"max_tokens\":{limit}"),
             Api::GeminiGenerate => format!("\"generationConfig\":{{{}}}", self.limit_in_config()),

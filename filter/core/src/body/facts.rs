@@ -1,11 +1,20 @@
 //! What a request's body says, as far as the filter needs to know it.
 //!
 //! One visitor serves all provider APIs, because their members do not clash. A client that mixes them can only make its
-//! turn harder to move or more expensive. Of duplicate members the last one counts.
+//! turn harder to move or more expensive. Of duplicate members the last one counts, of limits and numbers of answers the
+//! largest.
+//!
+//! A limit is the client's own only where the API's reference has it and where it is a plain count: what else a server may
+//! obey (`0`, `-1`, `"5"`, `1e3`, another name) is treated as no limit, and replaced by one on the way to the server.
 
+use std::sync::Arc;
+
+use crate::body::input::InputSize;
+use crate::body::members::{Members, is_answers, is_limit_of};
 use crate::body::messages::Messages;
 use crate::body::text::TextFeatures;
-use crate::request::api::{self, Api};
+use crate::body::tools::Tools;
+use crate::request::api::Api;
 use crate::request::identity::BodySessionIds;
 use crate::request::session_id::MAX_RAW_ID_BYTES;
 use crate::wire::json::{Kind, Visitor};
@@ -16,6 +25,19 @@ use crate::wire::slot::Slot;
 const MAX_MODEL_BYTES: usize = 256;
 /// Longest number or word that is kept.
 const MAX_WORD_BYTES: usize = 40;
+/// Largest count that every server reads as the same number.
+const MAX_COUNT: u64 = i32::MAX as u64;
+
+/// Something that a request may not ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// A member, by its name in the list of refused ones.
+    Member(String),
+    /// A tool that the server runs, by its type.
+    Tool(String),
+    /// A value of `stream` that is neither `true`, `false` nor `null`: servers disagree on what it means.
+    Stream,
+}
 
 /// What the body says, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,12 +56,22 @@ pub struct BodyFacts {
     pub thinking_tokens: Option<u64>,
     /// The client asked for a stream of events.
     pub stream: bool,
-    /// Tools are offered to the model.
-    pub has_tools: bool,
+    /// Input in what was read, and the length of that.
+    pub input: InputSize,
+    /// Bytes that were read.
+    pub read_bytes: u64,
+    /// Tools that are offered to the model.
+    pub tools: u64,
+    /// The first thing that the request asks for although it may not.
+    pub forbidden: Option<Forbidden>,
     /// The last message is the result of a tool: the model that called it must go on.
     pub open_tool_loop: bool,
     /// The history is kept by the provider under an id (`previous_response_id`), so only it can go on.
     pub previous_response_id: bool,
+    /// The provider keeps the answer, so that it can be had without this request's stream: the request says `store` or
+    /// `background`. OpenAI responses are kept unless `store` is `false`, and as part of a `conversation`. Any value but
+    /// `false` and `null` is a yes, and one yes of several counts.
+    pub detached: bool,
     /// The history holds thinking that its model signed or encrypted; other models refuse it.
     pub signed_thinking: bool,
     /// A message holds an image or another file that is not text.
@@ -55,11 +87,11 @@ pub struct BodyFacts {
 }
 
 impl BodyFacts {
-    /// Adds what the request's path (without its query) says: some APIs name the model there.
+    /// Adds what the request's path says: some APIs name the model there, or ask for a stream.
     #[must_use]
-    pub fn of_path(mut self, path: &str) -> BodyFacts {
-        self.requested_model = api::model_of_path(path).or(self.requested_model);
-        self.stream |= Api::path_streams(path);
+    pub fn of_path(mut self, model: Option<&str>, streams: bool) -> BodyFacts {
+        self.requested_model = model.map(str::to_owned).or(self.requested_model);
+        self.stream |= streams;
         self
     }
 }
@@ -67,15 +99,26 @@ impl BodyFacts {
 /// Collects the facts.
 #[derive(Clone, Debug)]
 pub struct FactsReader {
+    api: Api,
+    members: Arc<Members>,
     model: Slot,
-    max_tokens: Slot,
-    newer_max_tokens: Slot,
-    answers: Slot,
+    /// The limit, or the number of answers, being read.
+    count: Slot,
+    limit: Option<u64>,
+    answers: u64,
     thinking_tokens: Slot,
-    stream: Slot,
+    /// The value of `stream`, or of a refused member, being read.
+    literal: Slot,
+    stream: Option<bool>,
+    forbidden: Option<Forbidden>,
     word: Slot,
-    has_tools: bool,
+    tools: Tools,
+    switch: Slot,
     previous_response_id: bool,
+    is_detached: bool,
+    is_kept: bool,
+    is_not_stored: bool,
+    is_in_conversation: bool,
     response_format_json: bool,
     metadata_session_id: Slot,
     conversation: Slot,
@@ -85,20 +128,31 @@ pub struct FactsReader {
     messages: Messages,
 }
 
-impl Default for FactsReader {
-    fn default() -> Self {
+impl FactsReader {
+    /// A reader of bodies for `api`.
+    #[must_use]
+    pub fn new(api: Api, members: Arc<Members>) -> FactsReader {
         let id = || Slot::new(Kind::String, MAX_RAW_ID_BYTES);
         let scalar = || Slot::new(Kind::Scalar, MAX_WORD_BYTES);
         FactsReader {
+            api,
+            members,
             model: Slot::new(Kind::String, MAX_MODEL_BYTES),
-            max_tokens: scalar(),
-            newer_max_tokens: scalar(),
-            answers: scalar(),
+            count: scalar(),
+            limit: None,
+            answers: 1,
             thinking_tokens: scalar(),
-            stream: scalar(),
+            literal: scalar(),
+            stream: None,
+            forbidden: None,
             word: Slot::new(Kind::String, MAX_WORD_BYTES),
-            has_tools: false,
+            tools: Tools::default(),
+            switch: scalar(),
             previous_response_id: false,
+            is_detached: false,
+            is_kept: false,
+            is_not_stored: false,
+            is_in_conversation: false,
             response_format_json: false,
             metadata_session_id: id(),
             conversation: id(),
@@ -108,28 +162,28 @@ impl Default for FactsReader {
             messages: Messages::default(),
         }
     }
-}
 
-impl FactsReader {
-    /// The facts so far. `complete`: the whole body was read.
+    /// The facts so far, but for the input. `complete`: the whole body was read.
     #[must_use]
     pub fn facts(&self, complete: bool) -> BodyFacts {
         let id = |slot: &Slot| slot.get().filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
-        let answers = self.answers();
-        let limit = self.newer_max_tokens.number().or(self.max_tokens.number());
         BodyFacts {
             complete,
             requested_model: self
                 .model
                 .get()
                 .and_then(|name| Some(std::str::from_utf8(name).ok()?.to_owned())),
-            max_output_tokens: limit.map(|limit| limit.saturating_mul(answers)),
-            answers,
+            max_output_tokens: self.max_output_tokens(),
+            answers: self.answers,
             thinking_tokens: self.thinking_tokens.number(),
-            stream: self.stream() == Some(true),
-            has_tools: self.has_tools,
+            stream: self.stream == Some(true),
+            input: InputSize::default(),
+            read_bytes: 0,
+            tools: self.tools.count,
+            forbidden: self.forbidden(),
             open_tool_loop: self.messages.ends_with_tool_result(),
             previous_response_id: self.previous_response_id,
+            detached: self.is_detached || self.is_kept(),
             signed_thinking: self.messages.signed_thinking,
             has_images: self.messages.has_images,
             response_format_json: self.response_format_json,
@@ -145,31 +199,86 @@ impl FactsReader {
         }
     }
 
+    /// The client's own limit on output tokens, over all answers.
+    #[must_use]
+    pub fn max_output_tokens(&self) -> Option<u64> {
+        self.limit.map(|limit| limit.saturating_mul(self.answers))
+    }
+
     /// Answers asked for at once, at least 1.
     #[must_use]
     pub fn answers(&self) -> u64 {
-        self.answers.number().unwrap_or(1).max(1)
+        self.answers
     }
 
-    /// The member `stream`, if it was read.
+    /// The provider will keep the answer. `store` is sent as `false` unless stored state is allowed.
+    fn is_kept(&self) -> bool {
+        let by_default = self.api == Api::OpenAiResponses && (self.is_in_conversation || !self.is_not_stored);
+        self.members.allows_stored_state && (self.is_kept || by_default)
+    }
+
+    /// The member `stream`, if it was read: `true` where any of several is.
     #[must_use]
     pub fn stream(&self) -> Option<bool> {
-        self.stream.get().map(|text| text == b"true")
+        self.stream
+    }
+
+    /// Tools are offered to the model.
+    #[must_use]
+    pub fn has_tools(&self) -> bool {
+        self.tools.count > 0
+    }
+
+    /// The first thing that the request asks for although it may not.
+    #[must_use]
+    pub fn forbidden(&self) -> Option<Forbidden> {
+        self.forbidden.clone().or_else(|| self.tools.refused.clone().map(Forbidden::Tool))
+    }
+
+    fn forbid(&mut self, what: Forbidden) {
+        self.forbidden.get_or_insert(what);
+    }
+
+    fn forbid_member(&mut self, number: u16) {
+        let name = self.members.refused_name(number).unwrap_or_default().to_owned();
+        self.forbid(Forbidden::Member(name));
+    }
+
+    fn end_count(&mut self, path: &[Key]) {
+        self.count.end();
+        let count = self.count.number().filter(|count| (1..=MAX_COUNT).contains(count));
+        if is_answers(path) {
+            self.answers = self.answers.max(count.unwrap_or(1));
+        } else {
+            self.limit = self.limit.max(count);
+        }
+    }
+
+    fn end_literal(&mut self, path: &[Key], kind: Kind, is_empty: bool) {
+        self.literal.end();
+        match (path, self.literal.get()) {
+            ([Key::Stream | Key::StreamLike], Some(b"true")) => self.stream = Some(true),
+            ([Key::Stream | Key::StreamLike], Some(b"false" | b"null")) => {
+                self.stream = self.stream.or(Some(false));
+            }
+            ([Key::Stream | Key::StreamLike], _) => self.forbid(Forbidden::Stream),
+            // These ask for nothing.
+            ([.., Key::Refused(_)], Some(b"false" | b"null")) => {}
+            ([.., Key::Refused(_)], _) if kind == Kind::Array && is_empty => {}
+            ([.., Key::Refused(number)], _) => self.forbid_member(*number),
+            _ => {}
+        }
     }
 
     fn slot(&mut self, path: &[Key]) -> Option<&mut Slot> {
         let slot = match path {
             [Key::Model] => &mut self.model,
-            [Key::MaxCompletionTokens] => &mut self.newer_max_tokens,
-            [Key::MaxTokens | Key::MaxOutputTokens]
-            | [Key::GenerationConfig, Key::MaxOutputTokens | Key::MaxOutputTokensCamel]
-            | [Key::InferenceConfig, Key::MaxTokensCamel] => &mut self.max_tokens,
-            [Key::N] | [Key::GenerationConfig, Key::CandidateCount] => &mut self.answers,
+            _ if is_counted(self.api, path) => &mut self.count,
+            _ if is_literal(path) => &mut self.literal,
             [Key::Thinking, Key::BudgetTokens]
             | [Key::AdditionalModelRequestFields, Key::Thinking, Key::BudgetTokens] => {
                 &mut self.thinking_tokens
             }
-            [Key::Stream] => &mut self.stream,
             [Key::Metadata, Key::SessionId] => &mut self.metadata_session_id,
             [Key::Conversation] | [Key::Conversation, Key::Id] => &mut self.conversation,
             [Key::PromptCacheKey] => &mut self.prompt_cache_key,
@@ -179,17 +288,28 @@ impl FactsReader {
             | [Key::Text | Key::OutputConfig, Key::Format, Key::Type]
             | [Key::GenerationConfig, Key::ResponseMimeType]
             | [Key::PreviousResponseId] => &mut self.word,
+            [Key::Store | Key::Background] => &mut self.switch,
             _ => return None,
         };
         Some(slot)
     }
 }
 
+/// Whether a value is a limit of the API, or a number of answers.
+fn is_counted(api: Api, path: &[Key]) -> bool {
+    is_limit_of(api, path) || is_answers(path)
+}
+
+/// Whether a value is judged by its literal: `stream`, or a member that is refused unless it says nothing.
+fn is_literal(path: &[Key]) -> bool {
+    matches!(path, [Key::Stream | Key::StreamLike] | [.., Key::Refused(_)])
+}
+
 impl Visitor for FactsReader {
     fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool {
         match path {
-            [Key::Tools | Key::Functions, Key::Item] | [Key::ToolConfig, Key::Tools, Key::Item] => {
-                self.has_tools = true;
+            [Key::Tools | Key::Functions | Key::ToolConfig, _, ..] => {
+                return self.tools.begin(self.api, path, kind);
             }
             [Key::Messages | Key::Input | Key::Contents, ..] => {
                 return self.messages.begin(path, kind, offset);
@@ -200,23 +320,41 @@ impl Visitor for FactsReader {
     }
 
     fn text(&mut self, path: &[Key], piece: &[u8]) {
-        if let [Key::Messages | Key::Input | Key::Contents, ..] = path {
-            self.messages.text(path, piece);
-        } else if let Some(slot) = self.slot(path) {
-            slot.push(piece);
+        match path {
+            [Key::Messages | Key::Input | Key::Contents, ..] => self.messages.text(path, piece),
+            [Key::Tools | Key::Functions | Key::ToolConfig, _, ..] => self.tools.text(path, piece),
+            _ => {
+                if let Some(slot) = self.slot(path) {
+                    slot.push(piece);
+                }
+            }
         }
     }
 
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool) {
-        let Some(first) = path.first() else { return };
-        match first {
-            Key::Messages | Key::Input | Key::Contents => {
+        match path {
+            [] => return,
+            [Key::Messages | Key::Input | Key::Contents, ..] => {
                 return self.messages.end(path, kind, end, is_empty);
             }
+            [Key::Tools | Key::Functions | Key::ToolConfig, _, ..] => {
+                return self.tools.end(path, kind, &self.members);
+            }
+            _ if is_counted(self.api, path) => return self.end_count(path),
+            _ if is_literal(path) => return self.end_literal(path, kind, is_empty),
             _ => {}
         }
         if let Some(slot) = self.slot(path) {
             slot.end();
+        }
+        match (path, self.switch.get()) {
+            ([Key::Store], Some(b"false")) => self.is_not_stored = true,
+            ([Key::Store], value) => self.is_kept |= value != Some(b"null"),
+            ([Key::Background], value) => {
+                self.is_detached |= !matches!(value, Some(b"false" | b"null"));
+            }
+            ([Key::Conversation], _) => self.is_in_conversation |= kind != Kind::Scalar,
+            _ => {}
         }
         match (path, self.word.get()) {
             ([Key::PreviousResponseId], id) if kind == Kind::String => {

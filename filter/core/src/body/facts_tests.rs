@@ -1,9 +1,20 @@
 use super::*;
 use crate::body::rewrite::RequestBody;
+use crate::config::{MembersConfig, StoredState};
 use serde_json::{Value, json};
 
 fn facts(body: &Value) -> BodyFacts {
-    let mut scanned = RequestBody::default();
+    let stored_state = StoredState::Allow;
+    let members = Members::new(&MembersConfig { stored_state, ..MembersConfig::default() });
+    facts_with(Api::OpenAiChat, members, body)
+}
+
+fn facts_of(api: Api, body: &Value) -> BodyFacts {
+    facts_with(api, Members::default(), body)
+}
+
+fn facts_with(api: Api, members: Members, body: &Value) -> BodyFacts {
+    let mut scanned = RequestBody::with_members(api, Arc::new(members));
     scanned.scan(body.to_string().as_bytes());
     let facts = scanned.facts();
     assert!(facts.complete);
@@ -19,18 +30,123 @@ fn model_limit_and_stream_are_read() {
 
 #[test]
 fn the_limit_is_read_where_each_api_has_it() {
-    let bodies = [
-        json!({"max_tokens": 9}),
-        json!({"max_completion_tokens": 9}),
-        json!({"max_output_tokens": 9}),
-        json!({"generationConfig": {"maxOutputTokens": 9}}),
-        json!({"generation_config": {"max_output_tokens": 9}}),
-        json!({"inferenceConfig": {"maxTokens": 9}}),
+    let own = [
+        (Api::OpenAiChat, json!({"max_tokens": 9})),
+        (Api::OpenAiChat, json!({"max_completion_tokens": 9})),
+        (Api::OpenAiResponses, json!({"max_output_tokens": 9})),
+        (Api::AnthropicMessages, json!({"max_tokens": 9})),
+        (Api::GeminiGenerate, json!({"generationConfig": {"maxOutputTokens": 9}})),
+        (Api::GeminiGenerate, json!({"generation_config": {"max_output_tokens": 9}})),
+        (Api::BedrockConverse, json!({"inferenceConfig": {"maxTokens": 9}})),
     ];
-    for body in bodies {
-        assert_eq!(facts(&body).max_output_tokens, Some(9), "{body}");
+    for (api, body) in own {
+        assert_eq!(facts_of(api, &body).max_output_tokens, Some(9), "{api:?} {body}");
     }
-    assert_eq!(facts(&json!({"metadata": {"max_tokens": 9}})).max_output_tokens, None);
+}
+
+#[test]
+fn a_limit_that_the_api_does_not_have_is_not_believed() {
+    let others = [
+        (Api::OpenAiChat, json!({"metadata": {"max_tokens": 9}})),
+        (Api::OpenAiChat, json!({"max_output_tokens": 9})),
+        (Api::OpenAiChat, json!({"n_predict": 9, "Max_Tokens": 9})),
+        (Api::OpenAiResponses, json!({"max_tokens": 9})),
+        (Api::AnthropicMessages, json!({"max_completion_tokens": 9})),
+        (Api::GeminiGenerate, json!({"maxOutputTokens": 9})),
+        (Api::BedrockConverse, json!({"maxTokens": 9})),
+    ];
+    for (api, body) in others {
+        assert_eq!(facts_of(api, &body).max_output_tokens, None, "{api:?} {body}");
+    }
+}
+
+#[test]
+fn of_several_limits_the_largest_counts() {
+    let found = facts_of(Api::OpenAiChat, &json!({"max_completion_tokens": 9, "max_tokens": 700}));
+    assert_eq!(found.max_output_tokens, Some(700));
+    let mut body = RequestBody::default();
+    body.scan(br#"{"max_tokens":700,"max_tokens":9,"n":5,"n":1}"#);
+    assert_eq!((body.facts().max_output_tokens, body.facts().answers), (Some(3500), 5));
+}
+
+#[test]
+fn what_a_request_may_not_ask_for_is_named() {
+    let member = |name: &str| Some(Forbidden::Member(name.to_owned()));
+    let tool = |kind: &str| Some(Forbidden::Tool(kind.to_owned()));
+    let cases = [
+        (Api::OpenAiChat, json!({"Models": ["a"]}), member("models")),
+        (Api::OpenAiChat, json!({"web_search_options": {}}), member("web_search_options")),
+        (Api::OpenAiChat, json!({"background": true}), member("background")),
+        (Api::OpenAiResponses, json!({"previous_response_id": "r"}), member("previous_response_id")),
+        (Api::OpenAiResponses, json!({"prompt": {"id": "p"}}), member("prompt")),
+        (Api::GeminiGenerate, json!({"cachedContent": "c"}), member("cachedContent")),
+        (
+            Api::GeminiGenerate,
+            json!({"generationConfig": {"responseModalities": ["IMAGE"]}}),
+            member("responseModalities"),
+        ),
+        (Api::OpenAiChat, json!({"stream": 1}), Some(Forbidden::Stream)),
+        (Api::OpenAiChat, json!({"stream": "true"}), Some(Forbidden::Stream)),
+        (Api::OpenAiResponses, json!({"tools": [{"type": "web_search"}]}), tool("web_search")),
+        (
+            Api::OpenAiResponses,
+            json!({"tools": [{"type": "namespace", "tools": [{"type": "mcp"}]}]}),
+            tool("mcp"),
+        ),
+        (
+            Api::AnthropicMessages,
+            json!({"tools": [{"type": "code_execution_20250825", "name": "x"}]}),
+            tool("code_execution_20250825"),
+        ),
+        (Api::GeminiGenerate, json!({"tools": [{"googleSearch": {}}]}), tool("built-in")),
+        (
+            Api::BedrockConverse,
+            json!({"toolConfig": {"tools": [{"systemTool": {"name": "x"}}]}}),
+            tool("built-in"),
+        ),
+        (Api::OpenAiChat, json!({"tools": [{"type": ["function"]}]}), tool("")),
+    ];
+    for (api, body, expected) in cases {
+        assert_eq!(facts_of(api, &body).forbidden, expected, "{api:?} {body}");
+    }
+}
+
+#[test]
+fn what_honest_clients_send_is_allowed() {
+    let cases = [
+        (Api::OpenAiChat, json!({"stream": true, "background": null, "models": [], "audio": null, "n": 1})),
+        (
+            Api::OpenAiChat,
+            json!({"metadata": {"route": "x"}, "response_format": {"type": "json_schema",
+            "json_schema": {"schema": {"properties": {"models": {}}}}}, "tools": [{"type": "function",
+            "function": {"name": "f", "parameters": {"properties": {"route": {"type": "string"}}}}}]}),
+        ),
+        (
+            Api::OpenAiResponses,
+            json!({"store": false, "include": ["reasoning.encrypted_content"],
+            "parallel_tool_calls": true, "reasoning": {"effort": "high"}, "tools": [{"type": "custom", "name": "x"},
+            {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f"}]}]}),
+        ),
+        (
+            Api::AnthropicMessages,
+            json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"},
+            "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+            "tools": [{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]}),
+        ),
+        (
+            Api::GeminiGenerate,
+            json!({"tools": [{"functionDeclarations": []}], "safetySettings": [],
+            "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}, "responseSchema": {"properties": {"audio": {}}}}}),
+        ),
+        (
+            Api::BedrockConverse,
+            json!({"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}, {"cachePoint": {}}],
+            "toolChoice": {"auto": {}}}}),
+        ),
+    ];
+    for (api, body) in cases {
+        assert_eq!(facts_of(api, &body).forbidden, None, "{api:?} {body}");
+    }
 }
 
 #[test]
@@ -132,9 +248,9 @@ fn images_are_seen_in_messages_and_in_results_of_tools() {
 #[test]
 fn tools_json_and_stored_history_are_seen() {
     assert!(
-        facts(&json!({"tools": [{}]})).has_tools && facts(&json!({"toolConfig": {"tools": [{}]}})).has_tools
+        facts(&json!({"tools": [{}]})).tools > 0 && facts(&json!({"toolConfig": {"tools": [{}]}})).tools > 0
     );
-    assert!(!facts(&json!({"tools": [], "functions": null})).has_tools);
+    assert_eq!(facts(&json!({"tools": [], "functions": null})).tools, 0);
     let json_formats = [
         json!({"response_format": {"type": "json_schema", "json_schema": {}}}),
         json!({"text": {"format": {"type": "json_object"}}}),
@@ -189,9 +305,9 @@ fn facts_of_half_a_body_are_incomplete() {
 
 #[test]
 fn the_path_may_name_the_model_and_ask_for_a_stream() {
-    let found = facts(&json!({"model": "body"})).of_path("/v1beta/models/auto:streamGenerateContent");
+    let found = facts(&json!({"model": "body"})).of_path(Some("auto"), true);
     assert_eq!((found.requested_model.as_deref(), found.stream), (Some("auto"), true));
-    let found = facts(&json!({"model": "body"})).of_path("/v1/chat/completions");
+    let found = facts(&json!({"model": "body"})).of_path(None, false);
     assert_eq!((found.requested_model.as_deref(), found.stream), (Some("body"), false));
 }
 
@@ -223,4 +339,48 @@ fn the_text_read_so_far_of_a_cut_body_counts() {
     let mut body = RequestBody::default();
     body.scan(br#"{"messages":[{"role":"user","content":"one"},{"role":"user","content":"two thr"#);
     assert_eq!(body.facts().text, TextFeatures::of("two thr"));
+}
+
+#[test]
+fn an_answer_that_the_provider_keeps_is_known() {
+    let allow = MembersConfig {
+        stored_state: StoredState::Allow,
+        allow: vec!["background".to_owned()],
+        ..MembersConfig::default()
+    };
+    let allow = Arc::new(Members::new(&allow));
+    let detached = |api: Api, text: &str| {
+        let mut body = RequestBody::with_members(api, allow.clone());
+        body.scan(text.as_bytes());
+        body.facts().detached
+    };
+    let cases = [
+        ("{}", false, true),
+        (r#"{"store":false}"#, false, false),
+        (r#"{"store":null}"#, false, true),
+        (r#"{"store":true}"#, true, true),
+        (r#"{"st\u006fre":1}"#, true, true),
+        (r#"{"store":"false"}"#, true, true),
+        (r#"{"store":true,"store":false}"#, true, true),
+        (r#"{"store":false,"store":[]}"#, true, true),
+        (r#"{"store":false,"background":true}"#, true, true),
+        (r#"{"store":false,"background":false}"#, false, false),
+        (r#"{"store":false,"conversation":"c"}"#, false, true),
+        (r#"{"store":false,"conversation":{"id":"c"}}"#, false, true),
+        (r#"{"store":false,"conversation":null}"#, false, false),
+        (r#"{"store":false,"metadata":{"store":true}}"#, false, false),
+    ];
+    for (text, chat, responses) in cases {
+        assert_eq!(detached(Api::OpenAiChat, text), chat, "{text}");
+        assert_eq!(detached(Api::OpenAiResponses, text), responses, "{text}");
+    }
+}
+
+#[test]
+fn an_answer_is_not_kept_where_store_is_sent_as_false() {
+    for text in ["{}", r#"{"store":true}"#] {
+        let mut body = RequestBody::new(Api::OpenAiResponses);
+        body.scan(text.as_bytes());
+        assert!(!body.facts().detached, "{text}");
+    }
 }

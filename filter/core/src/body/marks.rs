@@ -3,6 +3,7 @@
 //! Found while the body is scanned, kept until the piece that contains them is sent. [`crate::body::edits`] decides how
 //! they change.
 
+use crate::body::members::{is_answers, is_limit, is_limit_of};
 use crate::request::api::Api;
 use crate::wire::json::{Kind, Visitor};
 use crate::wire::key::Key;
@@ -20,8 +21,12 @@ pub enum Target {
     Model,
     /// The value of an output limit.
     Limit,
-    /// The value of `n` or `candidateCount`.
+    /// The value of `n`, `candidateCount` and the like.
     Answers,
+    /// The value of `stream`.
+    Stream,
+    /// The value of a member that is always the same: `store`, or the service tier.
+    Fixed(&'static str),
     /// The value of `stream_options.include_usage`.
     IncludeUsage,
     /// A value other than an object, where the object that holds the limit is expected.
@@ -60,31 +65,55 @@ pub struct Marks {
     pub overflowed: bool,
     /// A `model` was begun.
     pub has_model: bool,
-    /// A limit was begun, or the object that should hold one was read.
+    /// A limit of the API was begun, or the object that should hold one was read.
     pub has_limit: bool,
+    /// `max_tokens` was begun.
+    pub has_max_tokens: bool,
+    /// `store` was begun.
+    pub has_store: bool,
     /// `stream_options` was read.
     pub has_stream_options: bool,
     /// The end of the body's object was read.
     pub is_complete: bool,
+    allows_stored_state: bool,
     in_object: bool,
     text: Slot,
 }
 
+/// The service tier that the price table is for (API references, `service_tier`).
+fn standard_tier(api: Api) -> &'static str {
+    match api {
+        Api::OpenAiChat | Api::OpenAiResponses => "\"default\"",
+        Api::AnthropicMessages => "\"standard_only\"",
+        Api::GeminiGenerate => "\"standard\"",
+        Api::BedrockConverse => "{\"type\":\"default\"}",
+    }
+}
+
 impl Marks {
-    /// Places of a body for `api`.
+    /// Places of a body for `api`. `allows_stored_state`: the client may ask the provider to keep its answers.
     #[must_use]
-    pub fn new(api: Api) -> Marks {
+    pub fn new(api: Api, allows_stored_state: bool) -> Marks {
         Marks {
             api,
+            allows_stored_state,
             marks: Vec::new(),
             overflowed: false,
             has_model: false,
             has_limit: false,
+            has_max_tokens: false,
+            has_store: false,
             has_stream_options: false,
             is_complete: false,
             in_object: false,
             text: Slot::new(Kind::Scalar, MAX_TEXT_BYTES),
         }
+    }
+
+    /// The answer would be kept by the provider if the request did not say otherwise (OpenAI responses, `store`).
+    #[must_use]
+    pub fn lacks_store(&self) -> bool {
+        self.api == Api::OpenAiResponses && !self.allows_stored_state && !self.has_store
     }
 
     /// The places found and not yet taken, in their order; only the last one can be unfinished.
@@ -104,19 +133,13 @@ impl Marks {
                 Api::OpenAiChat | Api::OpenAiResponses | Api::AnthropicMessages,
                 [Key::Model | Key::ModelLike],
             ) => Target::Model,
-            (Api::OpenAiChat, [Key::MaxTokens | Key::MaxCompletionTokens])
-            | (Api::OpenAiResponses, [Key::MaxOutputTokens])
-            | (Api::AnthropicMessages, [Key::MaxTokens])
-            | (
-                Api::GeminiGenerate,
-                [Key::GenerationConfig, Key::MaxOutputTokens | Key::MaxOutputTokensCamel],
-            )
-            | (Api::BedrockConverse, [Key::InferenceConfig, Key::MaxTokensCamel])
-            | (_, [Key::LimitLike] | [Key::GenerationConfig | Key::InferenceConfig, Key::LimitLike]) => {
-                Target::Limit
+            (_, path) if is_limit(path) => Target::Limit,
+            (_, path) if is_answers(path) => Target::Answers,
+            (_, [Key::Stream | Key::StreamLike]) => Target::Stream,
+            (Api::OpenAiChat | Api::OpenAiResponses, [Key::Store]) if !self.allows_stored_state => {
+                Target::Fixed("false")
             }
-            (Api::OpenAiChat, [Key::N])
-            | (Api::GeminiGenerate, [Key::GenerationConfig, Key::CandidateCount]) => Target::Answers,
+            (_, [Key::ServiceTier]) => Target::Fixed(standard_tier(self.api)),
             (Api::OpenAiChat, [Key::StreamOptions, Key::IncludeUsage]) => Target::IncludeUsage,
             (Api::OpenAiChat, [Key::StreamOptions]) if kind != Kind::Object => Target::NoStreamOptions,
             (Api::GeminiGenerate, [Key::GenerationConfig])
@@ -157,13 +180,15 @@ impl Visitor for Marks {
             self.in_object = false;
         }
         let Some(target) = self.value_at(path, kind) else { return false };
-        let is_exact = !matches!(path.last(), Some(Key::ModelLike | Key::LimitLike));
+        let is_limit = is_limit_of(self.api, path);
         match target {
-            Target::Model => self.has_model |= is_exact,
+            Target::Model => self.has_model |= path.last() == Some(&Key::Model),
             Target::Limit => {
-                self.has_limit |= is_exact;
-                self.in_object |= is_exact;
+                self.has_limit |= is_limit;
+                self.in_object |= is_limit;
+                self.has_max_tokens |= path == [Key::MaxTokens];
             }
+            Target::Fixed(_) => self.has_store |= path == [Key::Store],
             Target::IncludeUsage => self.in_object = true,
             _ => {}
         }

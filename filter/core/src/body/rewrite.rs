@@ -8,9 +8,14 @@
 //! is raised by the most that an honest body can still grow, and the rest of that room is filled with spaces after the
 //! closing brace (RFC 8259 allows them). A body that needs more room is treated as request smuggling.
 
+use std::sync::Arc;
+
 use crate::body::edits::{Changes, Edit, Edits};
 use crate::body::facts::{BodyFacts, FactsReader};
+use crate::body::input::{InputMeter, InputSize};
 use crate::body::marks::Marks;
+use crate::body::members::Members;
+use crate::config::LimitMember;
 use crate::request::api::Api;
 use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
 use crate::wire::key::Key;
@@ -34,10 +39,24 @@ impl Default for RequestBody {
 }
 
 impl RequestBody {
-    /// A body for `api`.
+    /// A body for `api`, whose members mean what they do without any setting.
     #[must_use]
     pub fn new(api: Api) -> RequestBody {
-        let visitors = Visitors { facts: FactsReader::default(), marks: Marks::new(api), is_array: false };
+        RequestBody::with_members(api, Members::built_in())
+    }
+
+    /// A body for `api`.
+    #[must_use]
+    pub fn with_members(api: Api, members: Arc<Members>) -> RequestBody {
+        let visitors = Visitors {
+            facts: FactsReader::new(api, members.clone()),
+            marks: Marks::new(api, members.allows_stored_state),
+            input: InputMeter::default(),
+            members,
+            is_array: false,
+            facts_want: false,
+            input_wants: false,
+        };
         RequestBody {
             api,
             json: JsonReader::default(),
@@ -71,16 +90,39 @@ impl RequestBody {
     /// What the body says so far.
     #[must_use]
     pub fn facts(&self) -> BodyFacts {
-        self.visitors.facts.facts(self.progress() == Progress::Complete)
+        let facts = self.visitors.facts.facts(self.progress() == Progress::Complete);
+        BodyFacts { input: self.input(), read_bytes: self.scanned_bytes(), ..facts }
     }
 
-    /// Sets the changes, before the first piece is sent. `output_cap_tokens` is the limit of
-    /// all answers together; more answers than were read by now are not allowed.
-    pub fn decide(&mut self, model: &str, output_cap_tokens: Option<u64>) {
+    /// How much input the body is, as far as it was read.
+    #[must_use]
+    pub fn input(&self) -> InputSize {
+        self.visitors.input.size()
+    }
+
+    /// The body offers tools to the model, as far as it was read.
+    #[must_use]
+    pub fn has_tools(&self) -> bool {
+        self.visitors.facts.has_tools()
+    }
+
+    /// The body asks for something that a request may not have; where it was decided on already, it must be reset.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.visitors.facts.forbidden().is_some()
+    }
+
+    /// Sets the changes, before the first piece is sent. `output_cap_tokens` is the limit of all answers together, in place
+    /// of the client's own as far as that was read; more answers than were read by now are not allowed. A chat answer is
+    /// limited by `limit_member`, where the client has not limited it.
+    pub fn decide(&mut self, model: &str, output_cap_tokens: Option<u64>, limit_member: LimitMember) {
         let answers = self.visitors.facts.answers();
+        // Without a cap the client's own limit was reserved for, and none that follows may exceed it.
+        let limit = output_cap_tokens.or(self.visitors.facts.max_output_tokens());
         let changes = Changes {
             model: Some(model.to_owned()),
-            max_output_tokens: output_cap_tokens.and_then(|cap| cap.checked_div(answers)),
+            max_output_tokens: limit.and_then(|cap| cap.checked_div(answers)),
+            limit_member,
             max_answers: Some(answers),
             include_usage: true,
         };
@@ -172,24 +214,45 @@ impl RequestBody {
 struct Visitors {
     facts: FactsReader,
     marks: Marks,
+    input: InputMeter,
+    members: Arc<Members>,
     is_array: bool,
+    /// Who wants the text of the value being read: facts and marks, and the meter of the input.
+    facts_want: bool,
+    input_wants: bool,
 }
 
 impl Visitor for Visitors {
     fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool {
         self.is_array |= path.is_empty() && kind == Kind::Array;
-        let wanted = self.facts.begin(path, kind, offset);
-        self.marks.begin(path, kind, offset) | wanted
+        self.facts_want = self.facts.begin(path, kind, offset);
+        self.facts_want |= self.marks.begin(path, kind, offset);
+        self.input_wants = self.input.begin(path, kind);
+        self.input_wants | self.facts_want
     }
 
     fn text(&mut self, path: &[Key], piece: &[u8]) {
-        self.facts.text(path, piece);
-        self.marks.text(path, piece);
+        if self.facts_want {
+            self.facts.text(path, piece);
+            self.marks.text(path, piece);
+        }
+        if self.input_wants {
+            self.input.text(path, piece);
+        }
     }
 
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool) {
         self.facts.end(path, kind, end, is_empty);
         self.marks.end(path, kind, end, is_empty);
+        self.input.end(path, kind);
+    }
+
+    fn name(&mut self, path: &[Key], name: &[u8]) -> Key {
+        self.members.key(path, name)
+    }
+
+    fn outside(&mut self, bytes: &[u8]) {
+        self.input.outside(bytes);
     }
 }
 
@@ -200,6 +263,9 @@ fn slice(chunk: &[u8], base: u64, from: u64, to: u64) -> &[u8] {
     chunk.get(index(from)..index(to)).unwrap_or_default()
 }
 
+#[cfg(test)]
+#[path = "limits_tests.rs"]
+mod limits_tests;
 #[cfg(test)]
 #[path = "rewrite_tests.rs"]
 mod tests;

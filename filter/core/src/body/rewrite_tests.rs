@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// What the upstream gets of `text`, cut at `cuts`, when everything was held until the first cut.
-fn rewritten(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> (String, RequestBody) {
+pub(super) fn rewritten(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> (String, RequestBody) {
     let mut body = RequestBody::new(api);
     let mut out = Vec::new();
     let mut from = 0;
@@ -12,7 +12,7 @@ fn rewritten(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> (String,
         let chunk = &text.as_bytes()[from..cut];
         body.scan(chunk);
         if from == 0 {
-            body.decide("large", cap);
+            body.decide("large", cap, LimitMember::default());
         }
         out.extend(body.rewrite(chunk).unwrap_or_else(|| chunk.to_vec()));
         from = cut;
@@ -20,7 +20,7 @@ fn rewritten(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> (String,
     (String::from_utf8(out).unwrap(), body)
 }
 
-fn chat(text: &str, cap: Option<u64>) -> String {
+pub(super) fn chat(text: &str, cap: Option<u64>) -> String {
     rewritten(Api::OpenAiChat, text, &[], cap).0
 }
 
@@ -42,7 +42,7 @@ fn a_missing_model_is_added_before_the_closing_brace() {
 fn a_model_name_is_quoted_as_json() {
     let mut body = RequestBody::default();
     body.scan(br#"{"model":1}"#);
-    body.decide("a\"b", None);
+    body.decide("a\"b", None, LimitMember::default());
     assert_eq!(body.rewrite(br#"{"model":1}"#).unwrap(), br#"{"model":"a\"b"}"#);
 }
 
@@ -51,80 +51,6 @@ fn members_that_differ_in_case_are_rewritten_but_do_not_count_as_present() {
     assert_eq!(chat(r#"{"Model":"x"}"#, None), r#"{"Model":"large","model":"large"}"#);
     let capped = chat(r#"{"model":"x","Max_Tokens":900}"#, Some(50));
     assert_eq!(capped, r#"{"model":"large","Max_Tokens":50,"max_completion_tokens":50}"#);
-}
-
-#[test]
-fn the_limit_is_lowered_where_each_api_has_it() {
-    let cases = [
-        (Api::OpenAiChat, r#"{"model":"m","max_tokens":900}"#, r#"{"model":"large","max_tokens":50}"#),
-        (
-            Api::OpenAiChat,
-            r#"{"model":"m","max_completion_tokens":900}"#,
-            r#"{"model":"large","max_completion_tokens":50}"#,
-        ),
-        (Api::OpenAiChat, r#"{"model":"m"}"#, r#"{"model":"large","max_completion_tokens":50}"#),
-        (Api::OpenAiResponses, r#"{"model":"m"}"#, r#"{"model":"large","max_output_tokens":50}"#),
-        (
-            Api::OpenAiResponses,
-            r#"{"max_output_tokens":51,"model":"m","maxOutputTokens":1}"#,
-            r#"{"max_output_tokens":50,"model":"large","maxOutputTokens":1}"#,
-        ),
-        (Api::AnthropicMessages, r#"{"model":"m"}"#, r#"{"model":"large","max_tokens":50}"#),
-        (
-            Api::GeminiGenerate,
-            r#"{"contents":[]}"#,
-            r#"{"contents":[],"generationConfig":{"maxOutputTokens":50}}"#,
-        ),
-        (
-            Api::GeminiGenerate,
-            r#"{"generationConfig":{"temperature":1},"model":"m"}"#,
-            r#"{"generationConfig":{"temperature":1,"maxOutputTokens":50},"model":"m"}"#,
-        ),
-        (
-            Api::GeminiGenerate,
-            r#"{"generation_config":{"max_output_tokens":51}}"#,
-            r#"{"generation_config":{"max_output_tokens":50}}"#,
-        ),
-        (
-            Api::GeminiGenerate,
-            r#"{"generationConfig":null}"#,
-            r#"{"generationConfig":{"maxOutputTokens":50}}"#,
-        ),
-        (Api::BedrockConverse, r#"{"inferenceConfig":{}}"#, r#"{"inferenceConfig":{"maxTokens":50}}"#),
-        (
-            Api::BedrockConverse,
-            r#"{"inferenceConfig":{"maxTokens":80},"modelId":"m"}"#,
-            r#"{"inferenceConfig":{"maxTokens":50},"modelId":"m"}"#,
-        ),
-        (Api::BedrockConverse, "{}", r#"{"inferenceConfig":{"maxTokens":50}}"#),
-    ];
-    for (api, text, expected) in cases {
-        assert_eq!(rewritten(api, text, &[], Some(50)).0, expected, "{api:?}");
-    }
-}
-
-#[test]
-fn a_limit_that_is_not_a_count_up_to_the_cap_becomes_the_cap() {
-    for limit in
-        ["null", "-1", "51", "1e3", "5.5", "\"9\"", "{\"a\":[1]}", "[9]", "100000000000000000000000000000000"]
-    {
-        let body = format!("{{\"model\":\"m\",\"max_tokens\":{limit}}}");
-        for cut in [0, 28, 30, 32] {
-            let (found, _) = rewritten(Api::OpenAiChat, &body, &[cut], Some(50));
-            assert_eq!(found, r#"{"model":"large","max_tokens":50}"#, "{limit} cut at {cut}");
-        }
-    }
-    let (kept, _) = rewritten(Api::OpenAiChat, r#"{"model":"m","max_tokens":50}"#, &[27], Some(50));
-    assert_eq!(kept, r#"{"model":"large","max_tokens":50}"#);
-}
-
-#[test]
-fn several_answers_share_the_cap_and_cannot_become_more() {
-    let text = r#"{"model":"m","n":3,"max_tokens":90,"n":7}"#;
-    let (found, _) = rewritten(Api::OpenAiChat, text, &[20], Some(60));
-    assert_eq!(found, r#"{"model":"large","n":3,"max_tokens":20,"n":3}"#);
-    let (found, _) = rewritten(Api::OpenAiChat, r#"{"model":"m","x":0,"n":7}"#, &[18], Some(60));
-    assert_eq!(found, r#"{"model":"large","x":0,"n":1,"max_completion_tokens":60}"#);
 }
 
 #[test]
@@ -179,7 +105,7 @@ fn with_length(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> Option
         let chunk = &text.as_bytes()[from..cut];
         body.scan(chunk);
         if from == 0 {
-            body.decide("large", cap);
+            body.decide("large", cap, LimitMember::default());
         }
         let new = body.rewrite(chunk).unwrap_or_else(|| chunk.to_vec());
         if from == 0 {
@@ -324,7 +250,7 @@ proptest! {
         let mut body = RequestBody::new(apis[api]);
         for chunk in bytes.chunks(7) {
             body.scan(chunk);
-            body.decide("m", Some(1));
+            body.decide("m", Some(1), LimitMember::default());
             let _ = (body.rewrite(chunk), body.facts(), body.fix_length(9, 9, 9), body.overran());
         }
     }

@@ -6,9 +6,11 @@
 
 mod budget;
 mod callers;
+mod calls;
 mod diagnose;
 mod faults;
 mod ledger;
+mod members;
 mod models;
 mod session;
 mod tenants;
@@ -16,9 +18,11 @@ mod usd;
 
 pub use budget::{BudgetConfig, GuardConfig, LambdaConfig, LambdaRule};
 pub use callers::CallerConfig;
+pub use calls::{CallsConfig, ForwardConfig, OtherCalls};
 pub use faults::{ConfigError, Fault};
 pub use ledger::{LedgerConfig, OnFull};
-pub use models::{Accepts, EstimateConfig, MissingUsage, ModelConfig, Strategy, SwitchConfig};
+pub use members::{MembersConfig, StoredState};
+pub use models::{Accepts, EstimateConfig, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig};
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};
 pub use tenants::{Purse, TenantConfig};
 
@@ -49,10 +53,15 @@ pub struct Config {
     /// Most bytes of a body that `peek` holds back.
     #[serde(default = "default_peek_bytes")]
     pub peek_bytes: u64,
-    /// Request paths that are LLM calls; all others pass untouched. `{model}` matches the model's name, see
-    /// [`crate::request::api::path_matches`].
+    /// Request paths that are LLM calls. `{model}` stands for the model's name, see [`crate::request::path`].
     #[serde(default = "default_paths")]
     pub paths: Vec<String>,
+    /// Which other calls go out.
+    #[serde(default)]
+    pub calls: CallsConfig,
+    /// What of a request's headers and query goes with them.
+    #[serde(default)]
+    pub forward: ForwardConfig,
     /// Whether upstreams may compress their answers.
     #[serde(default)]
     pub accept_encoding: AcceptEncoding,
@@ -99,6 +108,9 @@ pub struct Config {
     /// Token estimates from byte counts.
     #[serde(default)]
     pub estimate: EstimateConfig,
+    /// What a body may ask for besides the model and its prompt.
+    #[serde(default)]
+    pub members: MembersConfig,
     /// Money kept for the turns to come. Absent: none.
     #[serde(default)]
     pub guard: GuardConfig,
@@ -232,6 +244,8 @@ impl Config {
         faults.require(salt_bytes >= 8, "salt", found, "at least 8 bytes of secret text");
         faults.require(self.peek_bytes >= 1024, "peek_bytes", self.peek_bytes, "at least 1024");
         faults.require_present(!self.paths.is_empty(), "paths", "at least one request path");
+        self.calls.check(faults);
+        self.forward.check(faults);
         self.session.check(self.mode != Mode::Headers, faults);
         self.budget.check(self.can_cut_answers(), faults);
         self.lambda.check(faults);
@@ -251,6 +265,12 @@ impl Config {
         self.callers.check(faults);
         self.ledger.check(faults);
         self.estimate.check(faults);
+        self.members.check(faults);
+        let conversation = SessionSource::Body(BodySource::Conversation);
+        let refuses = self.members.stored_state == StoredState::Refuse;
+        let ok = !(refuses && self.session.sources.contains(&conversation));
+        let expected = "`allow`, as `session.sources` has `conversation`, which is state of the provider";
+        faults.require(ok, "members.stored_state", "refuse", expected);
         models::check(&self.models, faults);
         self.check_strategy(faults);
     }

@@ -39,6 +39,12 @@ pub struct ModelConfig {
     pub expected_output_tokens: u64,
     /// Output of a turn that is rarely exceeded; reserved where the request sets no limit.
     pub upper_output_tokens: u64,
+    /// Most input tokens of one image, whatever its size.
+    #[serde(default = "default_image_tokens")]
+    pub image_tokens: u64,
+    /// The member by which its server limits an OpenAI chat answer.
+    #[serde(default)]
+    pub limit_member: LimitMember,
     /// What it accepts in addition to text.
     #[serde(default, skip_serializing_if = "Accepts::is_default")]
     pub accepts: Accepts,
@@ -46,6 +52,28 @@ pub struct ModelConfig {
     /// only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat_group: Option<String>,
+}
+
+/// The member by which a server limits an OpenAI chat answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitMember {
+    /// `max_completion_tokens`, or `max_tokens` where the client sends that one.
+    #[default]
+    MaxCompletionTokens,
+    /// `max_tokens` alone (Ollama and older servers, which do not know the newer one).
+    MaxTokens,
+}
+
+impl LimitMember {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            LimitMember::MaxCompletionTokens => "max_completion_tokens",
+            LimitMember::MaxTokens => "max_tokens",
+        }
+    }
 }
 
 /// Checks the list of models.
@@ -114,6 +142,10 @@ impl Default for Accepts {
 fn default_context_tokens() -> u64 {
     128_000
 }
+/// The largest of open models (Qwen2-VL); providers' own are below it, but for one (`filter/docs/api-facts.md`, 4.2).
+fn default_image_tokens() -> u64 {
+    16_384
+}
 
 /// When a session stays with its model although the policy prefers another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -129,24 +161,34 @@ pub struct SwitchConfig {
 pub struct EstimateConfig {
     /// Bytes of request body per input token, for expectations (about 4 in English text).
     pub bytes_per_token: u64,
-    /// Bytes per input token that rarely fall short, for reservations.
+    /// Bytes per input token that rarely fall short, for what has not been read of a body when it is decided on. What
+    /// is read weighs by its text, and what proves denser is reserved for before it is sent on.
     pub upper_bytes_per_token: u64,
+    /// Input tokens that a server may add to any request: the frame of a conversation, and a system prompt of its own.
+    pub request_tokens: u64,
+    /// Input tokens that a server may add to a request with tools.
+    pub tools_tokens: u64,
     /// Input tokens assumed where the size of a request is unknown.
     pub unknown_input_tokens: u64,
     /// How long a provider keeps a prompt's prefix cached after a turn.
     pub prompt_cache_ttl_ms: u64,
-    /// The charge for an answer without usage.
+    /// The charge for an answer whose final usage is not known.
     pub missing_usage: MissingUsage,
+    /// How often a server may run its model for one answer (tools that it runs itself). Usage of more contexts, or
+    /// limits, than that is taken for an error.
+    pub runs_per_answer: u64,
 }
 
-/// The charge for an answer without usage.
+/// The charge for an answer whose final usage is not known: it was left or cut before, or reports none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingUsage {
-    /// Estimated input, and output by the bytes that came.
-    #[default]
+    /// Estimated input, and output by the bytes that came, or the usage so far where that is more. Not safe: a client
+    /// that leaves before the usage comes gets hidden reasoning, referenced input and all of the answer's rest for
+    /// nothing.
     Estimate,
     /// Everything reserved, or the estimate where that is more.
+    #[default]
     Reservation,
 }
 
@@ -163,6 +205,8 @@ impl EstimateConfig {
         faults.require((1..=16).contains(&ratio), "estimate.bytes_per_token", ratio, "1 to 16");
         let field = "estimate.upper_bytes_per_token";
         faults.require((1..=ratio).contains(&upper), field, upper, "1 to `estimate.bytes_per_token`");
+        let runs = self.runs_per_answer;
+        faults.require((1..=1000).contains(&runs), "estimate.runs_per_answer", runs, "1 to 1000");
     }
 }
 
@@ -171,9 +215,12 @@ impl Default for EstimateConfig {
         EstimateConfig {
             bytes_per_token: 4,
             upper_bytes_per_token: 3,
+            request_tokens: 64,
+            tools_tokens: 1024,
             unknown_input_tokens: 32_000,
             prompt_cache_ttl_ms: 5 * 60 * 1000,
             missing_usage: MissingUsage::default(),
+            runs_per_answer: 1,
         }
     }
 }

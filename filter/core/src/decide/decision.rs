@@ -190,7 +190,7 @@ impl Chooser<'_> {
         let (model, estimate) = (models.get(k)?, decision.estimates.get(k)?);
         let wanted = decision.tokens.max_output_tokens.map_or(shortest, |limit| limit.min(shortest));
         let wanted = wanted.max(decision.tokens.least_output_tokens);
-        let least = model.prices.upper_cost(decision.tokens.upper_prompt_tokens, wanted);
+        let least = model.prices.upper_cost(decision.tokens.upper_input_tokens(model), wanted);
         let able = decision.permitted.allows(k) && estimate.fits_context;
         (able && least <= self.session.available()).then_some(k)
     }

@@ -4,7 +4,11 @@
 //! least cost is what must be free for a model to be allowed. Tokens are estimated from bytes: a tokenizer in the
 //! request path costs tens of milliseconds and still errs for models it was not made for. What a session's settled
 //! turns have shown (tokens per byte, output per turn) replaces the configured guesses as soon as it is known.
+//!
+//! What must always hold: the upper input of a body that was read is at least what its bytes can be billed as. What
+//! settled turns have shown is the client's to choose, so it improves the expectation and never lowers that bound.
 
+use crate::body::input::InputSize;
 use crate::config::{EstimateConfig, ModelConfig};
 use crate::ledger::SessionView;
 use crate::money::NanoUsd;
@@ -24,10 +28,46 @@ const LEARNED_MARGIN_PART: u64 = 8;
 pub struct RequestSize {
     /// Length of the body; `None` where it is unknown.
     pub body_bytes: Option<u64>,
+    /// What was read of the body; `None` where only the length stands for a request, as in simulations.
+    pub read: Option<ReadInput>,
     /// The client's own limit on output tokens.
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which the answer may not be cut.
     pub least_output_tokens: u64,
+}
+
+/// What was read of a request's body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadInput {
+    /// The input in it.
+    pub size: InputSize,
+    /// Its length.
+    pub bytes: u64,
+    /// Nothing follows.
+    pub complete: bool,
+    /// It offers tools.
+    pub has_tools: bool,
+    /// What follows will not be read either, so that each of its bytes may be a token (mode `headers`).
+    pub is_blind: bool,
+}
+
+impl ReadInput {
+    /// Most input tokens of the request's text, what a server adds included. `body_bytes` is the length of the body.
+    ///
+    /// What has not been read is expected to be as dense as text rarely exceeds; it must be looked at again as it is
+    /// read, before it is sent on.
+    #[must_use]
+    pub fn upper_text_tokens(&self, config: &EstimateConfig, body_bytes: Option<u64>) -> u64 {
+        let per_token = if self.is_blind { 1 } else { config.upper_bytes_per_token.max(1) };
+        let unread = match body_bytes {
+            _ if self.complete => 0,
+            Some(bytes) => bytes.saturating_sub(self.bytes).div_ceil(per_token),
+            None => config.unknown_input_tokens.saturating_sub(self.size.text_tokens),
+        };
+        let tools = if self.has_tools { config.tools_tokens } else { 0 };
+        let added = config.request_tokens.saturating_add(tools);
+        self.size.text_tokens.saturating_add(unread).saturating_add(added)
+    }
 }
 
 /// Estimated tokens of one request.
@@ -35,8 +75,12 @@ pub struct RequestSize {
 pub struct TokenEstimate {
     /// Expected input tokens: history and new message together.
     pub prompt_tokens: u64,
-    /// Input tokens that are rarely exceeded.
+    /// Input tokens of its text that are not exceeded.
     pub upper_prompt_tokens: u64,
+    /// Images in it.
+    pub images: u64,
+    /// Parts that may be as long as a context.
+    pub files: u64,
     /// The client's own limit on output tokens.
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which its answer may not be cut.
@@ -58,8 +102,26 @@ impl TokenEstimate {
                 (tokens(config.bytes_per_token), tokens(config.upper_bytes_per_token))
             }
         };
-        let RequestSize { max_output_tokens, least_output_tokens, .. } = *size;
-        TokenEstimate { prompt_tokens, upper_prompt_tokens, max_output_tokens, least_output_tokens }
+        let RequestSize { max_output_tokens, least_output_tokens, read, .. } = *size;
+        let upper = read.map(|read| read.upper_text_tokens(config, size.body_bytes));
+        let InputSize { images, files, .. } = read.map(|read| read.size).unwrap_or_default();
+        TokenEstimate {
+            prompt_tokens: prompt_tokens.min(upper.unwrap_or(u64::MAX)),
+            upper_prompt_tokens: upper.unwrap_or(upper_prompt_tokens),
+            images,
+            files,
+            max_output_tokens,
+            least_output_tokens,
+        }
+    }
+
+    /// Input tokens that a turn with `model` does not exceed: no server takes more than its context.
+    #[must_use]
+    pub fn upper_input_tokens(&self, model: &ModelConfig) -> u64 {
+        let images = self.images.saturating_mul(model.image_tokens);
+        let files = self.files.saturating_mul(model.context_tokens);
+        let tokens = self.upper_prompt_tokens.saturating_add(images).saturating_add(files);
+        tokens.min(model.context_tokens.max(self.prompt_tokens))
     }
 }
 
@@ -139,10 +201,11 @@ pub fn cost_with_cache(
         output_tokens: expected_output,
         ..Usage::default()
     };
+    let input = tokens.upper_input_tokens(model);
     CostEstimate {
         expected: model.prices.cost(&expected),
-        least: model.prices.upper_cost(tokens.upper_prompt_tokens, uncut),
-        upper: model.prices.upper_cost(tokens.upper_prompt_tokens, limit),
+        least: model.prices.upper_cost(input, uncut),
+        upper: model.prices.upper_cost(input, limit),
         fits_context: tokens.prompt_tokens.saturating_add(expected_output) <= model.context_tokens,
     }
 }
@@ -159,7 +222,7 @@ pub fn expected_output_tokens(model: &ModelConfig, session: &SessionView) -> u64
 /// The output tokens that `reserved` pays for after the upper input: what an answer is cut at.
 #[must_use]
 pub fn affordable_output_tokens(model: &ModelConfig, tokens: &TokenEstimate, reserved: NanoUsd) -> u64 {
-    let input = model.prices.upper_cost(tokens.upper_prompt_tokens, 0);
+    let input = model.prices.upper_cost(tokens.upper_input_tokens(model), 0);
     let free_pico = u128::from(reserved.saturating_sub(input).0).saturating_mul(1000);
     let tokens = free_pico.checked_div(u128::from(model.prices.output_pico_usd_per_token));
     // Free output is not cut.
@@ -267,6 +330,53 @@ mod tests {
         assert_eq!(tokens.upper_prompt_tokens, 563 + 226);
     }
 
+    fn read(size: InputSize, bytes: u64, complete: bool) -> Option<ReadInput> {
+        Some(ReadInput { size, bytes, complete, ..ReadInput::default() })
+    }
+
+    #[test]
+    fn a_learned_ratio_does_not_lower_the_bound_of_what_was_read() {
+        // The last turn had nine tokens in half a megabyte of white space.
+        let session =
+            SessionView { last_body_bytes: 480_000, last_prompt_tokens: 9, ..SessionView::default() };
+        let text = InputSize { text_tokens: 120_000, ..InputSize::default() };
+        let size = RequestSize { read: read(text, 480_000, true), ..size(480_000) };
+        let tokens = TokenEstimate::new(&EstimateConfig::default(), &size, &session);
+        assert_eq!((tokens.prompt_tokens, tokens.upper_prompt_tokens), (9, 120_064));
+        let sparse = InputSize { text_tokens: 20, ..InputSize::default() };
+        let size = RequestSize { read: read(sparse, 480_000, true), ..size };
+        let tokens = TokenEstimate::new(&EstimateConfig::default(), &size, &SessionView::default());
+        assert_eq!((tokens.prompt_tokens, tokens.upper_prompt_tokens), (84, 84));
+    }
+
+    #[test]
+    fn an_image_weighs_what_the_model_says_and_a_file_a_whole_context() {
+        let upper = |images, files| {
+            let input = InputSize { text_tokens: 100, images, files };
+            let size = RequestSize { read: read(input, 400, true), ..size(400) };
+            let tokens = TokenEstimate::new(&EstimateConfig::default(), &size, &SessionView::default());
+            tokens.upper_input_tokens(&model())
+        };
+        assert_eq!((upper(0, 0), upper(2, 0)), (164, 164 + 2 * 16_384));
+        assert_eq!((upper(0, 1), upper(100, 0)), (128_000, 128_000), "no server takes more than a context");
+    }
+
+    #[test]
+    fn what_was_not_read_weighs_by_the_ratio_or_where_nobody_will_read_it_a_token_a_byte() {
+        let config = EstimateConfig::default();
+        let half = ReadInput {
+            size: InputSize { text_tokens: 10, ..InputSize::default() },
+            bytes: 100,
+            ..ReadInput::default()
+        };
+        assert_eq!(half.upper_text_tokens(&config, Some(400)), 10 + 100 + 64);
+        assert_eq!(half.upper_text_tokens(&config, None), 32_000 + 64);
+        let blind = ReadInput { is_blind: true, ..ReadInput::default() };
+        assert_eq!(blind.upper_text_tokens(&config, Some(400)), 400 + 64);
+        let tools = ReadInput { complete: true, has_tools: true, ..half };
+        assert_eq!(tools.upper_text_tokens(&config, Some(400)), 10 + 64 + 1024);
+    }
+
     #[test]
     fn new_text_may_be_denser_than_a_sparse_history() {
         let session =
@@ -285,7 +395,8 @@ mod tests {
             model.prices.output_pico_usd_per_token = output;
             let tokens = fresh(body);
             let cap = affordable_output_tokens(&model, &tokens, NanoUsd(reserved));
-            let used = Usage { input_tokens: tokens.upper_prompt_tokens, output_tokens: cap, ..Usage::default() };
+            let input_tokens = tokens.upper_input_tokens(&model);
+            let used = Usage { input_tokens, output_tokens: cap, ..Usage::default() };
             let input_only = Usage { output_tokens: 0, ..used };
             prop_assert!(model.prices.cost(&used) <= NanoUsd(reserved).max(model.prices.cost(&input_only)));
         }
@@ -298,7 +409,7 @@ mod tests {
             let session = SessionView {
                 last_body_bytes: bytes, last_prompt_tokens: tokens, turns, output_tokens, ..SessionView::default()
             };
-            let size = RequestSize { body_bytes: Some(body), max_output_tokens: limit, least_output_tokens: least };
+            let size = RequestSize { body_bytes: Some(body), max_output_tokens: limit, least_output_tokens: least, read: None };
             let tokens = TokenEstimate::new(&EstimateConfig::default(), &size, &session);
             let estimate = cost(&model(), &tokens, &session, can_cut);
             prop_assert!(tokens.prompt_tokens <= tokens.upper_prompt_tokens);

@@ -31,7 +31,7 @@ impl Needs {
     pub fn of(body: &BodyFacts) -> Needs {
         Needs {
             images: body.has_images,
-            tools: body.has_tools,
+            tools: body.tools > 0,
             same_model: body.open_tool_loop || body.previous_response_id || body.signed_thinking,
         }
     }
@@ -129,7 +129,7 @@ mod tests {
         for body in [open_tool_loop, previous_response_id, signed_thinking] {
             assert!(Needs::of(&body).same_model, "{body:?}");
         }
-        let tools = BodyFacts { has_tools: true, has_images: true, ..BodyFacts::default() };
+        let tools = BodyFacts { tools: 1, has_images: true, ..BodyFacts::default() };
         assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, same_model: false });
     }
 

@@ -37,6 +37,12 @@ text_enum! {
         InvalidHeader = "invalid_header",
         /// Refused: the body is not a JSON object.
         InvalidBody = "invalid_body",
+        /// Refused: the body asks for something that is not allowed.
+        RequestNotAllowed = "request_not_allowed",
+        /// Refused: the call is neither counted nor free.
+        CallNotAllowed = "call_not_allowed",
+        /// Refused: the body is compressed, or not JSON.
+        UnsupportedBody = "unsupported_body",
         /// Refused: the requested model is not configured.
         ModelNotFound = "model_not_found",
         /// Not decided yet.

@@ -1,11 +1,12 @@
 //! From a request to a turn that holds money, or to a refusal.
 
+use super::turn::Asked;
 use super::{Admission, Arm, Decision, Engine, Turn};
-use crate::body::facts::BodyFacts;
+use crate::body::facts::{BodyFacts, Forbidden};
 use crate::config::{Enforcement, NoSession, OnError};
 use crate::counters::{Counter, Counts};
 use crate::decide::decision::{Ask, Chooser};
-use crate::decide::estimate::RequestSize;
+use crate::decide::estimate::{ReadInput, RequestSize};
 use crate::decide::locks::Needs;
 use crate::decide::reason::Reason;
 use crate::ledger::error::MAX_ATTEMPTS;
@@ -29,7 +30,9 @@ struct Request<'a> {
     tenant: Option<Tenant>,
     arm: &'a Arm,
     ask: Ask,
+    asked: Asked,
     requested_model: Option<&'a str>,
+    forbidden: Option<&'a Forbidden>,
     now_ms: u64,
 }
 
@@ -110,13 +113,20 @@ impl Engine {
             tenant: head.identity.tenant(),
             arm: self.arm(session),
             ask: Ask {
-                size: RequestSize { body_bytes, max_output_tokens, least_output_tokens },
+                size: RequestSize {
+                    body_bytes,
+                    read: Some(read_input(body)),
+                    max_output_tokens,
+                    least_output_tokens,
+                },
                 needs: body.map(Needs::of).unwrap_or_default(),
                 text: body.map(|body| body.text).unwrap_or_default(),
                 // Only a body that was understood is rewritten.
                 can_cut: self.config.can_cut_answers() && body.is_some(),
             },
+            asked: Asked::by(body),
             requested_model: body.and_then(|body| body.requested_model.as_deref()),
+            forbidden: body.and_then(|body| body.forbidden.as_ref()),
             now_ms,
         }
     }
@@ -152,6 +162,7 @@ impl Engine {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));
         };
         turn.model = Some(model);
+        turn.input_tokens = self.model(model).map_or(0, |model| decision.tokens.upper_input_tokens(model));
         turn.record.chosen = self.names.get(model).cloned();
         Admission::Route(Box::new(turn))
     }
@@ -191,6 +202,10 @@ impl Engine {
         if request.head.identity.is_unknown_tenant() {
             counts.add(Counter::TenantUnknown, 1);
             return Some(Refusal::TenantUnknown);
+        }
+        if let Some(forbidden) = request.forbidden {
+            counts.add(Counter::Forbidden, 1);
+            return Some(Refusal::Forbidden(forbidden.clone()));
         }
         let requested = request.requested_model?;
         let known = self.config.models.iter().any(|model| model.name == requested)
@@ -282,15 +297,15 @@ impl Engine {
             usage: None,
             status: None,
         };
-        let body_bytes = request.ask.size.body_bytes;
-        let (holding, renew_at_ms) = (None, u64::MAX);
         Turn {
-            api: head.api,
+            api: head.call.api,
             model: None,
-            holding,
-            renew_at_ms,
+            holding: None,
+            renew_at_ms: u64::MAX,
             namespace,
-            body_bytes,
+            body_bytes: request.ask.size.body_bytes,
+            input_tokens: 0,
+            asked: request.asked,
             debug: head.debug,
             record,
         }
@@ -335,6 +350,20 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     record.prompt_tokens = decision.tokens.prompt_tokens;
     record.reserved_nano_usd = decision.reserved;
     record.output_cap_tokens = decision.output_cap_tokens;
+}
+
+/// What was read of a request's input; nothing where the body is not looked at.
+fn read_input(body: Option<&BodyFacts>) -> ReadInput {
+    match body {
+        None => ReadInput { is_blind: true, ..ReadInput::default() },
+        Some(body) => ReadInput {
+            size: body.input,
+            bytes: body.read_bytes,
+            complete: body.complete,
+            has_tools: body.tools > 0,
+            is_blind: false,
+        },
+    }
 }
 
 /// Output tokens below which the request's answer may not be cut: one for each of several answers, and one more than

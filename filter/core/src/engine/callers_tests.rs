@@ -29,7 +29,8 @@ fn refused(world: &mut World, headers: &[(&str, &str)], source: &str, now_ms: u6
     let head = request(world, headers, source);
     match world.engine.admit(&world.store, &head, Some(&body()), Some(400), now_ms, &mut world.counts) {
         Admission::Route(turn) => {
-            let answer = Answer { status: Some(200), usage: usage(9, 2), whole: true, ..Answer::default() };
+            let answer =
+                Answer { status: Some(200), usage: usage(9, 2), is_final: true, ..Answer::default() };
             world.engine.conclude(&world.store, *turn, &answer, now_ms, &mut world.counts);
             None
         }
@@ -221,7 +222,7 @@ fn a_stream_that_is_longer_than_its_lease_keeps_its_money() {
             assert!(world.engine.keep_alive(&mut turn, &store, now_ms, &mut world.counts));
         }
         assert!((70..90).contains(&store.calls.get()), "{} calls for 20 renewals", store.calls.get());
-        let answer = Answer { status: Some(200), usage: usage(90, 20), whole: true, ..Answer::default() };
+        let answer = Answer { status: Some(200), usage: usage(90, 20), is_final: true, ..Answer::default() };
         let record = world.engine.conclude(&store, *turn, &answer, now_ms, &mut world.counts);
         assert_eq!(record.outcome, "settled");
     }
@@ -286,4 +287,22 @@ fn leaving_before_an_answer_is_free_as_often_as_session_and_tenant_both_allow() 
     assert_eq!(leave(5, session, lenient), [Refunded, Refunded, Refunded, Charged, Charged]);
     assert_eq!(leave(3, None, strict), [Refunded, Charged, Charged], "the tenant alone decides");
     assert_eq!(leave(5, None, |_| {}), [Refunded; 5], "there is no account, and each turn was claimed");
+}
+
+#[test]
+fn a_client_that_leaves_before_every_answer_pays_from_the_fourth_time_on() {
+    let mut world = World::new(|_| {});
+    let mut outcomes = Vec::new();
+    for _ in 0..5 {
+        let turn = world.route();
+        let reserved = turn.record().reserved_nano_usd;
+        let record = world.end(turn, Answer::default());
+        let free = record.outcome == "refunded";
+        assert_eq!(record.charged_nano_usd, if free { NanoUsd::ZERO } else { reserved });
+        assert_eq!(record.usage.is_none(), free);
+        outcomes.push(record.outcome.to_string());
+    }
+    assert_eq!(outcomes, ["refunded", "refunded", "refunded", "estimated", "estimated"]);
+    assert_eq!((world.session().early_leaves, world.session().turns), (3, 0));
+    assert_eq!(world.counts.get(Counter::UsageEstimated), 2);
 }

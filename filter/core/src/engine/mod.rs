@@ -10,15 +10,20 @@
 
 pub mod admit;
 pub mod conclude;
+pub mod cover;
 pub mod keep_alive;
 pub mod turn;
 
 pub use crate::decide::decision::Decision;
-pub use turn::{Admission, Answer, Turn};
+pub use turn::{Admission, Answer, Turn, Upstream};
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::body::input::weight;
+use crate::body::members::Members;
 use crate::body::text::TextFeatures;
 use crate::config::{Config, ConfigError, ModelConfig, Strategy};
 use crate::decide::decision::{Ask, Chooser};
@@ -44,6 +49,8 @@ pub enum EngineError {
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    /// What the members of a body mean under this configuration.
+    members: Arc<Members>,
     /// Names of the models, in their order.
     names: Vec<Name>,
     main: Arm,
@@ -95,7 +102,9 @@ impl Engine {
             (Strategy::Policy, None) => return Err(PolicyError::Missing),
         };
         let names = config.models.iter().map(|model| Name::from(model.name.as_str())).collect();
-        Ok(Engine { config, names, main: Arm { policy, id, share: 1.0 }, canary: None })
+        weight::prepare();
+        let members = Arc::new(Members::new(&config.members));
+        Ok(Engine { config, members, names, main: Arm { policy, id, share: 1.0 }, canary: None })
     }
 
     /// Lets a second policy decide the share of sessions that the configuration names.
@@ -111,6 +120,12 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What the members of a body mean under this configuration.
+    #[must_use]
+    pub fn members(&self) -> Arc<Members> {
+        self.members.clone()
     }
 
     /// Id of the policy, or name of the strategy.
@@ -185,6 +200,8 @@ fn decode(field: &'static str, base64: &str) -> Result<Vec<u8>, PolicyError> {
 
 #[cfg(test)]
 mod callers_tests;
+#[cfg(test)]
+mod conclude_tests;
 #[cfg(test)]
 mod modes_tests;
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn a_tenants_budget_bounds_its_sessions_together_and_is_named_when_it_is_used_up
 fn a_turn_ends_on_both_levels() {
     let mut world = World::new(with_tenant("1"));
     let turn = world.route();
-    let answer = Answer { status: Some(200), usage: usage(90, 20), whole: true, ..Answer::default() };
+    let answer = Answer { status: Some(200), usage: usage(90, 20), is_final: true, ..Answer::default() };
     let record = world.end(turn, answer);
     assert_eq!(world.counts.get(Counter::TenantSettledNanoUsd), record.charged_nano_usd.0);
     let turn = world.route();
@@ -69,7 +69,7 @@ fn a_shadow_records_and_charges_nothing() {
     let Admission::Observe(turn) = world.admit() else { panic!("a shadow only observes") };
     assert_eq!((turn.record().shadow, turn.record().propensity), (true, 0.0));
     assert_eq!(turn.record().chosen.as_deref(), Some("large"));
-    let answer = Answer { status: Some(200), usage: usage(90, 20), whole: true, ..Answer::default() };
+    let answer = Answer { status: Some(200), usage: usage(90, 20), is_final: true, ..Answer::default() };
     let record = world.end(*turn, answer);
     assert_eq!(record.outcome, "settled");
     assert_eq!(world.session(), SessionView::default(), "no money of the session was touched");

@@ -1,5 +1,7 @@
 //! What passes between a request's admission and its end.
 
+use crate::answer::plausible::{MOST_ANSWERS, Shown};
+use crate::body::facts::BodyFacts;
 use crate::ledger::Namespace;
 use crate::ledger::holding::Holding;
 use crate::reply::local_reply::LocalReply;
@@ -18,8 +20,30 @@ pub struct Turn {
     pub(super) renew_at_ms: u64,
     pub(super) namespace: Namespace,
     pub(super) body_bytes: Option<u64>,
+    /// Input tokens that the reservation pays for.
+    pub(super) input_tokens: u64,
+    pub(super) asked: Asked,
     pub(super) debug: bool,
     pub(super) record: DecisionRecord,
+}
+
+/// What a request asked for that bounds its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Answers at once, at least 1.
+    pub(super) answers: u64,
+    /// The client's own limit on output tokens, over all of them.
+    pub(super) max_output_tokens: Option<u64>,
+}
+
+impl Asked {
+    /// What the body says. One that was not read may ask for as many answers as any API allows.
+    pub(super) fn by(body: Option<&BodyFacts>) -> Asked {
+        Asked {
+            answers: body.map_or(MOST_ANSWERS, |body| body.answers.max(1)),
+            max_output_tokens: body.and_then(|body| body.max_output_tokens),
+        }
+    }
 }
 
 impl Turn {
@@ -39,6 +63,12 @@ impl Turn {
     #[must_use]
     pub fn model(&self) -> Option<usize> {
         self.model
+    }
+
+    /// Answers that the request asked for at once.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.asked.answers
     }
 
     /// The record as far as it is known.
@@ -73,10 +103,37 @@ pub enum Admission {
 pub struct Answer {
     /// Status the client got; `None` when the stream ended before any response.
     pub status: Option<u32>,
+    /// What the upstream did with the request.
+    pub upstream: Upstream,
+    /// The provider keeps the answer, so that it can be had later
+    /// ([`BodyFacts::detached`](crate::body::facts::BodyFacts::detached)).
+    pub kept: bool,
     /// Usage read from the answer.
     pub usage: Option<Usage>,
+    /// The usage is all that the answer will be billed.
+    pub is_final: bool,
     /// Output tokens guessed from what passed.
     pub guessed_output_tokens: u64,
-    /// The answer's end was seen.
-    pub whole: bool,
+    /// What was seen besides.
+    pub shown: Shown,
+}
+
+impl Answer {
+    /// The upstream answered with a 2xx.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self.status, Some(200..=299))
+    }
+}
+
+/// What the upstream did with a request, where the client did not get a 2xx.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upstream {
+    /// It has, or may have, the whole request, and has not answered.
+    #[default]
+    Silent,
+    /// It answered: the status is its own.
+    Answered,
+    /// It never had the whole request.
+    Unreached,
 }

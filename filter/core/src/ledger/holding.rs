@@ -227,6 +227,36 @@ impl<'a, S: SharedStore> Ledger<'a, S> {
         }
         Ok(holds)
     }
+
+    /// Holds `more` for a turn that holds something already, on both levels. `false`: the money is not there, or the
+    /// turn's lease has ended, and nothing has changed.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing has changed, or what one level holds more its lease gives back.
+    pub fn raise(
+        &self,
+        holding: &mut Holding,
+        more: NanoUsd,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> Result<bool, LedgerError> {
+        let session = holding.session;
+        if let Some((id, number)) = session
+            && !self.sessions.raise(id, number, more, now_ms, counts)?
+        {
+            return Ok(false);
+        }
+        let raised = match (&mut holding.tenant, &self.tenants) {
+            (Some(share), Some(table)) => table.raise(share, more, now_ms, counts),
+            _ => Ok(true),
+        };
+        if raised != Ok(true)
+            && let Some((id, number)) = session
+        {
+            self.sessions.lower(id, number, more, now_ms, counts)?;
+        }
+        raised
+    }
 }
 
 impl<S: SharedStore> Open<'_, S> {

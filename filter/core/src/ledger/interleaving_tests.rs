@@ -107,6 +107,10 @@ enum Job {
     Renew {
         holding: Holding,
     },
+    Raise {
+        holding: Holding,
+        more: u64,
+    },
     End {
         holding: Holding,
         ending: Ending,
@@ -234,10 +238,10 @@ impl World {
         let job = if !self.in_flight.is_empty() && rng.random_bool(0.6) {
             let which = rng.random_range(0..self.in_flight.len());
             let holding = self.in_flight.swap_remove(which);
-            if rng.random_bool(0.3) {
-                Job::Renew { holding }
-            } else {
-                Job::End { holding, ending: ending(rng) }
+            match rng.random_range(0..10) {
+                0..2 => Job::Renew { holding },
+                2..4 => Job::Raise { holding, more: rng.random_range(0..300) },
+                _ => Job::End { holding, ending: ending(rng) },
             }
         } else {
             let session = rng.random_bool(0.9).then(|| rng.random_range(0..SESSIONS));
@@ -276,6 +280,14 @@ impl World {
                     self.in_flight.push(holding);
                 }
                 renewed.map(|_| ())
+            }
+            Job::Raise { holding, more } => {
+                let mut holding = again(holding);
+                let raised = ledger.raise(&mut holding, NanoUsd(*more), now_ms, &mut counts);
+                if !store.stopped.get() {
+                    self.in_flight.push(holding);
+                }
+                raised.map(|_| ())
             }
             Job::End { holding, ending } => {
                 ledger.end(again(holding), *ending, now_ms, &mut counts).map(|_| ())

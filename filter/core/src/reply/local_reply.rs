@@ -12,11 +12,13 @@
 
 use serde_json::json;
 
+use crate::body::facts::Forbidden;
 use crate::config::Config;
 use crate::decide::reason::Reason;
 use crate::money::NanoUsd;
+use crate::one_line::OneLine;
 use crate::request::api::Api;
-use crate::request::head::InvalidHeader;
+use crate::request::head::{HeadFault, HeadRefusal};
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,12 @@ pub enum Refusal {
     },
     /// The body is not a JSON object.
     InvalidBody,
+    /// The body asks for something that is not allowed.
+    Forbidden(Forbidden),
+    /// The call is neither counted nor free.
+    UnknownCall,
+    /// The body has a content encoding.
+    Encoded,
     /// The requested model is not configured.
     UnknownModel {
         /// The first characters of its name.
@@ -85,11 +93,16 @@ pub struct LocalReply {
 }
 
 impl LocalReply {
-    /// The reply to an invalid header.
+    /// The reply to a request that is refused by its headers.
     #[must_use]
-    pub fn to_invalid_header(invalid: InvalidHeader, config: &Config) -> LocalReply {
-        let InvalidHeader { api, header, expected } = invalid;
-        LocalReply::new(&Refusal::InvalidHeader { header, expected }, config, api, 0)
+    pub fn to_head(refusal: HeadRefusal, config: &Config) -> LocalReply {
+        let HeadRefusal { api, fault } = refusal;
+        let refusal = match fault {
+            HeadFault::Header { name, expected } => Refusal::InvalidHeader { header: name, expected },
+            HeadFault::UnknownCall => Refusal::UnknownCall,
+            HeadFault::Encoded => Refusal::Encoded,
+        };
+        LocalReply::new(&refusal, config, api, 0)
     }
 
     /// The reply for a refusal at this time, in the shape of `api`.
@@ -133,6 +146,7 @@ fn anthropic_name(status: u32) -> &'static str {
     match status {
         402 => "billing_error",
         403 => "permission_error",
+        404 => "not_found_error",
         429 => "rate_limit_error",
         503 => "overloaded_error",
         _ => "invalid_request_error",
@@ -144,6 +158,7 @@ fn google_name(status: u32) -> &'static str {
     match status {
         402 | 429 => "RESOURCE_EXHAUSTED",
         403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
         503 => "UNAVAILABLE",
         _ => "INVALID_ARGUMENT",
     }
@@ -154,6 +169,7 @@ fn aws_name(status: u32) -> &'static str {
     match status {
         402 | 429 => "ThrottlingException",
         403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
         503 => "ServiceUnavailableException",
         _ => "ValidationException",
     }
@@ -241,9 +257,37 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
         Refusal::InvalidBody => {
             invalid(Reason::InvalidBody, "The request body is not a JSON object.".to_owned())
         }
+        Refusal::Forbidden(what) => invalid(Reason::RequestNotAllowed, forbidden_message(what)),
+        Refusal::UnknownCall => Description {
+            status: 404,
+            ..invalid(Reason::CallNotAllowed, "This gateway does not serve this method and path.".to_owned())
+        },
+        Refusal::Encoded => Description {
+            status: 415,
+            ..invalid(
+                Reason::UnsupportedBody,
+                "The request body must not have a content encoding.".to_owned(),
+            )
+        },
         Refusal::UnknownModel { requested } => {
             invalid(Reason::ModelNotFound, format!("The model `{requested}` is not configured."))
         }
+    }
+}
+
+fn forbidden_message(what: &Forbidden) -> String {
+    match what {
+        Forbidden::Member(name) => format!("The member `{}` is not allowed by this gateway.", OneLine(name)),
+        Forbidden::Tool(kind) if kind.is_empty() => {
+            "Tools without a readable `type` are not allowed by this gateway.".to_owned()
+        }
+        Forbidden::Tool(kind) => {
+            format!(
+                "Tools of type `{}` are billed by the call and not allowed by this gateway.",
+                OneLine(kind)
+            )
+        }
+        Forbidden::Stream => "The member `stream` must be `true` or `false`.".to_owned(),
     }
 }
 

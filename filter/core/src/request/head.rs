@@ -1,12 +1,14 @@
 //! What a request's headers say, and which of it is trusted.
 //!
 //! Clients lie: the session id is hashed, budget and λ count only where the configuration trusts their headers, and an
-//! invalid value in a trusted header is the caller's error.
+//! invalid value in a trusted header is the caller's error. So is a trusted header that comes twice: a proxy's value and
+//! the client's own would both be there, and which one counts would be a matter of order.
 
-use crate::config::{CLUSTER_HEADER, Config, OnError};
+use crate::config::{CLUSTER_HEADER, Config, OnError, OtherCalls, SessionSource};
 use crate::counters::{Counter, Counts};
 use crate::money::NanoUsd;
-use crate::request::api::{Api, path_matches};
+use crate::request::api::Api;
+use crate::request::call::{Call, Found, find_call};
 use crate::request::headers::Headers;
 use crate::request::identity::Identity;
 
@@ -16,10 +18,8 @@ pub const INTERNAL_PREFIX: &[u8] = b"x-seqroute-";
 /// What the headers say about one LLM request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestHead {
-    /// Path without its query.
-    pub path: String,
-    /// The API that the path belongs to.
-    pub api: Api,
+    /// The call that is made.
+    pub call: Call,
     /// Session and tenant.
     pub identity: Identity,
     /// Budget of the session, if it is new.
@@ -36,24 +36,40 @@ pub struct RequestHead {
     pub accepts_encoded: bool,
 }
 
-/// A trusted header with an invalid value.
+/// Why a request is refused by its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidHeader {
-    /// The API that was called.
+pub struct HeadRefusal {
+    /// The API that was called, as far as it is known.
     pub api: Api,
-    /// Name of the header.
-    pub header: String,
-    /// The values that are accepted.
-    pub expected: &'static str,
+    /// What is wrong.
+    pub fault: HeadFault,
+}
+
+/// What is wrong with a request's headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadFault {
+    /// A trusted header has an invalid value, or more than one.
+    Header {
+        /// Name of the header.
+        name: String,
+        /// The values that are accepted.
+        expected: &'static str,
+    },
+    /// The call is neither counted nor free.
+    UnknownCall,
+    /// The body has a content encoding, so that it cannot be read.
+    Encoded,
 }
 
 /// What to do with a request, by its headers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeadVerdict {
-    /// Not an LLM request: it passes to the default cluster.
+    /// It passes to the default cluster, untouched and not counted.
     Bypass,
-    /// Refused with 400.
-    Refuse(InvalidHeader),
+    /// A free call: it passes to the default cluster, with what may go there, and is not counted.
+    Free(Call),
+    /// Refused.
+    Refuse(HeadRefusal),
     /// An LLM request.
     Llm(Box<RequestHead>),
 }
@@ -74,24 +90,34 @@ impl RequestHead {
         source: Option<&[u8]>,
         counts: &mut Counts,
     ) -> HeadVerdict {
-        let path = headers.get(":path").unwrap_or_default();
-        let path = String::from_utf8_lossy(path.split(|byte| *byte == b'?').next().unwrap_or_default());
-        let is_post = headers.get(":method") == Some(b"POST");
-        if !is_post || !config.paths.iter().any(|configured| path_matches(configured, &path)) {
-            counts.add(Counter::Bypassed, 1);
-            return HeadVerdict::Bypass;
+        let call = match find_call(config, headers) {
+            Found::Counted(call) => call,
+            Found::Free(call) => {
+                counts.add(Counter::Bypassed, 1);
+                return HeadVerdict::Free(call);
+            }
+            Found::Unknown if config.calls.others == OtherCalls::Pass || config.is_shadow() => {
+                counts.add(Counter::Bypassed, 1);
+                return HeadVerdict::Bypass;
+            }
+            Found::Unknown => {
+                counts.add(Counter::RefusedCalls, 1);
+                return refuse(Api::default(), HeadFault::UnknownCall);
+            }
+        };
+        let api = call.api;
+        if let Some(fault) = fault_of_message(config, headers).filter(|_| !config.is_shadow()) {
+            counts.add(Counter::InvalidHeader, 1);
+            return refuse(api, fault);
         }
-        let api = Api::of_path(&path).unwrap_or_default();
-        let mut hints = Hints { config, headers, api, counts };
+        let mut hints = Hints { config, headers, counts };
         let (budget, lambda, difficulty) = match (hints.budget(), hints.lambda(), hints.difficulty()) {
             (Ok(budget), Ok(lambda), Ok(difficulty)) => (budget, lambda, difficulty),
-            (Err(invalid), ..) | (_, Err(invalid), _) | (.., Err(invalid)) => {
-                return HeadVerdict::Refuse(invalid);
-            }
+            (Err(fault), ..) | (_, Err(fault), _) | (.., Err(fault)) => return refuse(api, fault),
         };
         let length = headers.get("content-length");
         HeadVerdict::Llm(Box::new(RequestHead {
-            api,
+            call,
             identity: Identity::read(config, headers, source),
             budget,
             lambda,
@@ -100,9 +126,34 @@ impl RequestHead {
                 .is_some_and(|value| value == b"true" || value == b"1"),
             body_bytes: length.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
             accepts_encoded: headers.get("accept-encoding").is_some(),
-            path: path.into_owned(),
         }))
     }
+}
+
+fn refuse(api: Api, fault: HeadFault) -> HeadVerdict {
+    HeadVerdict::Refuse(HeadRefusal { api, fault })
+}
+
+/// What is wrong with a message, whatever its headers say.
+fn fault_of_message(config: &Config, headers: &impl Headers) -> Option<HeadFault> {
+    let encoding = headers.get("content-encoding").unwrap_or_default().trim_ascii();
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
+        return Some(HeadFault::Encoded);
+    }
+    let sources = config.session.sources.iter().filter_map(|source| match source {
+        SessionSource::Header(name) => Some(name.as_str()),
+        SessionSource::Cookie(_) | SessionSource::Body(_) => None,
+    });
+    let hints = [
+        (&config.budget.header, config.budget.trust_header),
+        (&config.lambda.header, config.lambda.trust_header),
+        (&config.difficulty.header, config.difficulty.trust_header),
+        (&config.debug.header, config.debug.trust_header),
+    ];
+    let hints = hints.into_iter().filter(|(_, trusted)| *trusted).map(|(name, _)| name.as_str());
+    let mut single = sources.chain(config.session.tenant_header.as_deref()).chain(hints);
+    let repeated = single.find(|name| headers.count(name) > 1)?;
+    Some(HeadFault::Header { name: repeated.to_owned(), expected: "one value" })
 }
 
 /// The value of a header, if it is trusted.
@@ -114,12 +165,11 @@ fn trusted<'a>(header: &str, is_trusted: bool, headers: &'a impl Headers) -> Opt
 struct Hints<'a, H> {
     config: &'a Config,
     headers: &'a H,
-    api: Api,
     counts: &'a mut Counts,
 }
 
 impl<H: Headers> Hints<'_, H> {
-    fn budget(&mut self) -> Result<NanoUsd, InvalidHeader> {
+    fn budget(&mut self) -> Result<NanoUsd, HeadFault> {
         let (config, default) = (self.config, self.config.default_budget());
         let Some(value) = trusted(&config.budget.header, config.budget.trust_header, self.headers) else {
             return Ok(default);
@@ -130,7 +180,7 @@ impl<H: Headers> Hints<'_, H> {
         budget.map_or_else(|| self.invalid(&config.budget.header, expected, default), Ok)
     }
 
-    fn lambda(&mut self) -> Result<f32, InvalidHeader> {
+    fn lambda(&mut self) -> Result<f32, HeadFault> {
         let (hint, default) = (&self.config.lambda, self.config.lambda.value);
         match trusted(&hint.header, hint.trust_header, self.headers).map(|value| number(value, f32::MAX)) {
             None => Ok(default),
@@ -139,7 +189,7 @@ impl<H: Headers> Hints<'_, H> {
         }
     }
 
-    fn difficulty(&mut self) -> Result<Option<f32>, InvalidHeader> {
+    fn difficulty(&mut self) -> Result<Option<f32>, HeadFault> {
         let hint = &self.config.difficulty;
         match trusted(&hint.header, hint.trust_header, self.headers).map(|value| number(value, 1.0)) {
             None => Ok(None),
@@ -149,14 +199,10 @@ impl<H: Headers> Hints<'_, H> {
     }
 
     /// Counts an invalid value; it is refused, or the default serves. A shadow refuses nothing.
-    fn invalid<T>(&mut self, header: &str, expected: &'static str, default: T) -> Result<T, InvalidHeader> {
+    fn invalid<T>(&mut self, header: &str, expected: &'static str, default: T) -> Result<T, HeadFault> {
         self.counts.add(Counter::InvalidHeader, 1);
         let reject = self.config.on_error.invalid_header == OnError::Reject && !self.config.is_shadow();
-        if reject {
-            Err(InvalidHeader { api: self.api, header: header.to_owned(), expected })
-        } else {
-            Ok(default)
-        }
+        if reject { Err(HeadFault::Header { name: header.to_owned(), expected }) } else { Ok(default) }
     }
 }
 
@@ -189,17 +235,35 @@ mod tests {
         }
     }
 
+    fn is_header(refusal: &HeadRefusal, expected: &str) -> bool {
+        matches!(&refusal.fault, HeadFault::Header { name, .. } if name == expected)
+    }
+
     #[test]
     fn an_llm_request_is_recognised_by_method_and_path() {
         let config = config(|_| {});
         let head = llm(read(&config, &[("x-session-id", b"chat-1")]));
-        assert_eq!((head.path.as_str(), head.body_bytes), ("/v1/chat/completions", Some(120)));
-        let get = vec![
-            (b":method".to_vec(), b"GET".to_vec()),
-            (b":path".to_vec(), b"/v1/chat/completions".to_vec()),
-        ];
-        let verdict = RequestHead::read(&config, &get, None, &mut Counts::default());
-        assert_eq!(verdict, HeadVerdict::Bypass);
+        assert_eq!((head.call.path.as_str(), head.body_bytes), ("/v1/chat/completions", Some(120)));
+        assert_eq!(head.call.upstream_path(Some("large")), "/v1/chat/completions");
+    }
+
+    #[test]
+    fn a_compressed_body_and_a_repeated_trusted_header_are_refused() {
+        let config = config(|v| v["session"] = json!({"tenant_header": "x-team"}));
+        let fault = |extra: &[(&str, &[u8])]| match read(&config, extra) {
+            HeadVerdict::Refuse(refusal) => Some(refusal.fault),
+            _ => None,
+        };
+        assert_eq!(fault(&[("content-encoding", b"zstd")]), Some(HeadFault::Encoded));
+        assert_eq!(fault(&[("content-encoding", b"identity")]), None);
+        let repeated = |name: &str| Some(HeadFault::Header { name: name.to_owned(), expected: "one value" });
+        assert_eq!(fault(&[("x-team", b"a"), ("X-Team", b"b")]), repeated("x-team"));
+        assert_eq!(fault(&[("x-session-id", b"a"), ("x-session-id", b"a")]), repeated("x-session-id"));
+        assert_eq!(
+            fault(&[("x-seqroute-lambda", b"1"), ("x-seqroute-lambda", b"2")]),
+            None,
+            "it is not trusted"
+        );
     }
 
     #[test]
@@ -217,7 +281,7 @@ mod tests {
             let header = [("x-session-id", &b"s"[..]), ("x-seqroute-budget-usd", value)];
             let trusting = config(|v| v["budget"]["trust_header"] = json!(true));
             assert!(
-                matches!(read(&trusting, &header), HeadVerdict::Refuse(invalid) if invalid.header == header[1].0),
+                matches!(read(&trusting, &header), HeadVerdict::Refuse(refusal) if is_header(&refusal, header[1].0)),
                 "{value:?}"
             );
             let lenient = config(|v| {
@@ -240,7 +304,9 @@ mod tests {
         let head = llm(read(&trusting, &header));
         assert_eq!((head.difficulty, head.debug), (Some(0.7), true));
         let wrong = read(&trusting, &[("x-seqroute-difficulty", b"1.5")]);
-        assert!(matches!(wrong, HeadVerdict::Refuse(invalid) if invalid.header == "x-seqroute-difficulty"));
+        assert!(
+            matches!(wrong, HeadVerdict::Refuse(refusal) if is_header(&refusal, "x-seqroute-difficulty"))
+        );
     }
 
     #[test]

@@ -11,12 +11,19 @@ use std::ops::Range;
 pub trait Headers {
     /// The first value of a header, whatever the case of its name; `None` when it is absent.
     fn get(&self, name: &str) -> Option<&[u8]>;
+
+    /// How often a header stands in the message.
+    fn count(&self, name: &str) -> usize;
 }
 
 impl Headers for Vec<(Vec<u8>, Vec<u8>)> {
     fn get(&self, name: &str) -> Option<&[u8]> {
         let found = self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
         found.map(|(_, value)| value.as_slice())
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())).count()
     }
 }
 
@@ -52,6 +59,10 @@ impl HeaderPairs {
 impl Headers for HeaderPairs {
     fn get(&self, name: &str) -> Option<&[u8]> {
         HeaderPairs::get(self, name)
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).count()
     }
 }
 

@@ -185,7 +185,12 @@ mod tests {
 
     #[test]
     fn a_body_field_wins_over_a_later_header_and_serves_in_place_of_an_earlier_one_that_is_absent() {
-        let order = |sources| config(|v| v["session"] = json!({"sources": sources}));
+        let order = |sources| {
+            config(|v| {
+                v["session"] = json!({"sources": sources});
+                v["members"] = json!({"stored_state": "allow"});
+            })
+        };
         let body = BodySessionIds { conversation: Some(b"conv".to_vec()), ..BodySessionIds::default() };
         let field_first = order(json!([{"body": "conversation"}, {"header": "x-session-id"}]));
         let header_first = order(json!([{"header": "x-session-id"}, {"body": "conversation"}]));

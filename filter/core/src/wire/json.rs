@@ -39,6 +39,15 @@ pub trait Visitor {
 
     /// The value ends; `end` is the offset after its last byte. An object or array may be empty.
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool);
+
+    /// What a member's name means, decoded; `path` leads to the object that holds it.
+    fn name(&mut self, _path: &[Key], name: &[u8]) -> Key {
+        Key::of(name)
+    }
+
+    /// Bytes of the text that belong to no string value and are no white space between tokens: brackets, separators, names,
+    /// scalars, and everything below the greatest depth.
+    fn outside(&mut self, _bytes: &[u8]) {}
 }
 
 /// How far the text has been understood.
@@ -162,8 +171,15 @@ impl JsonReader {
     fn in_run(&mut self, run: &[u8], visitor: &mut impl Visitor) {
         match self.state {
             State::InString if self.wanted => visitor.text(path(&self.path, self.depth), run),
-            State::InKey => self.keep_name(run),
-            State::InDeep => self.deep_is_empty &= run.iter().all(u8::is_ascii_whitespace),
+            State::InKey => {
+                self.keep_name(run);
+                visitor.outside(run);
+            }
+            State::InDeep => {
+                self.deep_is_empty &= run.iter().all(u8::is_ascii_whitespace);
+                visitor.outside(run);
+            }
+            State::InDeepString { .. } => visitor.outside(run),
             _ => {}
         }
         self.offset = self.offset.saturating_add(run.len() as u64);
@@ -171,6 +187,10 @@ impl JsonReader {
 
     fn step(&mut self, byte: u8, visitor: &mut impl Visitor) {
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let between = space && !matches!(self.state, State::InKey | State::InDeepString { .. });
+        if !between && self.state != State::InString {
+            visitor.outside(&[byte]);
+        }
         match self.state {
             State::Start(seen) => self.start(byte, seen, space, visitor),
             State::FirstKey | State::NextKey | State::Colon | State::FirstItem | State::Value if space => {}
@@ -181,7 +201,7 @@ impl JsonReader {
                 self.unescape = Unescape::default();
                 self.state = State::InKey;
             }
-            State::InKey => self.in_key(byte),
+            State::InKey => self.in_key(byte, visitor),
             State::Colon if byte == b':' => self.state = State::Value,
             State::FirstItem if byte == b']' => self.close(Kind::Array, true, visitor),
             State::FirstItem | State::Value => self.begin_value(byte, visitor),
@@ -211,13 +231,14 @@ impl JsonReader {
         }
     }
 
-    fn in_key(&mut self, byte: u8) {
+    fn in_key(&mut self, byte: u8, visitor: &mut impl Visitor) {
         if byte == b'"' && self.unescape.may_end() {
             let decoded = self.unescape.finish();
             self.keep_name(decoded.as_bytes());
             // A name that fills the buffer is longer than any that is known.
             let name = self.name.get(..self.name_bytes).filter(|name| name.len() < MAX_NAME_BYTES);
-            let key = name.map_or(Key::Other, Key::of);
+            let holder = path(&self.path, self.depth.saturating_sub(1));
+            let key = name.map_or(Key::Other, |name| visitor.name(holder, name));
             if let Some(step) = self.depth.checked_sub(1).and_then(|last| self.path.get_mut(last)) {
                 *step = key;
             }

@@ -1,7 +1,8 @@
 //! The member names that the filter knows, as one list.
 //!
 //! A scanner compares each key of a body once, here, and works with small numbers from then on; a path is then a
-//! slice of them, and the meaning of a place can be written as a pattern.
+//! slice of them, and the meaning of a place can be written as a pattern. Names that only resemble one of these, and names
+//! that a request may not have, are told by [`crate::body::members`].
 
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident = $($text:literal)|+,)+) => {
@@ -12,10 +13,16 @@ macro_rules! keys {
             Item,
             /// Any other member.
             Other,
-            /// A member that is `model` but for upper and lower case.
+            /// A member that some server may take for `model`.
             ModelLike,
-            /// A member that is a name of an output limit but for upper and lower case.
+            /// A member that some server may take for an output limit.
             LimitLike,
+            /// A member that some server may take for the number of answers.
+            AnswersLike,
+            /// A member that some server may take for `stream`.
+            StreamLike,
+            /// A member that a request may not have, by its number in the list of them.
+            Refused(u16),
             $(
                 #[doc = concat!($("`", $text, "` "),+)]
                 $name,
@@ -28,7 +35,7 @@ macro_rules! keys {
             pub fn of(name: &[u8]) -> Key {
                 const NAMES: &[(&str, Key)] = &[$($(($text, Key::$name)),+),+];
                 let found = NAMES.iter().find(|(text, _)| text.as_bytes() == name);
-                found.map_or_else(|| Key::of_look_alike(name), |(_, key)| *key)
+                found.map_or(Key::Other, |(_, key)| *key)
             }
         }
     };
@@ -36,10 +43,16 @@ macro_rules! keys {
 
 keys! {
     AdditionalModelRequestFields = "additionalModelRequestFields",
+    Audio = "audio",
+    AudioUrl = "audio_url",
+    Background = "background",
     BudgetTokens = "budget_tokens",
+    Bytes = "bytes",
     CacheCreationInputTokens = "cache_creation_input_tokens",
+    CachedContent = "cachedContent" | "cached_content",
     CachedContentTokenCount = "cachedContentTokenCount",
     CachedTokens = "cached_tokens",
+    CachePoint = "cachePoint",
     CacheReadInputTokens = "cache_read_input_tokens",
     CacheReadInputTokensCamel = "cacheReadInputTokens",
     CacheWriteInputTokensCamel = "cacheWriteInputTokens",
@@ -52,12 +65,19 @@ keys! {
     Content = "content",
     Contents = "contents",
     Conversation = "conversation",
+    Data = "data",
     Delta = "delta",
+    Document = "document",
     EncryptedContent = "encrypted_content",
+    File = "file",
     FileData = "fileData" | "file_data",
+    FileId = "file_id",
+    FileUrl = "file_url",
+    FinishReason = "finish_reason" | "finishReason",
     Format = "format",
-    Functions = "functions",
+    FunctionDeclarations = "functionDeclarations" | "function_declarations",
     FunctionResponse = "functionResponse" | "function_response",
+    Functions = "functions",
     GenerationConfig = "generationConfig" | "generation_config",
     Id = "id",
     Image = "image",
@@ -66,6 +86,7 @@ keys! {
     InferenceConfig = "inferenceConfig",
     InlineData = "inlineData" | "inline_data",
     Input = "input",
+    InputAudio = "input_audio",
     InputTokens = "input_tokens",
     InputTokensCamel = "inputTokens",
     InputTokensDetails = "input_tokens_details",
@@ -77,8 +98,10 @@ keys! {
     Message = "message",
     Messages = "messages",
     Metadata = "metadata",
+    MimeType = "mimeType" | "mime_type",
     Model = "model",
     N = "n",
+    Output = "output",
     OutputConfig = "output_config",
     OutputFormat = "output_format",
     OutputTokens = "output_tokens",
@@ -86,6 +109,7 @@ keys! {
     OutputTokensDetails = "output_tokens_details",
     Parts = "parts",
     PreviousResponseId = "previous_response_id",
+    Prompt = "prompt",
     PromptCacheKey = "prompt_cache_key",
     PromptTokenCount = "promptTokenCount",
     PromptTokens = "prompt_tokens",
@@ -98,53 +122,40 @@ keys! {
     ResponseFormat = "response_format",
     ResponseMimeType = "responseMimeType" | "response_mime_type",
     Role = "role",
+    ServiceTier = "service_tier" | "serviceTier",
     SessionId = "session_id",
     Signature = "signature",
+    Source = "source",
+    Status = "status",
+    StopReason = "stop_reason" | "stopReason",
+    Store = "store",
     Stream = "stream",
     StreamOptions = "stream_options",
+    System = "system" | "systemInstruction" | "system_instruction" | "instructions",
     Text = "text",
     Thinking = "thinking",
-    ThoughtsTokenCount = "thoughtsTokenCount",
     ThoughtSignature = "thoughtSignature" | "thought_signature",
+    ThoughtsTokenCount = "thoughtsTokenCount",
+    ToolChoice = "tool_choice",
     ToolConfig = "toolConfig",
     ToolResult = "toolResult",
     Tools = "tools",
+    ToolSpec = "toolSpec",
     ToolUsePromptTokenCount = "toolUsePromptTokenCount",
+    TotalTokenCount = "totalTokenCount",
     TotalTokens = "total_tokens",
     Type = "type",
+    Url = "url",
     Usage = "usage",
     UsageMetadata = "usageMetadata",
     User = "user",
     UserId = "user_id",
+    Video = "video",
+    VideoUrl = "video_url",
 }
 
 /// Longest of the names above, and of their look-alikes, in bytes.
 pub const MAX_NAME_BYTES: usize = 48;
-
-impl Key {
-    /// Go's `encoding/json` matches names by Unicode simple folding, so `Model` or `max_toKens` with a Kelvin sign
-    /// reach some servers as the member that they resemble. They are rewritten like it, but do not count as present.
-    fn of_look_alike(name: &[u8]) -> Key {
-        let Some(name) = std::str::from_utf8(name).ok() else {
-            return Key::Other;
-        };
-        let resembles = |known: &str| {
-            let fold = |letter: char| match letter {
-                '\u{212A}' => 'k',
-                '\u{17F}' => 's',
-                other => other.to_ascii_lowercase(),
-            };
-            name.chars().map(fold).eq(known.chars().map(fold))
-        };
-        let limits =
-            ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"];
-        match name.chars().next() {
-            Some('m' | 'M') if resembles("model") => Key::ModelLike,
-            Some('m' | 'M') if limits.into_iter().any(resembles) => Key::LimitLike,
-            _ => Key::Other,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -156,13 +167,5 @@ mod tests {
         assert_eq!(Key::of(b"models"), Key::Other);
         assert_eq!(Key::of(b"thought_signature"), Key::ThoughtSignature);
         assert_eq!(Key::of(b"\xff"), Key::Other);
-    }
-
-    #[test]
-    fn look_alikes_are_recognised() {
-        assert_eq!(Key::of(b"MODEL"), Key::ModelLike);
-        assert_eq!(Key::of("max_to\u{212A}en\u{17F}".as_bytes()), Key::LimitLike);
-        assert_eq!(Key::of(b"MaxTokens"), Key::LimitLike);
-        assert_eq!(Key::of(b"Messages"), Key::Other);
     }
 }

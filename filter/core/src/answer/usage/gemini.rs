@@ -2,14 +2,15 @@
 //! results of built-in tools; the output does not contain thoughts.
 //!
 //! A stream is a JSON array of answers, or events of one answer each; their counts are cumulative, and the first
-//! ones may lack the output.
+//! ones may lack the output. A count of 0 is left out, so where there is a total, or thoughts, a missing count of the
+//! output is 0. The output is never taken to be less than the total without the input.
 
-use crate::answer::usage::tally::{Convention, Count, Tally};
+use crate::answer::usage::tally::{Convention, Count, Tally, Text};
 use crate::usage::Usage;
 use crate::wire::key::Key;
 
 /// `generateContent` and `streamGenerateContent`.
-pub const GENERATE: Convention = Convention { count_at, inclusive };
+pub const GENERATE: Convention = Convention { count_at, inclusive, finish_at, text_at, unbilled_finish: b"" };
 
 fn count_at(path: &[Key]) -> Option<Count> {
     match path {
@@ -19,22 +20,45 @@ fn count_at(path: &[Key]) -> Option<Count> {
             Key::CachedContentTokenCount => Some(Count::Cached),
             Key::CandidatesTokenCount => Some(Count::Output),
             Key::ThoughtsTokenCount => Some(Count::Reasoning),
+            Key::TotalTokenCount => Some(Count::Total),
             _ => None,
         },
         _ => None,
     }
 }
 
+fn finish_at(path: &[Key]) -> bool {
+    match path {
+        [Key::Item, answer @ ..] | answer => {
+            matches!(answer, [Key::Candidates, Key::Item, Key::FinishReason])
+        }
+    }
+}
+
+fn text_at(path: &[Key]) -> Option<Text> {
+    match path {
+        [Key::Item, answer @ ..] | answer => match answer {
+            [Key::Candidates, Key::Item, Key::Content, Key::Parts, Key::Item, Key::Text] => Some(Text::Piece),
+            _ => None,
+        },
+    }
+}
+
 fn inclusive(tally: &Tally) -> (Usage, Option<u64>) {
     let input_tokens = tally.or_zero(Count::Input).saturating_add(tally.or_zero(Count::MoreInput));
-    let thoughts = tally.or_zero(Count::Reasoning);
-    let output_tokens = tally.or_zero(Count::Output).saturating_add(thoughts);
+    let thoughts = tally.get(Count::Reasoning);
+    let beyond_input = tally.get(Count::Total).map(|total| total.saturating_sub(input_tokens));
+    let reported = match (tally.get(Count::Output), thoughts) {
+        (None, None) => None,
+        (output, thoughts) => Some(output.unwrap_or(0).saturating_add(thoughts.unwrap_or(0))),
+    };
+    let output_tokens = reported.max(beyond_input);
     let usage = Usage {
         input_tokens,
-        cached_input_tokens: tally.or_zero(Count::Cached).min(input_tokens),
+        cached_input_tokens: tally.or_zero(Count::Cached),
         cache_write_tokens: 0,
-        output_tokens,
-        reasoning_tokens: thoughts,
+        output_tokens: output_tokens.unwrap_or(0),
+        reasoning_tokens: thoughts.unwrap_or(0),
     };
-    (usage, tally.get(Count::Output).map(|_| output_tokens))
+    (usage, output_tokens)
 }

@@ -1,4 +1,5 @@
-//! Counts of an answer in the provider's own convention, and how they become a [`Usage`].
+//! Counts of an answer in the provider's own convention, how they become a [`Usage`], and what else of an answer tells
+//! whether they are the last ones.
 
 use crate::usage::Usage;
 use crate::wire::key::Key;
@@ -56,8 +57,24 @@ impl Tally {
 pub struct Convention {
     /// The count at a path, in a JSON answer or in the data of a stream's event.
     pub count_at: fn(&[Key]) -> Option<Count>,
-    /// Brings a tally into the inclusive convention. The output is `None` while its final count is missing.
+    /// Brings a tally into the inclusive convention. The output is `None` while its count is missing.
     pub inclusive: fn(&Tally) -> (Usage, Option<u64>),
+    /// Whether a text at a path says why the answer ended.
+    pub finish_at: fn(&[Key]) -> bool,
+    /// What a text at a path is, where it is output for sure. Where that is not certain (signatures, citations, files
+    /// in base64) it is `None`.
+    pub text_at: fn(&[Key]) -> Option<Text>,
+    /// The reason of an answer that no model wrote and that is not billed; empty where there is none.
+    pub unbilled_finish: &'static [u8],
+}
+
+/// How a text of an answer relates to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// It continues the ones before.
+    Piece,
+    /// It may repeat the ones before.
+    Whole,
 }
 
 /// The inclusive usage of a provider whose input contains neither what was read from the prompt cache nor what was

@@ -5,6 +5,7 @@
 //! [`room`].
 
 pub mod bucket;
+pub mod raise;
 pub mod room;
 
 use crate::config::LedgerConfig;

@@ -16,6 +16,7 @@
 //! that has spent in its window, or holds money, is never forgotten for another.
 
 pub mod bucket;
+pub mod raise;
 
 use crate::config::TenantConfig;
 use crate::counters::{Counter, Counts};

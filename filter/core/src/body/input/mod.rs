@@ -1,0 +1,331 @@
+//! How much input a request can be billed for, read from the body as it passes.
+//!
+//! Every byte counts, because any member may reach the prompt of some server: strings by [`TextWeigher`], everything else
+//! (names, brackets, scalars, what lies below the greatest depth) by one token a byte. Two things do not:
+//!
+//! * white space between tokens of the JSON text, which no server passes on;
+//! * the data of an image or a file, which is billed by what it holds. It counts by kind, like a reference to one: an image
+//!   by the model's `image_tokens`, anything else (documents, sound, films, state of the provider, parts of unknown types)
+//!   by a whole context, since a few bytes can name that much.
+//!
+//! Where it is not certain that a string is such data, its bytes count as well.
+
+pub mod weight;
+
+use crate::body::input::weight::TextWeigher;
+use crate::wire::json::Kind;
+use crate::wire::key::Key;
+use crate::wire::slot::Slot;
+
+/// Longest type that is kept.
+const MAX_TYPE_BYTES: usize = 40;
+/// Most tokens of a byte above ASCII in a name, of which only the bytes are seen: U+FDFA becomes 33 bytes of its 3.
+const TOKENS_OF_HIGH_BYTE: u64 = 11;
+/// Most tokens of an escape in a name, beyond those of its six bytes.
+const TOKENS_OF_ESCAPE: u64 = 28;
+
+/// Types of a message's parts, and of items of a conversation, that hold nothing but text.
+const TEXT_TYPES: &[&str] = &[
+    "text",
+    "input_text",
+    "output_text",
+    "summary_text",
+    "reasoning_text",
+    "refusal",
+    "message",
+    "reasoning",
+    "thinking",
+    "redacted_thinking",
+    "tool_use",
+    "tool_result",
+    "function",
+    "function_call",
+    "function_call_output",
+    "custom",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "search_result",
+    "local_shell_call",
+    "local_shell_call_output",
+    "shell_call",
+    "shell_call_output",
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "computer_call",
+    "web_search_call",
+    "compaction",
+    "compaction_trigger",
+];
+const IMAGE_TYPES: &[&str] = &["image", "image_url", "input_image"];
+
+/// What was read of a request's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputSize {
+    /// Most tokens of its text.
+    pub text_tokens: u64,
+    /// Images, by reference or inline.
+    pub images: u64,
+    /// Anything else that is not text, or whose size does not show.
+    pub files: u64,
+}
+
+/// Reads it.
+#[derive(Clone, Debug)]
+pub struct InputMeter {
+    size: InputSize,
+    text: TextWeigher,
+    string: Reading,
+    word: Slot,
+    source: Source,
+}
+
+/// The string being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// It is weighed.
+    Text,
+    /// It may be a data URL: weighed unless it begins with `data:`, of which so many bytes were seen.
+    Url(usize),
+    /// It is the data of an image or file.
+    Data,
+}
+
+/// The `source` of a part, whose meaning depends on its neighbours (Anthropic, Bedrock).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Source {
+    is_open: bool,
+    /// Its part is an image.
+    of_image: bool,
+    /// It says that it holds base64, or that it holds text.
+    is_base64: bool,
+    is_text: bool,
+    /// Tokens of its data that were counted before it said what they are.
+    data_tokens: u64,
+}
+
+impl Default for InputMeter {
+    fn default() -> Self {
+        InputMeter {
+            size: InputSize::default(),
+            text: TextWeigher::default(),
+            string: Reading::Text,
+            word: Slot::new(Kind::String, MAX_TYPE_BYTES),
+            source: Source::default(),
+        }
+    }
+}
+
+const DATA: &[u8] = b"data:";
+
+impl InputMeter {
+    /// What was read so far.
+    #[must_use]
+    pub fn size(&self) -> InputSize {
+        let text_tokens = self.size.text_tokens.saturating_add(self.text.tokens());
+        let open = u64::from(self.source.is_open && !self.source.is_text);
+        let images = self.size.images.saturating_add(if self.source.of_image { open } else { 0 });
+        let files = self.size.files.saturating_add(if self.source.of_image { 0 } else { open });
+        InputSize { text_tokens, images, files }
+    }
+
+    /// A value begins. Returns whether its text is wanted.
+    pub fn begin(&mut self, path: &[Key], kind: Kind) -> bool {
+        let is_absent = kind == Kind::Scalar;
+        match path {
+            [_, .., Key::Item] => {
+                self.end_source();
+                self.source = Source::default();
+            }
+            [Key::CachedContent | Key::PreviousResponseId | Key::Conversation | Key::Prompt]
+                if !is_absent =>
+            {
+                self.add_file();
+            }
+            [_, Key::Item, .., last] if !is_absent && is_part(path) => match last {
+                Key::ImageUrl | Key::Image => self.add_image(),
+                Key::FileData
+                | Key::FileId
+                | Key::FileUrl
+                | Key::InputAudio
+                | Key::Audio
+                | Key::AudioUrl
+                | Key::Document
+                | Key::Video
+                | Key::VideoUrl => self.add_file(),
+                // Until its type says that it is an image.
+                Key::InlineData => {
+                    self.source = Source { is_open: true, is_base64: true, ..Source::default() }
+                }
+                Key::Source if matches!(path, [.., Key::Item, _]) => {
+                    self.source =
+                        Source { is_open: true, of_image: self.source.of_image, ..Source::default() };
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        if kind != Kind::String {
+            return false;
+        }
+        self.string = self.reading_of(path);
+        if is_word(path) {
+            self.word.begin(kind);
+        }
+        self.string != Reading::Data
+    }
+
+    fn reading_of(&self, path: &[Key]) -> Reading {
+        if path.len() < 4 || !is_part(path.get(..path.len().saturating_sub(1)).unwrap_or_default()) {
+            return Reading::Text;
+        }
+        match path {
+            [.., Key::InlineData, Key::Data] | [.., Key::InputAudio, Key::Data] | [.., Key::FileData] => {
+                Reading::Data
+            }
+            [.., Key::Source, Key::Bytes] => Reading::Data,
+            [.., Key::Source, Key::Data] if self.source.is_base64 => Reading::Data,
+            [.., Key::ImageUrl | Key::VideoUrl | Key::AudioUrl, Key::Url] | [.., Key::ImageUrl] => {
+                Reading::Url(0)
+            }
+            _ => Reading::Text,
+        }
+    }
+
+    /// A piece of a wanted text.
+    pub fn text(&mut self, path: &[Key], piece: &[u8]) {
+        if let Reading::Url(seen) = self.string {
+            let rest = DATA.get(seen..).unwrap_or_default();
+            let checked = rest.len().min(piece.len());
+            self.string = match piece.get(..checked) == rest.get(..checked) {
+                false => Reading::Text,
+                true if checked == rest.len() => Reading::Data,
+                true => Reading::Url(seen.saturating_add(checked)),
+            };
+        }
+        if self.string != Reading::Data {
+            self.text.feed(piece);
+        }
+        if is_word(path) {
+            self.word.push(piece);
+        }
+    }
+
+    /// A value ends.
+    pub fn end(&mut self, path: &[Key], kind: Kind) {
+        if kind == Kind::String {
+            let tokens = std::mem::take(&mut self.text).tokens();
+            self.size.text_tokens = self.size.text_tokens.saturating_add(tokens);
+            if let [.., Key::Source, Key::Data] = path {
+                self.source.data_tokens = tokens;
+            }
+            self.string = Reading::Text;
+            if is_word(path) {
+                self.word.end();
+                self.type_is(path);
+            }
+        }
+        match path {
+            [_, Key::Item, .., Key::InlineData] => self.end_source(),
+            [_, .., Key::Item] => {
+                self.end_source();
+                self.source = Source::default();
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes outside of string values.
+    pub fn outside(&mut self, bytes: &[u8]) {
+        let weight = |byte: &u8| match byte {
+            0x80.. => TOKENS_OF_HIGH_BYTE,
+            b'\\' => TOKENS_OF_ESCAPE,
+            _ => 1,
+        };
+        let tokens = bytes.iter().map(weight).fold(0, u64::saturating_add);
+        self.size.text_tokens = self.size.text_tokens.saturating_add(tokens);
+    }
+
+    fn type_is(&mut self, path: &[Key]) {
+        let word = self.word.get().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default();
+        match path {
+            [.., Key::InlineData, Key::MimeType] => self.source.of_image |= word.starts_with("image/"),
+            [.., Key::Source, Key::Type] => {
+                self.source.is_base64 = word == "base64";
+                self.source.is_text = matches!(word, "text" | "content");
+            }
+            _ => {
+                self.source.of_image = IMAGE_TYPES.contains(&word);
+                // These are counted by the member that holds them. The source of a document may hold text.
+                let counted = matches!(
+                    word,
+                    "document" | "file" | "input_file" | "input_audio" | "video_url" | "audio_url"
+                );
+                if !self.source.of_image && !TEXT_TYPES.contains(&word) && !counted {
+                    self.add_file();
+                }
+            }
+        }
+    }
+
+    fn end_source(&mut self) {
+        if self.source.is_open && !self.source.is_text {
+            if self.source.of_image {
+                self.add_image()
+            } else {
+                self.add_file()
+            }
+            if self.source.is_base64 {
+                self.size.text_tokens = self.size.text_tokens.saturating_sub(self.source.data_tokens);
+            }
+        }
+        self.source.is_open = false;
+    }
+
+    fn add_image(&mut self) {
+        self.size.images = self.size.images.saturating_add(1);
+    }
+
+    fn add_file(&mut self) {
+        self.size.files = self.size.files.saturating_add(1);
+    }
+}
+
+/// Whether a member at `path` belongs to a part of a message, and not to the arguments or the schema of a tool.
+fn is_part(path: &[Key]) -> bool {
+    let [Key::Messages | Key::Input | Key::Contents | Key::System, inner @ .., _] = path else {
+        return false;
+    };
+    inner.iter().all(|key| {
+        matches!(
+            key,
+            Key::Item
+                | Key::Content
+                | Key::Parts
+                | Key::ToolResult
+                | Key::FunctionResponse
+                | Key::Output
+                | Key::Source
+                | Key::Image
+                | Key::ImageUrl
+                | Key::InlineData
+                | Key::InputAudio
+                | Key::Document
+                | Key::Video
+                | Key::File
+        )
+    })
+}
+
+/// Whether a string says of what type its holder is.
+fn is_word(path: &[Key]) -> bool {
+    is_part(path)
+        && matches!(
+            path,
+            [_, .., Key::Item, Key::Type]
+                | [.., Key::Source, Key::Type]
+                | [.., Key::InlineData, Key::MimeType]
+        )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Tests of what becomes of limits and of the members that decide on the price.
+
+use super::tests::{chat, rewritten};
+use super::*;
+
+#[test]
+fn the_limit_is_lowered_where_each_api_has_it() {
+    let cases = [
+        (Api::OpenAiChat, r#"{"model":"m","max_tokens":900}"#, r#"{"model":"large","max_tokens":50}"#),
+        (
+            Api::OpenAiChat,
+            r#"{"model":"m","max_completion_tokens":900}"#,
+            r#"{"model":"large","max_completion_tokens":50}"#,
+        ),
+        (Api::OpenAiChat, r#"{"model":"m"}"#, r#"{"model":"large","max_completion_tokens":50}"#),
+        (
+            Api::OpenAiResponses,
+            r#"{"model":"m"}"#,
+            r#"{"model":"large","max_output_tokens":50,"store":false}"#,
+        ),
+        (
+            Api::OpenAiResponses,
+            r#"{"max_output_tokens":51,"model":"m","maxOutputTokens":1,"store":true}"#,
+            r#"{"max_output_tokens":50,"model":"large","maxOutputTokens":1,"store":false}"#,
+        ),
+        (Api::AnthropicMessages, r#"{"model":"m"}"#, r#"{"model":"large","max_tokens":50}"#),
+        (
+            Api::GeminiGenerate,
+            r#"{"contents":[]}"#,
+            r#"{"contents":[],"generationConfig":{"maxOutputTokens":50}}"#,
+        ),
+        (
+            Api::GeminiGenerate,
+            r#"{"generationConfig":{"temperature":1},"model":"m"}"#,
+            r#"{"generationConfig":{"temperature":1,"maxOutputTokens":50},"model":"m"}"#,
+        ),
+        (
+            Api::GeminiGenerate,
+            r#"{"generation_config":{"max_output_tokens":51}}"#,
+            r#"{"generation_config":{"max_output_tokens":50}}"#,
+        ),
+        (
+            Api::GeminiGenerate,
+            r#"{"generationConfig":null}"#,
+            r#"{"generationConfig":{"maxOutputTokens":50}}"#,
+        ),
+        (Api::BedrockConverse, r#"{"inferenceConfig":{}}"#, r#"{"inferenceConfig":{"maxTokens":50}}"#),
+        (
+            Api::BedrockConverse,
+            r#"{"inferenceConfig":{"maxTokens":80},"modelId":"m"}"#,
+            r#"{"inferenceConfig":{"maxTokens":50},"modelId":"m"}"#,
+        ),
+        (Api::BedrockConverse, "{}", r#"{"inferenceConfig":{"maxTokens":50}}"#),
+    ];
+    for (api, text, expected) in cases {
+        assert_eq!(rewritten(api, text, &[], Some(50)).0, expected, "{api:?}");
+    }
+}
+
+#[test]
+fn every_member_that_a_server_may_obey_as_a_limit_is_lowered() {
+    let cases = [
+        (
+            r#"{"model":"m","max_tokens":1,"n_predict":-1}"#,
+            r#"{"model":"large","max_tokens":1,"n_predict":1}"#,
+        ),
+        (
+            r#"{"model":"m","max_tokens":2,"Max_New_Tokens":"9"}"#,
+            r#"{"model":"large","max_tokens":2,"Max_New_Tokens":2}"#,
+        ),
+        (
+            r#"{"model":"m","max_tokens":2,"x":{"num_predict":9,"y":{"num_predict":9}}}"#,
+            r#"{"model":"large","max_tokens":2,"x":{"num_predict":2,"y":{"num_predict":9}}}"#,
+        ),
+        (
+            r#"{"model":"m","max_tokens":2,"messages":[{"max_tokens":9}],"metadata":{"max_tokens":"9"}}"#,
+            r#"{"model":"large","max_tokens":2,"messages":[{"max_tokens":9}],"metadata":{"max_tokens":"9"}}"#,
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(chat(text, None), expected);
+    }
+}
+
+#[test]
+fn a_limit_behind_the_decision_is_lowered_to_the_one_that_was_reserved_for() {
+    let text = r#"{"model":"m","max_tokens":5,"x":0,"max_tokens":100000,"max_completion_tokens":null}"#;
+    let (found, _) = rewritten(Api::OpenAiChat, text, &[34], None);
+    assert_eq!(found, r#"{"model":"large","max_tokens":5,"x":0,"max_tokens":5,"max_completion_tokens":5}"#);
+}
+
+#[test]
+fn a_server_that_knows_max_tokens_alone_gets_it() {
+    let limited = |text: &str| {
+        let mut body = RequestBody::default();
+        body.scan(text.as_bytes());
+        body.decide("large", Some(5), LimitMember::MaxTokens);
+        String::from_utf8(body.rewrite(text.as_bytes()).unwrap()).unwrap()
+    };
+    assert_eq!(limited(r#"{"model":"m"}"#), r#"{"model":"large","max_tokens":5}"#);
+    assert_eq!(
+        limited(r#"{"model":"m","max_completion_tokens":9}"#),
+        r#"{"model":"large","max_completion_tokens":5,"max_tokens":5}"#
+    );
+    assert_eq!(limited(r#"{"model":"m","max_tokens":9}"#), r#"{"model":"large","max_tokens":5}"#);
+}
+
+#[test]
+fn tier_store_and_odd_truth_values_become_what_was_reserved_for() {
+    let cases = [
+        (
+            Api::OpenAiChat,
+            r#"{"service_tier":"priority","model":"m"}"#,
+            r#"{"service_tier":"default","model":"large"}"#,
+        ),
+        (
+            Api::AnthropicMessages,
+            r#"{"service_tier":"auto","model":"m"}"#,
+            r#"{"service_tier":"standard_only","model":"large"}"#,
+        ),
+        (Api::OpenAiChat, r#"{"store":true,"model":"m"}"#, r#"{"store":false,"model":"large"}"#),
+        (Api::OpenAiChat, r#"{"store":1,"model":"m"}"#, r#"{"store":false,"model":"large"}"#),
+        (Api::OpenAiChat, r#"{"stream":"yes","model":"m"}"#, r#"{"stream":false,"model":"large"}"#),
+        (Api::OpenAiChat, r#"{"model":"m","best_of":7}"#, r#"{"model":"large","best_of":7}"#),
+    ];
+    for (api, text, expected) in cases {
+        assert_eq!(rewritten(api, text, &[], None).0, expected, "{api:?}");
+    }
+    let (late, _) = rewritten(Api::OpenAiChat, r#"{"model":"m","x":1,"best_of":7}"#, &[17], None);
+    assert_eq!(late, r#"{"model":"large","x":1,"best_of":1}"#);
+}
+
+#[test]
+fn a_limit_that_is_not_a_count_up_to_the_cap_becomes_the_cap() {
+    for limit in [
+        "0",
+        "null",
+        "-1",
+        "51",
+        "1e3",
+        "5.5",
+        "\"9\"",
+        "{\"a\":[1]}",
+        "[9]",
+        "100000000000000000000000000000000",
+    ] {
+        let body = format!("{{\"model\":\"m\",\"max_tokens\":{limit}}}");
+        for cut in [0, 28, 30, 32] {
+            let (found, _) = rewritten(Api::OpenAiChat, &body, &[cut], Some(50));
+            assert_eq!(found, r#"{"model":"large","max_tokens":50}"#, "{limit} cut at {cut}");
+        }
+    }
+    let (kept, _) = rewritten(Api::OpenAiChat, r#"{"model":"m","max_tokens":50}"#, &[27], Some(50));
+    assert_eq!(kept, r#"{"model":"large","max_tokens":50}"#);
+}
+
+#[test]
+fn several_answers_share_the_cap_and_cannot_become_more() {
+    let text = r#"{"model":"m","n":3,"max_tokens":90,"n":7}"#;
+    let (found, _) = rewritten(Api::OpenAiChat, text, &[20], Some(60));
+    assert_eq!(found, r#"{"model":"large","n":3,"max_tokens":20,"n":3}"#);
+    let (found, _) = rewritten(Api::OpenAiChat, r#"{"model":"m","x":0,"n":7}"#, &[18], Some(60));
+    assert_eq!(found, r#"{"model":"large","x":0,"n":1,"max_completion_tokens":60}"#);
+}

@@ -1,0 +1,415 @@
+//! What the members of a request mean to the servers that may read them.
+//!
+//! Servers disagree on names: Go's `encoding/json` matches them without regard to case (by Unicode simple folding, so that a
+//! Kelvin sign is a `k`), protocol buffers take two spellings, and each server has limits of its own, which it obeys before
+//! those of the API. So a name is compared folded: lower case, without `_` and `-`.
+//!
+//! | name | treated as |
+//! |---|---|
+//! | one of [`LIMITS`] | an output limit: lowered to what the turn may cost, whatever stands in it |
+//! | one of [`ANSWERS`] | a number of answers: never more than was decided on |
+//! | like `model`, `stream` | the member that it resembles |
+//! | one of [`REFUSED`] | not allowed: 400, or the request is reset where it comes behind the decision |
+//!
+//! Sources: `filter/docs/api-facts.md`, sections 1 and 2. Members of free form (messages, tools, schemas, metadata) are not
+//! looked into, nor are objects below the second level.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use crate::config::{MembersConfig, StoredState};
+use crate::request::api::Api;
+use crate::wire::key::{Key, MAX_NAME_BYTES};
+
+/// Names of output limits, folded.
+pub const LIMITS: [&str; 15] = [
+    "maxtokens",
+    "maxcompletiontokens",
+    "maxoutputtokens",
+    "npredict",
+    "numpredict",
+    "maxnewtokens",
+    "maxlength",
+    "maxtokenstosample",
+    "maxgenlen",
+    "maxtokencount",
+    "maxgeneratedtokens",
+    "maxtotaltokens",
+    "maxresponseoutputtokens",
+    "maxoutputlength",
+    "generationtokens",
+];
+
+/// Names by which several answers are asked for at once, folded.
+pub const ANSWERS: [&str; 10] = [
+    "n",
+    "bestof",
+    "ncmpl",
+    "numreturnsequences",
+    "numgenerations",
+    "numresults",
+    "candidatecount",
+    "numcandidates",
+    "beamwidth",
+    "numbeams",
+];
+
+/// Members that are refused, with what a server does for them. A name that ends in `*` stands for all that begin like it.
+pub const REFUSED: &[(&str, &[&str])] = &[
+    (
+        "another model, or the answer of several calls",
+        &[
+            "models",
+            "route",
+            "fallbacks",
+            "context_window_fallbacks",
+            "content_policy_fallbacks",
+            "default_fallbacks",
+            "max_fallbacks",
+            "fallback_credit_token",
+            "provider",
+            "preset",
+            "plugins",
+            "router_settings_override",
+            "user_config",
+            "model_list",
+            "num_retries",
+            "max_retries",
+            "retry_policy",
+            "model_group_retry_policy",
+            "routing_strategy",
+            "specific_deployment",
+            "silent_model",
+            "target_model_names",
+            "model_alias_map",
+            "base_model",
+            "custom_llm_provider",
+            "max_agentic_loops",
+            "prompt_id",
+            "prompt_variables",
+            "prompt_version",
+            "mock_*",
+            "litellm_*",
+            "input_cost_*",
+            "output_cost_*",
+            "lora*",
+            "adapter_id",
+        ],
+    ),
+    (
+        "another server, or other credentials",
+        &[
+            "api_base",
+            "base_url",
+            "api_key",
+            "api_version",
+            "organization",
+            "azure_*",
+            "aws_*",
+            "vertex_*",
+            "s3_*",
+            "sagemaker_*",
+            "deployment_url",
+            "extra_headers",
+            "headers",
+            "extra_query",
+            "extra_body",
+            "provider_specific_header",
+            "ssl_verify",
+            "client_id",
+            "client_secret",
+            "tenant_id",
+            "callbacks",
+            "success_callback",
+            "failure_callback",
+            "langfuse_*",
+        ],
+    ),
+    (
+        "tools, searches or media that are billed apart from tokens",
+        &[
+            "web_search_options",
+            "search_parameters",
+            "live_search",
+            "mcp_servers",
+            "container",
+            "skills",
+            "modalities",
+            "audio",
+            "responseModalities",
+            "speechConfig",
+            "imageConfig",
+            "guardrailConfig",
+            "moderation",
+            "model_armor_config",
+            "prediction",
+            "compaction",
+        ],
+    ),
+    ("a dearer tier", &["speed", "inference_geo", "performanceConfig"]),
+    (
+        "input that the request does not show",
+        &[
+            "data_sources",
+            "user_security_context",
+            "agent",
+            "agent_config",
+            "chat_template",
+            "custom_logit_processor",
+            "custom_params",
+            "vllm_xargs",
+            "input_ids",
+            "input_embeds",
+            "prompt_embeds",
+            "prompt_token_ids",
+            "session_params",
+            "mm_processor_kwargs",
+            "media_io_kwargs",
+            "images_config",
+            "video_config",
+            "max_dynamic_patch",
+        ],
+    ),
+    ("an answer without a connection", &["background"]),
+    (
+        "longer answers, or the state of others in the server",
+        &[
+            "min_tokens",
+            "min_new_tokens",
+            "ignore_eos",
+            "use_beam_search",
+            "options",
+            "id_slot",
+            "cache_salt",
+            "extra_key",
+            "kv_transfer_params",
+            "ec_transfer_params",
+            "bootstrap_*",
+            "routed_dp_rank",
+            "data_parallel_rank",
+            "_*",
+        ],
+    ),
+];
+
+/// Members that refer to state which the provider keeps; refused unless the configuration allows it.
+pub const STORED: [&str; 5] =
+    ["previous_response_id", "conversation", "prompt", "cachedContent", "previousInteraction"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Model,
+    Stream,
+    Limit,
+    Answers,
+    Refused(u16),
+}
+
+/// The names that mean something, under one configuration.
+#[derive(Clone, Debug)]
+pub struct Members {
+    exact: HashMap<Vec<u8>, Meaning>,
+    /// Beginnings of names.
+    prefixes: Vec<(Vec<u8>, Meaning)>,
+    refused: Vec<String>,
+    allow_tools: Vec<String>,
+    /// Requests may refer to state that the provider keeps.
+    pub allows_stored_state: bool,
+}
+
+impl Default for Members {
+    fn default() -> Members {
+        Members::new(&MembersConfig::default())
+    }
+}
+
+impl Members {
+    /// The names under a configuration.
+    #[must_use]
+    pub fn new(config: &MembersConfig) -> Members {
+        let allows_stored_state = config.stored_state == StoredState::Allow;
+        let mut members = Members {
+            exact: HashMap::new(),
+            prefixes: Vec::new(),
+            refused: Vec::new(),
+            allow_tools: config.allow_tools.clone(),
+            allows_stored_state,
+        };
+        let is_allowed = |name: &str| config.allow.iter().any(|allowed| fold(allowed) == fold(name));
+        let built_in = REFUSED.iter().flat_map(|(_, names)| names.iter().copied());
+        let stored = STORED.iter().copied().filter(|_| !allows_stored_state);
+        for name in built_in.chain(stored).filter(|name| !is_allowed(name)) {
+            members.refuse(name);
+        }
+        config.refuse.iter().for_each(|name| members.refuse(name));
+        config.limits.iter().for_each(|name| members.add(name, Meaning::Limit));
+        LIMITS.iter().for_each(|name| members.add(name, Meaning::Limit));
+        ANSWERS.iter().for_each(|name| members.add(name, Meaning::Answers));
+        members.add("model", Meaning::Model);
+        members.add("stream", Meaning::Stream);
+        members
+    }
+
+    /// The names without any setting.
+    #[must_use]
+    pub fn built_in() -> Arc<Members> {
+        static MEMBERS: OnceLock<Arc<Members>> = OnceLock::new();
+        MEMBERS.get_or_init(Arc::default).clone()
+    }
+
+    fn refuse(&mut self, name: &str) {
+        if let Ok(number) = u16::try_from(self.refused.len()) {
+            self.refused.push(name.to_owned());
+            self.add(name, Meaning::Refused(number));
+        }
+    }
+
+    fn add(&mut self, name: &str, meaning: Meaning) {
+        match name.strip_suffix('*') {
+            // A prefix of `_` would fold to nothing.
+            Some("_") => self.prefixes.push((b"_".to_vec(), meaning)),
+            Some(prefix) => self.prefixes.push((fold(prefix), meaning)),
+            None => {
+                self.exact.insert(fold(name), meaning);
+            }
+        }
+    }
+
+    /// What a member means; `holder` is the path to the object that holds it.
+    #[must_use]
+    pub fn key(&self, holder: &[Key], name: &[u8]) -> Key {
+        let known = Key::of(name);
+        let deepest = if holder.first() == Some(&Key::AdditionalModelRequestFields) { 2 } else { 1 };
+        if holder.len() > deepest || holder.first().is_some_and(|first| !is_looked_into(*first)) {
+            return known;
+        }
+        match self.meaning(name) {
+            Some(Meaning::Refused(number)) => Key::Refused(number),
+            _ if known != Key::Other => known,
+            Some(Meaning::Model) if holder.is_empty() => Key::ModelLike,
+            Some(Meaning::Stream) if holder.is_empty() => Key::StreamLike,
+            Some(Meaning::Limit) => Key::LimitLike,
+            Some(Meaning::Answers) => Key::AnswersLike,
+            _ => known,
+        }
+    }
+
+    fn meaning(&self, name: &[u8]) -> Option<Meaning> {
+        let text = std::str::from_utf8(name).ok()?;
+        let folded = fold(text);
+        if let Some(meaning) = self.exact.get(&folded) {
+            return Some(*meaning);
+        }
+        let begins = |prefix: &[u8]| {
+            if prefix == b"_" { name.starts_with(prefix) } else { folded.starts_with(prefix) }
+        };
+        self.prefixes.iter().find(|(prefix, _)| begins(prefix)).map(|(_, meaning)| *meaning)
+    }
+
+    /// The name of a refused member, as the list has it.
+    #[must_use]
+    pub fn refused_name(&self, number: u16) -> Option<&str> {
+        self.refused.get(usize::from(number)).map(String::as_str)
+    }
+
+    /// Whether the configuration allows a type of tool that servers run themselves.
+    #[must_use]
+    pub fn allows_tool(&self, kind: &str) -> bool {
+        self.allow_tools.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(prefix) => kind.starts_with(prefix),
+            None => kind == allowed,
+        })
+    }
+}
+
+/// Whether the value at a path is one that some server may obey as an output limit.
+#[must_use]
+pub fn is_limit(path: &[Key]) -> bool {
+    let named = |key: &Key| {
+        matches!(
+            key,
+            Key::MaxTokens
+                | Key::MaxTokensCamel
+                | Key::MaxCompletionTokens
+                | Key::MaxOutputTokens
+                | Key::MaxOutputTokensCamel
+                | Key::LimitLike
+        )
+    };
+    is_setting(path) && path.last().is_some_and(named)
+}
+
+/// Whether the value at a path is one that some server may take for the number of answers.
+#[must_use]
+pub fn is_answers(path: &[Key]) -> bool {
+    is_setting(path) && matches!(path.last(), Some(Key::N | Key::CandidateCount | Key::AnswersLike))
+}
+
+/// Whether a path leads to a member whose meaning a server could look up: at the top, or in an object of settings.
+fn is_setting(path: &[Key]) -> bool {
+    let is_holder = |key: &Key| {
+        let own = !is_limit(std::slice::from_ref(key)) && !is_answers(std::slice::from_ref(key));
+        own && is_looked_into(*key)
+            && !matches!(key, Key::Item | Key::Model | Key::Stream | Key::StreamOptions)
+    };
+    match path {
+        [_] => true,
+        [holder, _] => is_holder(holder),
+        [Key::AdditionalModelRequestFields, holder, _] => is_holder(holder),
+        _ => false,
+    }
+}
+
+/// Whether the value at a path is the output limit of an API, by the API's own reference.
+#[must_use]
+pub fn is_limit_of(api: Api, path: &[Key]) -> bool {
+    matches!(
+        (api, path),
+        (Api::OpenAiChat, [Key::MaxTokens | Key::MaxCompletionTokens])
+            | (Api::OpenAiResponses, [Key::MaxOutputTokens])
+            | (Api::AnthropicMessages, [Key::MaxTokens])
+            | (
+                Api::GeminiGenerate,
+                [Key::GenerationConfig, Key::MaxOutputTokens | Key::MaxOutputTokensCamel]
+            )
+            | (Api::BedrockConverse, [Key::InferenceConfig, Key::MaxTokensCamel])
+    )
+}
+
+/// Whether the members of a top-level object are looked into: those of free form belong to the client.
+fn is_looked_into(first: Key) -> bool {
+    !matches!(
+        first,
+        Key::Messages
+            | Key::Input
+            | Key::Contents
+            | Key::System
+            | Key::Tools
+            | Key::Functions
+            | Key::ToolConfig
+            | Key::ToolChoice
+            | Key::ResponseFormat
+            | Key::OutputFormat
+            | Key::OutputConfig
+            | Key::Text
+            | Key::Metadata
+    )
+}
+
+/// A name in lower case, without `_` and `-`.
+fn fold(name: &str) -> Vec<u8> {
+    let mut folded = Vec::with_capacity(name.len().min(MAX_NAME_BYTES));
+    for letter in name.chars() {
+        match letter {
+            '_' | '-' => {}
+            '\u{212A}' => folded.push(b'k'),
+            '\u{17F}' => folded.push(b's'),
+            other => folded.extend_from_slice(other.to_ascii_lowercase().encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+#[path = "members_tests.rs"]
+mod tests;
