@@ -1,6 +1,6 @@
 //! The host's services behind the core's types: shared data, counters, clock, replies.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
@@ -77,6 +77,22 @@ pub fn now_ms() -> u64 {
     let now = hostcalls::get_current_time().ok();
     let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
     since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
+}
+
+thread_local! {
+    /// The second in which a refusal was last recorded, and how many were in it.
+    static REFUSALS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// Whether one more refusal may be recorded in this second, of `most`.
+pub fn may_log_refusal(most: u32) -> bool {
+    let second = now_ms().div_euclid(1000);
+    REFUSALS.with(|refusals| {
+        let (last, count) = refusals.get();
+        let count = if last == second { count } else { 0 };
+        refusals.set((second, count.saturating_add(1)));
+        count < most
+    })
 }
 
 /// Sends a response of the filter's own.

@@ -11,6 +11,7 @@ mod faults;
 mod ledger;
 mod members;
 mod models;
+mod record;
 mod session;
 mod usd;
 
@@ -20,6 +21,7 @@ pub use faults::{ConfigError, Fault};
 pub use ledger::{LedgerConfig, OnFull, TenantConfig};
 pub use members::{MembersConfig, StoredState};
 pub use models::{Accepts, EstimateConfig, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig};
+pub use record::RecordConfig;
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +109,9 @@ pub struct Config {
     /// Money kept for the turns to come. Absent: none.
     #[serde(default)]
     pub guard: GuardConfig,
+    /// What decision records say.
+    #[serde(default)]
+    pub record: RecordConfig,
     /// What happens to invalid requests.
     #[serde(default)]
     pub on_error: ErrorConfig,

@@ -156,7 +156,7 @@ impl Engine {
             Err(error) => return self.refuse(turn, &refusal_of_ledger(&error, counts)),
         };
         count_decision(&decision, counts);
-        fill_record(&mut turn.record, &decision, &session);
+        fill_record(&mut turn.record, &decision, &session, self.config.record.text);
         turn.holding = holding;
         let Some(model) = decision.chosen else {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));
@@ -310,6 +310,9 @@ impl Engine {
         let reply = LocalReply::new(refusal, &self.config, turn.api, turn.record.time_ms);
         turn.record.reason = reply.reason;
         turn.record.outcome = Outcome::Refused;
+        if turn.namespace == Namespace::Real {
+            turn.record.shorten();
+        }
         turn.record.status = Some(reply.status);
         Admission::Refuse(Box::new(turn), reply)
     }
@@ -326,12 +329,12 @@ fn count_decision(decision: &Decision, counts: &mut Counts) {
     counts.add(Counter::Locked, u64::from(decision.permitted.locked));
 }
 
-fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &SessionView) {
+fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &SessionView, has_text: bool) {
     let models = decision.estimates.len();
     record.turn = session.turns;
     record.reason = decision.reason.unwrap_or(Reason::Undecided);
     record.features = decision.features.without_text().to_vec();
-    record.text = decision.text.to_base64();
+    record.text = decision.text.to_base64().filter(|_| has_text && decision.text.is_long());
     record.mask = decision.mask.as_slice().to_vec();
     record.expected_nano_usd = decision.estimates.iter().map(|estimate| estimate.expected).collect();
     record.locked = decision.permitted.locked;
@@ -388,6 +391,9 @@ fn refusal_of_ledger(error: &LedgerError, counts: &mut Counts) -> Refusal {
     }
 }
 
+/// The beginning of a client's text, without anything that a reader of lines could take for the end of one.
 fn shortened(text: &str) -> String {
-    text.chars().take(MAX_REQUESTED_MODEL_CHARS).collect()
+    let shown =
+        |letter: char| if letter.is_ascii_graphic() || letter.is_alphanumeric() { letter } else { '?' };
+    text.chars().take(MAX_REQUESTED_MODEL_CHARS).map(shown).collect()
 }
