@@ -1,27 +1,25 @@
-//! Request paths: the model that is written into a path is the model that is read from it, and nothing else moves.
+//! Request paths: a canonical path is its own canonical form, the model that is written into a path is the model that is
+//! read from it, and of a query nothing goes on but what is listed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::request::api::{Api, model_of_path, path_matches, path_with_model};
+use seqroute_core::request::path::{canonical, covers, forwarded_query, with_model};
 
-fuzz_target!(|text: &str| {
-    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let _ = (
-        Api::of_path(path),
-        Api::path_streams(path),
-        path_matches("/v1/*", path),
-        path_matches(path, "/v1/x"),
-    );
-    for model in ["large", "vendor/model:1 %2F?é"] {
-        match path_with_model(text, model) {
-            None => {}
-            Some(new) => {
-                let (new_path, new_query) =
-                    new.split_once('?').map_or((new.as_str(), None), |(path, query)| (path, Some(query)));
-                assert_eq!(query, new_query);
-                assert_eq!(model_of_path(new_path).as_deref(), Some(model), "{text:?} became {new:?}");
-                assert_eq!(Api::of_path(path), Api::of_path(new_path));
-            }
-        }
+const GEMINI: &str = "/v1beta/models/{model}:generateContent";
+
+fuzz_target!(|data: &[u8]| {
+    let (path, query) = match data.iter().position(|byte| *byte == b'?') {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (data, &[][..]),
+    };
+    let kept = forwarded_query(query, &["alt".to_owned(), "beta".to_owned()]);
+    for parameter in kept.trim_start_matches('?').split('&').filter(|parameter| !parameter.is_empty()) {
+        assert!(parameter.starts_with("alt") || parameter.starts_with("beta"), "{kept}");
+    }
+    let Some(path) = canonical(path) else { return };
+    assert_eq!(canonical(path.as_bytes()).as_deref(), Some(path.as_str()));
+    if let Some(model) = covers(GEMINI, &path).and_then(|covered| covered.model) {
+        let again = canonical(with_model(GEMINI, Some(model)).as_bytes()).expect("it was canonical before");
+        assert_eq!(covers(GEMINI, &again).and_then(|covered| covered.model), Some(model));
     }
 });

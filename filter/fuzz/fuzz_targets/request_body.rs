@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use seqroute_core::body::rewrite::RequestBody;
+use seqroute_core::config::LimitMember;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
 use seqroute_fuzz::{APIS, Input};

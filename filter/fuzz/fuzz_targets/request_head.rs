@@ -32,10 +32,10 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(head.identity.session(&CONFIG, None), head.identity.session(&CONFIG, None));
             assert!(head.identity.tenant().is_some());
         }
-        HeadVerdict::Refuse(invalid) => {
-            let reply = LocalReply::to_invalid_header(invalid, &CONFIG);
+        HeadVerdict::Refuse(refusal) => {
+            let reply = LocalReply::to_head(refusal, &CONFIG);
             assert!((400..600).contains(&reply.status));
         }
-        HeadVerdict::Bypass => {}
+        HeadVerdict::Bypass | HeadVerdict::Free(_) => {}
     }
 });

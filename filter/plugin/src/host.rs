@@ -1,6 +1,6 @@
 //! The host's services behind the core's types: shared data, counters, clock, replies.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
@@ -82,6 +82,22 @@ pub fn now_ms() -> u64 {
 /// The address of the stream's client, as Envoy writes it: the peer's, or what a trusted proxy says.
 pub fn source_address() -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["source", "address"]).ok().flatten()
+}
+
+thread_local! {
+    /// The second in which a refusal was last recorded, and how many were in it.
+    static REFUSALS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// Whether one more refusal may be recorded in this second, of `most`.
+pub fn may_log_refusal(most: u32) -> bool {
+    let second = now_ms().div_euclid(1000);
+    REFUSALS.with(|refusals| {
+        let (last, count) = refusals.get();
+        let count = if last == second { count } else { 0 };
+        refusals.set((second, count.saturating_add(1)));
+        count < most
+    })
 }
 
 /// Sends a response of the filter's own.

@@ -21,8 +21,10 @@
 )]
 
 mod answering;
+mod covering;
 mod ending;
 mod header_map;
+mod headers;
 mod host;
 mod root;
 mod stream;

@@ -12,22 +12,20 @@ use std::rc::Rc;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
-use seqroute_core::body::input::InputSize;
 use seqroute_core::body::rewrite::RequestBody;
-use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Config, Mode};
+use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Mode};
 use seqroute_core::counters::Counts;
-use seqroute_core::decide::estimate::ReadInput;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
-use seqroute_core::reply::headers::reply_headers;
 use seqroute_core::reply::local_reply::LocalReply;
-use seqroute_core::request::forward::{self, Forward};
-use seqroute_core::request::head::{HeadVerdict, RequestHead, is_internal};
-use seqroute_core::request::headers::HeaderPairs;
+use seqroute_core::reply::record::Outcome;
+use seqroute_core::request::head::{HeadVerdict, RequestHead};
 use seqroute_core::wire::json::Progress;
 
 use crate::answering::Answering;
+use crate::covering;
 use crate::ending;
 use crate::header_map;
+use crate::headers::{add_decision_headers, forward_headers, remove_internal_headers, set_request_header};
 use crate::host::{self, Metrics, SharedData};
 
 /// Room for a decision record, so that it is not moved while it is written. A longer one makes room for itself.
@@ -177,23 +175,12 @@ impl Stream {
         }
     }
 
-    /// Counts a piece of a body that is not read: each of its bytes may be a token.
+    /// Counts a piece of a body that is not read.
     fn count_unread(&mut self, engine: &Engine, size: usize) {
         self.unread_bytes = self.unread_bytes.saturating_add(size as u64);
-        let size = InputSize { text_tokens: self.unread_bytes, ..InputSize::default() };
-        let read = ReadInput { size, bytes: self.unread_bytes, is_blind: true, ..ReadInput::default() };
-        if !self.is_covered(engine, &read) {
+        if !covering::covers(engine, &self.metrics, &mut self.turn, &covering::unread(self.unread_bytes)) {
             let _ = hostcalls::reset_http_request();
         }
-    }
-
-    /// Whether the turn's money still covers what was read of the body; it is reserved for where it is not.
-    fn is_covered(&mut self, engine: &Engine, read: &ReadInput) -> bool {
-        let Some(turn) = &mut self.turn else { return true };
-        let mut counts = Counts::default();
-        let covered = engine.cover_input(&SharedData, turn, read, host::now_ms(), &mut counts);
-        self.metrics.add(&counts);
-        covered
     }
 
     /// Rewrites what was held back and makes the content-length right before the headers go. A wrong length would
@@ -226,8 +213,9 @@ impl Stream {
         let progress = self.body.progress();
         let is_cut = end_of_stream && progress != Progress::Complete;
         let contradicts = is_cut || progress == Progress::Invalid || self.body.overran();
-        let read = read_input(&self.body);
-        if contradicts || self.body.is_forbidden() || !self.is_covered(engine, &read) {
+        let read = covering::read(&self.body);
+        let covered = covering::covers(engine, &self.metrics, &mut self.turn, &read);
+        if contradicts || self.body.is_forbidden() || !covered {
             let _ = hostcalls::reset_http_request();
         } else if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
@@ -249,46 +237,6 @@ impl Stream {
             _ => (true, turn.api().can_keep_answers()),
         };
         Answer { upstream: ending::upstream(seen.status, is_sent_whole), kept, ..seen }
-    }
-}
-
-/// Lets those headers of the request go on that may.
-fn forward_headers(config: &Config, headers: &HeaderPairs) {
-    for (name, value) in headers.iter() {
-        let Ok(text) = std::str::from_utf8(name) else { continue };
-        match forward::forward(config, name, value) {
-            Forward::Keep => {}
-            Forward::Put(value) => set_request_header(text, Some(&value)),
-            Forward::Remove => set_request_header(text, None),
-        }
-    }
-    let has_body = headers.get("content-length").is_some() || headers.get("transfer-encoding").is_some();
-    if has_body && headers.get("content-type").is_none() {
-        set_request_header("content-type", Some(forward::JSON));
-    }
-}
-
-/// What was read of a body's input.
-fn read_input(body: &RequestBody) -> ReadInput {
-    ReadInput {
-        size: body.input(),
-        bytes: body.scanned_bytes(),
-        complete: body.progress() == Progress::Complete,
-        has_tools: body.has_tools(),
-        is_blind: false,
-    }
-}
-
-fn remove_internal_headers(headers: &HeaderPairs) {
-    let internal = headers.iter().filter(|(name, _)| is_internal(name));
-    internal
-        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .for_each(|name| set_request_header(name, None));
-}
-
-fn add_decision_headers(turn: &Turn) {
-    for (name, value) in reply_headers(turn.record(), turn.wants_debug_headers()) {
-        let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value.as_bytes()));
     }
 }
 
@@ -432,18 +380,15 @@ impl HttpContext for Stream {
         let mut counts = Counts::default();
         let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
         self.metrics.add(&counts);
+        let most = engine.config().record.refusals_per_second;
+        if record.outcome == Outcome::Refused && !host::may_log_refusal(most) {
+            return;
+        }
         let mut json = Vec::with_capacity(RECORD_BYTES);
         if serde_json::to_writer(&mut json, &record).is_ok() {
             let _ = hostcalls::set_property(vec!["seqroute"], Some(&json));
         }
     }
-}
-
-/// Replaces a header of the request that is being held, or removes it. An error of the host is ignored: the request
-/// goes on.
-fn set_request_header(name: &str, value: Option<&str>) {
-    let value = value.map(str::as_bytes);
-    let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, value);
 }
 
 /// The bytes of a body; nothing where the host has none.

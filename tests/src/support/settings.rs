@@ -30,6 +30,9 @@ pub fn plugin(strategy: Value) -> Value {
         "version": 1, "salt": SALT, "strategy": strategy,
         "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true, "cap_output": false},
         "lambda": {"trust_header": true},
+        // A body of n bytes is reserved for as n/3 tokens ([`super::chat`]).
+        "estimate": {"request_tokens": 0},
+        "record": {"text": true, "refusals_per_second": 1_000_000},
         // They direct the mock servers.
         "forward": {"headers": ["x-mock-*"]},
         "models": models(),

@@ -20,6 +20,8 @@ fn model(name: &str, pico: u64) -> ModelConfig {
         context_tokens: 100_000,
         expected_output_tokens: 10,
         upper_output_tokens: 10,
+        image_tokens: ModelConfig::DEFAULT_IMAGE_TOKENS,
+        limit_member: seqroute_core::config::LimitMember::default(),
         accepts: Accepts::default(),
         compat_group: None,
     }

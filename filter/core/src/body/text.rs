@@ -25,6 +25,9 @@ pub const TEXT_BUCKETS: usize = 512;
 /// Bytes of a message that are read; what follows is ignored.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 
+/// Tokens below which a message's counters are not recorded.
+pub const LEAST_TOKENS: u32 = 16;
+
 /// The buckets are a power of two, so a bucket is the lowest bits of a hash.
 const BUCKET_MASK: u64 = TEXT_BUCKETS as u64 - 1;
 const _: () = assert!(TEXT_BUCKETS.is_power_of_two());
@@ -60,6 +63,14 @@ impl TextFeatures {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.seen
+    }
+
+    /// The message is long enough that its counters do not give it away to whoever tries out likely sentences: at least
+    /// [`LEAST_TOKENS`] of its tokens, of which each counts once, and once more with its neighbour.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        let counted: u32 = self.counts.iter().map(|count| u32::from(*count)).fold(0, u32::saturating_add);
+        counted >= LEAST_TOKENS.saturating_mul(2)
     }
 
     /// The counters, each at most 255.

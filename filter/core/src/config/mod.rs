@@ -5,24 +5,24 @@
 //! Each file has a part of the configuration with its defaults and its `check`; `filter/README.md` lists every field.
 
 mod budget;
-mod callers;
 mod calls;
 mod diagnose;
 mod faults;
 mod ledger;
 mod members;
 mod models;
+mod record;
 mod session;
 mod tenants;
 mod usd;
 
 pub use budget::{BudgetConfig, GuardConfig, LambdaConfig, LambdaRule};
-pub use callers::CallerConfig;
 pub use calls::{CallsConfig, ForwardConfig, OtherCalls};
 pub use faults::{ConfigError, Fault};
-pub use ledger::{LedgerConfig, OnFull};
+pub use ledger::{CallerConfig, LedgerConfig, OnFull};
 pub use members::{MembersConfig, StoredState};
 pub use models::{Accepts, EstimateConfig, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig};
+pub use record::RecordConfig;
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};
 pub use tenants::{Purse, TenantConfig};
 
@@ -114,6 +114,9 @@ pub struct Config {
     /// Money kept for the turns to come. Absent: none.
     #[serde(default)]
     pub guard: GuardConfig,
+    /// What decision records say.
+    #[serde(default)]
+    pub record: RecordConfig,
     /// What happens to invalid requests.
     #[serde(default)]
     pub on_error: ErrorConfig,

@@ -89,6 +89,10 @@ pub(super) fn check(models: &[ModelConfig], faults: &mut Faults) {
 }
 
 impl ModelConfig {
+    /// Input tokens of an image at most: those of the largest of the open models (Qwen2-VL). Providers' own are below it,
+    /// but for one (`filter/docs/api-facts.md`, 4.2).
+    pub const DEFAULT_IMAGE_TOKENS: u64 = 16_384;
+
     fn check(&self, k: usize, is_repeated: bool, faults: &mut Faults) {
         let at = |name: &str| format!("models[{k}].{name}");
         let graphic =
@@ -142,9 +146,8 @@ impl Default for Accepts {
 fn default_context_tokens() -> u64 {
     128_000
 }
-/// The largest of open models (Qwen2-VL); providers' own are below it, but for one (`filter/docs/api-facts.md`, 4.2).
 fn default_image_tokens() -> u64 {
-    16_384
+    ModelConfig::DEFAULT_IMAGE_TOKENS
 }
 
 /// When a session stays with its model although the policy prefers another one.

@@ -1,5 +1,6 @@
 //! From a request to a turn that holds money, or to a refusal.
 
+use super::refusals::refusal_of_ledger;
 use super::turn::Asked;
 use super::{Admission, Arm, Decision, Engine, Turn};
 use crate::body::facts::{BodyFacts, Forbidden};
@@ -156,7 +157,7 @@ impl Engine {
             Err(error) => return self.refuse(turn, &refusal_of_ledger(&error, counts)),
         };
         count_decision(&decision, counts);
-        fill_record(&mut turn.record, &decision, &session);
+        fill_record(&mut turn.record, &decision, &session, self.config.record.text);
         turn.hold(holding, request.now_ms, self.config.ledger.lease_ms);
         let Some(model) = decision.chosen else {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));
@@ -216,32 +217,6 @@ impl Engine {
         counts.add(Counter::UnknownModel, 1);
         let refusal = Refusal::UnknownModel { requested: shortened(requested) };
         (self.config.on_error.unknown_model == OnError::Reject).then_some(refusal)
-    }
-
-    fn refusal_of_decision(
-        &self,
-        decision: &Decision,
-        session: &SessionView,
-        counts: &mut Counts,
-    ) -> Refusal {
-        let permitted = |k: usize| decision.permitted.allows(k);
-        if !decision.permitted.any(self.config.models.len()) {
-            return Refusal::NoCapableModel;
-        }
-        let mut estimates = decision.estimates.iter().enumerate();
-        if !estimates.any(|(k, estimate)| permitted(k) && estimate.fits_context) {
-            return Refusal::ContextTooLong;
-        }
-        let own = SessionView { outer_available: None, ..*session }.available();
-        let by_tenant = session.available() < own;
-        counts.add(Counter::Exhausted, 1);
-        counts.add(Counter::TenantExhausted, u64::from(by_tenant));
-        match (by_tenant, &self.config.tenants) {
-            (true, Some(tenants)) => {
-                Refusal::TenantExhausted { available: session.available(), window_ms: tenants.window_ms }
-            }
-            _ => Refusal::Exhausted { available: own, budget: session.budget },
-        }
     }
 
     /// Turns an admission into the record of what would have been done.
@@ -315,6 +290,9 @@ impl Engine {
         let reply = LocalReply::new(refusal, &self.config, turn.api, turn.record.time_ms);
         turn.record.reason = reply.reason;
         turn.record.outcome = Outcome::Refused;
+        if turn.namespace == Namespace::Real {
+            turn.record.shorten();
+        }
         turn.record.status = Some(reply.status);
         Admission::Refuse(Box::new(turn), reply)
     }
@@ -331,12 +309,12 @@ fn count_decision(decision: &Decision, counts: &mut Counts) {
     counts.add(Counter::Locked, u64::from(decision.permitted.locked));
 }
 
-fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &SessionView) {
+fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &SessionView, has_text: bool) {
     let models = decision.estimates.len();
     record.turn = session.turns;
     record.reason = decision.reason.unwrap_or(Reason::Undecided);
     record.features = decision.features.without_text().to_vec();
-    record.text = decision.text.to_base64();
+    record.text = decision.text.to_base64().filter(|_| has_text && decision.text.is_long());
     record.mask = decision.mask.as_slice().to_vec();
     record.expected_nano_usd = decision.estimates.iter().map(|estimate| estimate.expected).collect();
     record.locked = decision.permitted.locked;
@@ -373,30 +351,9 @@ fn least_output(body: &BodyFacts) -> u64 {
     thinking.max(body.answers)
 }
 
-fn refusal_of_ledger(error: &LedgerError, counts: &mut Counts) -> Refusal {
-    match error {
-        LedgerError::TooManyInFlight => {
-            counts.add(Counter::TooManyInFlight, 1);
-            Refusal::TooManyInFlight
-        }
-        LedgerError::TooManyNewSessions { window_ms } => {
-            counts.add(Counter::TooManyNewSessions, 1);
-            Refusal::TooManyNewSessions { window_ms: *window_ms }
-        }
-        LedgerError::Full => {
-            counts.add(Counter::TableFull, 1);
-            Refusal::TableUnavailable
-        }
-        LedgerError::Store(_)
-        | LedgerError::Decode(_)
-        | LedgerError::Conflicts
-        | LedgerError::Overdrawn { .. } => {
-            counts.add(Counter::StoreErrors, 1);
-            Refusal::TableUnavailable
-        }
-    }
-}
-
+/// The beginning of a client's text, without anything that a reader of lines could take for the end of one.
 fn shortened(text: &str) -> String {
-    text.chars().take(MAX_REQUESTED_MODEL_CHARS).collect()
+    let shown =
+        |letter: char| if letter.is_ascii_graphic() || letter.is_alphanumeric() { letter } else { '?' };
+    text.chars().take(MAX_REQUESTED_MODEL_CHARS).map(shown).collect()
 }

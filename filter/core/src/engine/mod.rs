@@ -12,6 +12,7 @@ pub mod admit;
 pub mod conclude;
 pub mod cover;
 pub mod keep_alive;
+mod refusals;
 pub mod turn;
 
 pub use crate::decide::decision::Decision;

@@ -1,9 +1,8 @@
 //! Many VMs on one store, in any order that a seed produces.
 //!
 //! A step is **one** call to shared data by one VM: between any two steps another VM may act, a VM may die, the clock
-//! may jump forwards or backwards, and any call may fail. To stop an operation between two of its calls it is run again
-//! from its start with the answers that it got before, makes one call more, and is stopped at the next; operations are
-//! pure but for those calls, so this is exact. After every step both levels must conserve money to the last nano-USD,
+//! may jump forwards or backwards, and any call may fail ([`OneMoreCall`]; operations are pure but for their calls, so
+//! running them again is exact). After every step both levels must conserve money to the last nano-USD,
 //! no budget may be overspent but by what settlements cost beyond their reservations, no session may exist that its
 //! caller has not claimed, and no owner may have more of a bucket than its half.
 //!
@@ -14,8 +13,9 @@ use super::*;
 use crate::config::tests::changed_example;
 use crate::counters::Counter;
 use crate::ledger::callers::CallerBucket;
+use crate::ledger::one_more_call::{OneMoreCall, Reply};
 use crate::ledger::sessions::bucket::SessionBucket;
-use crate::ledger::store::{MemoryStore, StoreError, Swap, Versioned};
+use crate::ledger::store::MemoryStore;
 use crate::ledger::table::Stored;
 use crate::ledger::tenants::bucket::TenantBucket;
 use crate::ledger::view::SettledTurn;
@@ -23,7 +23,6 @@ use crate::request::caller::Network;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use std::cell::{Cell, RefCell};
 
 const SCHEDULES: u64 = 10_000;
 const STEPS: usize = 80;
@@ -36,64 +35,6 @@ const RESERVATIONS_PER_BUCKET: u32 = 8;
 const BUDGET: NanoUsd = NanoUsd(1000);
 const TENANT_BUDGET: NanoUsd = NanoUsd(1500);
 const LEASE_MS: u64 = 1000;
-const STOPPED: u32 = u32::MAX;
-
-#[derive(Clone, Debug)]
-enum Reply {
-    Value(Option<Versioned>),
-    Swap(Swap),
-    Failed,
-}
-
-/// Gives the known replies, makes one call more, and then fails, which stops the operation.
-struct OneMoreCall<'a> {
-    store: &'a MemoryStore,
-    known: RefCell<Vec<Reply>>,
-    next: Cell<usize>,
-    may_call: Cell<bool>,
-    /// The call that is made fails.
-    fails: bool,
-    stopped: Cell<bool>,
-}
-
-impl OneMoreCall<'_> {
-    fn answer(&self, call: impl FnOnce() -> Result<Reply, StoreError>) -> Result<Reply, StoreError> {
-        let at = self.next.replace(self.next.get() + 1);
-        let known = self.known.borrow().get(at).cloned();
-        let reply = match known {
-            Some(reply) => reply,
-            None if self.may_call.replace(false) => {
-                let reply = if self.fails { Reply::Failed } else { call()? };
-                self.known.borrow_mut().push(reply.clone());
-                reply
-            }
-            None => {
-                self.stopped.set(true);
-                return Err(StoreError::Host(STOPPED));
-            }
-        };
-        match reply {
-            Reply::Failed => Err(StoreError::Host(2)),
-            reply => Ok(reply),
-        }
-    }
-}
-
-impl SharedStore for OneMoreCall<'_> {
-    fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
-        match self.answer(|| Ok(Reply::Value(self.store.get(key)?)))? {
-            Reply::Value(value) => Ok(value),
-            other => panic!("an operation makes other calls when it is run again: {other:?}"),
-        }
-    }
-
-    fn compare_and_swap(&self, key: &str, value: &[u8], number: u32) -> Result<Swap, StoreError> {
-        match self.answer(|| Ok(Reply::Swap(self.store.compare_and_swap(key, value, number)?)))? {
-            Reply::Swap(swap) => Ok(swap),
-            other => panic!("an operation makes other calls when it is run again: {other:?}"),
-        }
-    }
-}
 
 /// What a VM is doing.
 #[derive(Debug)]
@@ -254,14 +195,8 @@ impl World {
     /// Lets a VM make its next call.
     fn advance(&mut self, vm: usize, fails: bool) {
         let Some(mut running) = self.vms[vm].take() else { return };
-        let store = OneMoreCall {
-            store: &self.store,
-            known: RefCell::new(std::mem::take(&mut running.replies)),
-            next: Cell::new(0),
-            may_call: Cell::new(true),
-            fails,
-            stopped: Cell::new(false),
-        };
+        let known = std::mem::take(&mut running.replies);
+        let store = OneMoreCall::new(&self.store, known, fails);
         let ledger = Ledger::new(&store, &self.config, Namespace::Real);
         let mut counts = Counts::default();
         let now_ms = running.now_ms;
@@ -276,7 +211,7 @@ impl World {
             Job::Renew { holding } => {
                 let mut holding = again(holding);
                 let renewed = ledger.renew(&mut holding, now_ms, &mut counts);
-                if !store.stopped.get() {
+                if !store.has_stopped() {
                     self.in_flight.push(holding);
                 }
                 renewed.map(|_| ())
@@ -284,7 +219,7 @@ impl World {
             Job::Raise { holding, more } => {
                 let mut holding = again(holding);
                 let raised = ledger.raise(&mut holding, NanoUsd(*more), now_ms, &mut counts);
-                if !store.stopped.get() {
+                if !store.has_stopped() {
                     self.in_flight.push(holding);
                 }
                 raised.map(|_| ())
@@ -293,8 +228,8 @@ impl World {
                 ledger.end(again(holding), *ending, now_ms, &mut counts).map(|_| ())
             }
         };
-        if store.stopped.get() {
-            running.replies = store.known.into_inner();
+        if store.has_stopped() {
+            running.replies = store.into_replies();
             running.counts = counts;
             self.vms[vm] = Some(running);
             return;

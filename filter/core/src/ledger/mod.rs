@@ -29,6 +29,8 @@
 pub mod callers;
 pub mod error;
 pub mod holding;
+#[cfg(test)]
+mod one_more_call;
 pub mod sessions;
 pub mod size;
 pub mod store;

@@ -134,7 +134,8 @@ pub struct DecisionRecord {
     pub propensity: f32,
     /// The state, in the order of [`crate::decide::features::names`], without the text block.
     pub features: Vec<f32>,
-    /// The text block: [`crate::body::text::TextFeatures::to_base64`]; absent where no text was seen.
+    /// The text block: [`crate::body::text::TextFeatures::to_base64`]; absent where no text was seen, where the message is
+    /// short, and unless the configuration asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Which models were allowed.
@@ -176,6 +177,19 @@ pub struct DecisionRecord {
     pub usage: Option<Usage>,
     /// Status of the answer the client got.
     pub status: Option<u32>,
+}
+
+impl DecisionRecord {
+    /// Leaves out what only a served turn has a use for. Refusals cost nothing, so that a client can have any number of them.
+    pub fn shorten(&mut self) {
+        self.text = None;
+        for list in [&mut self.features, &mut self.q_quality, &mut self.q_cost] {
+            list.clear();
+        }
+        self.models.clear();
+        self.expected_nano_usd.clear();
+        self.mask.clear();
+    }
 }
 
 fn whole() -> f64 {
