@@ -54,8 +54,8 @@ impl Listener {
         Listener { name: name.to_owned(), settings, route: RoutePatch::default() }
     }
 
-    /// A listener with the shipped plugin configuration but this strategy; callers may set budgets up to 1000 USD. The
-    /// policy is used by the strategy `policy` only.
+    /// A listener with the shipped plugin configuration but this strategy; callers may set budgets up to 1000 USD and
+    /// begin any number of sessions, for all of them have one address. The policy is used by the strategy `policy` only.
     ///
     /// # Errors
     /// When the filter would refuse the configuration.
@@ -65,6 +65,7 @@ impl Listener {
         settings["salt"] = json!("salt of the demo");
         settings["budget"]["trust_header"] = json!(true);
         settings["budget"]["max_usd"] = json!("1000");
+        settings["callers"] = json!({"enabled": false});
         // They direct the mock servers.
         settings["forward"] = json!({"headers": ["x-mock-*"]});
         let policy = (*strategy == json!("policy")).then_some(policy);

@@ -23,12 +23,14 @@ pub fn models() -> Value {
     MODELS.into_iter().zip(prices).map(model).collect()
 }
 
-/// A configuration with these models, a default budget of 0.01 USD and a trusted budget header.
+/// A configuration with these models, a default budget of 0.01 USD and a trusted budget header. All tests come from one
+/// address, so new sessions are not counted.
 #[must_use]
 pub fn plugin(strategy: Value) -> Value {
     json!({
         "version": 1, "salt": SALT, "strategy": strategy,
         "budget": {"default_usd": "0.01", "max_usd": "1000", "trust_header": true, "cap_output": false},
+        "callers": {"enabled": false},
         "lambda": {"trust_header": true},
         // A body of n bytes is reserved for as n/3 tokens ([`super::chat`]).
         "estimate": {"request_tokens": 0},
