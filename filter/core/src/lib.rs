@@ -20,6 +20,19 @@
 //!
 //! `answer` and `body` do not import each other. Tests may import anything.
 //!
+//! **The promise**, for every session, whatever clients, model servers and networks do:
+//!
+//! ```text
+//! billed(session) ≤ budget + Σ over its turns that nobody could settle of what each had reserved
+//! ```
+//!
+//! It rests on two bounds. A turn reserves at least what it can be billed: its input by every byte that can be prompt text
+//! ([`body::input`]), more as the body proves denser ([`engine::cover`]), its output by every limit that a server may obey
+//! ([`body::members`], [`body::edits`]). And a turn whose true cost is not known pays what it reserved
+//! ([`engine::conclude`]). Turns that nobody can settle are those whose VM died, whose lease gives the money back, and a
+//! configured number whose client left before any answer; `envoy/THREATS.md` lists the constants and what is not
+//! defended. `tests/inequality.rs` holds the promise against random clients and servers.
+//!
 //! What must always hold:
 //!
 //! * No input causes a panic: `unwrap`, `expect`, indexing and unchecked arithmetic are denied below.

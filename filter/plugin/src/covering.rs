@@ -1,4 +1,4 @@
-//! Keeps a turn's money above what its body turns out to hold.
+//! Keeps a turn's money: above what its body turns out to hold, and for as long as its answer comes.
 
 use seqroute_core::body::input::InputSize;
 use seqroute_core::body::rewrite::RequestBody;
@@ -33,4 +33,12 @@ pub fn covers(engine: &Engine, metrics: &Metrics, turn: &mut Option<Box<Turn>>, 
     let covered = engine.cover_input(&SharedData, turn, read, host::now_ms(), &mut counts);
     metrics.add(&counts);
     covered
+}
+
+/// Renews the lease of a turn whose answer is on its way.
+pub fn keep_alive(engine: &Engine, metrics: &Metrics, turn: &mut Turn) {
+    let mut counts = Counts::default();
+    // A stream that has lost its money goes on: what it costs is charged at its end.
+    let _ = engine.keep_alive(turn, &SharedData, host::now_ms(), &mut counts);
+    metrics.add(&counts);
 }

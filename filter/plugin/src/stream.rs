@@ -4,8 +4,7 @@
 //! `Passing` untouched (with a turn where it is only observed). Whatever happens, Envoy calls `on_log` last, and only
 //! there a turn ends, so money is settled or refunded exactly once. A VM that dies never gets there; its leases expire.
 //!
-//! A refusal waits for the rest of the body, as far as that is short: an HTTP/1 connection on which an answer comes before
-//! the request has ended is closed, and a client that tries again would need a new one each time.
+//! A refusal waits for the rest of a short body: an HTTP/1 connection on which an answer comes before is closed.
 
 use std::rc::Rc;
 
@@ -203,9 +202,8 @@ impl Stream {
 
     /// Rewrites a later piece of the body.
     ///
-    /// A body that exceeds its declared length, stops being JSON, ends too early or asks for what it may not is reset: no honest
-    /// client sends it, and an upstream that parses it differently might serve more than was reserved. So is one whose
-    /// input the session cannot pay for.
+    /// A body that exceeds its declared length, stops being JSON, ends too early or asks for what it may not is reset: an
+    /// upstream might serve more than was reserved. So is one whose input the session cannot pay for.
     fn send_next_piece(&mut self, engine: &Engine, size: usize, end_of_stream: bool) {
         let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
         self.body.scan(&piece);
@@ -365,7 +363,9 @@ impl HttpContext for Stream {
         } else if size == 0 {
             return Action::Continue;
         }
-        // An answer that is still coming needs its money: this is the place to renew the lease (`Engine::keep_alive`).
+        if let (Some(engine), Some(turn)) = (&self.engine, &mut self.turn) {
+            covering::keep_alive(engine, &self.metrics, turn);
+        }
         let chunk = body_bytes(BufferType::HttpResponseBody, 0, size);
         if let Some(changed) = answering.pass(&chunk, end_of_stream) {
             let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, &changed);

@@ -10,7 +10,7 @@ const MAX_NAME_BYTES: usize = 40;
 /// Members of a body by which a server bills more than the filter has reserved, or does something else than was decided.
 ///
 /// Names are compared without regard to case, `_` and `-`; one that ends in `*` stands for all that begin like it.
-/// [`crate::body::members::REFUSED`] lists the members that are refused without any setting.
+/// [`crate::body::members::lists::REFUSED`] lists the members that are refused without any setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MembersConfig {

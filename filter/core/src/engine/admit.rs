@@ -158,6 +158,11 @@ impl Engine {
         };
         count_decision(&decision, counts);
         fill_record(&mut turn.record, &decision, &session, self.config.record.text);
+        if request.ask.can_cut && request.asked.max_output_tokens.is_none() {
+            // What several answers were assumed to need at most is what they get.
+            let assumed = request.ask.size.max_output_tokens;
+            turn.record.output_cap_tokens = turn.record.output_cap_tokens.or(assumed);
+        }
         turn.hold(holding, request.now_ms, self.config.ledger.lease_ms);
         let Some(model) = decision.chosen else {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));

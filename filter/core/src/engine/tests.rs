@@ -214,6 +214,15 @@ fn several_answers_without_a_limit_are_reserved_for_each() {
 }
 
 #[test]
+fn several_answers_without_a_limit_get_no_more_than_was_reserved_for_them() {
+    let mut world = World::new(|v| v["budget"] = json!({"default_usd": "1", "cap_output": true}));
+    let head = head(&world.engine);
+    let several = BodyFacts { answers: 5, max_output_tokens: None, ..body() };
+    let admission = world.engine.admit(&world.store, &head, Some(&several), Some(400), 0, &mut world.counts);
+    assert!(matches!(admission, Admission::Route(turn) if turn.record().output_cap_tokens == Some(5 * 400)));
+}
+
+#[test]
 fn a_body_that_is_not_rewritten_does_not_reserve_less() {
     let mut world = World::new(|v| {
         v["budget"] = json!({"default_usd": "0.004", "cap_output": true});

@@ -6,195 +6,23 @@
 //!
 //! | name | treated as |
 //! |---|---|
-//! | one of [`LIMITS`] | an output limit: lowered to what the turn may cost, whatever stands in it |
-//! | one of [`ANSWERS`] | a number of answers: never more than was decided on |
+//! | one of [`lists::LIMITS`] | an output limit: lowered to what the turn may cost, whatever stands in it |
+//! | one of [`lists::ANSWERS`] | a number of answers: never more than was decided on |
 //! | like `model`, `stream` | the member that it resembles |
-//! | one of [`REFUSED`] | not allowed: 400, or the request is reset where it comes behind the decision |
+//! | one of [`lists::REFUSED`] | not allowed: 400, or the request is reset where it comes behind the decision |
 //!
 //! Sources: `filter/docs/api-facts.md`, sections 1 and 2. Members of free form (messages, tools, schemas, metadata) are not
 //! looked into, nor are objects below the second level.
 
+pub mod lists;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::body::members::lists::{ANSWERS, LIMITS, REFUSED, STORED};
 use crate::config::{MembersConfig, StoredState};
 use crate::request::api::Api;
 use crate::wire::key::{Key, MAX_NAME_BYTES};
-
-/// Names of output limits, folded.
-pub const LIMITS: [&str; 15] = [
-    "maxtokens",
-    "maxcompletiontokens",
-    "maxoutputtokens",
-    "npredict",
-    "numpredict",
-    "maxnewtokens",
-    "maxlength",
-    "maxtokenstosample",
-    "maxgenlen",
-    "maxtokencount",
-    "maxgeneratedtokens",
-    "maxtotaltokens",
-    "maxresponseoutputtokens",
-    "maxoutputlength",
-    "generationtokens",
-];
-
-/// Names by which several answers are asked for at once, folded.
-pub const ANSWERS: [&str; 10] = [
-    "n",
-    "bestof",
-    "ncmpl",
-    "numreturnsequences",
-    "numgenerations",
-    "numresults",
-    "candidatecount",
-    "numcandidates",
-    "beamwidth",
-    "numbeams",
-];
-
-/// Members that are refused, with what a server does for them. A name that ends in `*` stands for all that begin like it.
-pub const REFUSED: &[(&str, &[&str])] = &[
-    (
-        "another model, or the answer of several calls",
-        &[
-            "models",
-            "route",
-            "fallbacks",
-            "context_window_fallbacks",
-            "content_policy_fallbacks",
-            "default_fallbacks",
-            "max_fallbacks",
-            "fallback_credit_token",
-            "provider",
-            "preset",
-            "plugins",
-            "router_settings_override",
-            "user_config",
-            "model_list",
-            "num_retries",
-            "max_retries",
-            "retry_policy",
-            "model_group_retry_policy",
-            "routing_strategy",
-            "specific_deployment",
-            "silent_model",
-            "target_model_names",
-            "model_alias_map",
-            "base_model",
-            "custom_llm_provider",
-            "max_agentic_loops",
-            "prompt_id",
-            "prompt_variables",
-            "prompt_version",
-            "mock_*",
-            "litellm_*",
-            "input_cost_*",
-            "output_cost_*",
-            "lora*",
-            "adapter_id",
-        ],
-    ),
-    (
-        "another server, or other credentials",
-        &[
-            "api_base",
-            "base_url",
-            "api_key",
-            "api_version",
-            "organization",
-            "azure_*",
-            "aws_*",
-            "vertex_*",
-            "s3_*",
-            "sagemaker_*",
-            "deployment_url",
-            "extra_headers",
-            "headers",
-            "extra_query",
-            "extra_body",
-            "provider_specific_header",
-            "ssl_verify",
-            "client_id",
-            "client_secret",
-            "tenant_id",
-            "callbacks",
-            "success_callback",
-            "failure_callback",
-            "langfuse_*",
-        ],
-    ),
-    (
-        "tools, searches or media that are billed apart from tokens",
-        &[
-            "web_search_options",
-            "search_parameters",
-            "live_search",
-            "mcp_servers",
-            "container",
-            "skills",
-            "modalities",
-            "audio",
-            "responseModalities",
-            "speechConfig",
-            "imageConfig",
-            "guardrailConfig",
-            "moderation",
-            "model_armor_config",
-            "prediction",
-            "compaction",
-        ],
-    ),
-    ("a dearer tier", &["speed", "inference_geo", "performanceConfig"]),
-    (
-        "input that the request does not show",
-        &[
-            "data_sources",
-            "user_security_context",
-            "agent",
-            "agent_config",
-            "chat_template",
-            "custom_logit_processor",
-            "custom_params",
-            "vllm_xargs",
-            "input_ids",
-            "input_embeds",
-            "prompt_embeds",
-            "prompt_token_ids",
-            "session_params",
-            "mm_processor_kwargs",
-            "media_io_kwargs",
-            "images_config",
-            "video_config",
-            "max_dynamic_patch",
-        ],
-    ),
-    ("an answer without a connection", &["background"]),
-    (
-        "longer answers, or the state of others in the server",
-        &[
-            "min_tokens",
-            "min_new_tokens",
-            "ignore_eos",
-            "use_beam_search",
-            "options",
-            "id_slot",
-            "cache_salt",
-            "extra_key",
-            "kv_transfer_params",
-            "ec_transfer_params",
-            "bootstrap_*",
-            "routed_dp_rank",
-            "data_parallel_rank",
-            "_*",
-        ],
-    ),
-];
-
-/// Members that refer to state which the provider keeps; refused unless the configuration allows it.
-pub const STORED: [&str; 5] =
-    ["previous_response_id", "conversation", "prompt", "cachedContent", "previousInteraction"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
@@ -411,5 +239,4 @@ fn fold(name: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "members_tests.rs"]
 mod tests;
