@@ -88,14 +88,15 @@ pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &s
     })
 }
 
-/// Replaces the file at `path` with a resource, by a rename in its directory.
+/// Replaces the file at `path` with a resource, by a rename in its directory. It may have the salt, so only its owner can
+/// read it ([`write_secret`](crate::files::write_secret)).
 ///
 /// # Errors
 /// The directory is not writable; the old file is then unchanged.
 pub fn write_atomically(path: &Path, value: &Value) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
-    crate::files::write_atomically(path, &bytes)
+    crate::files::write_secret(path, &bytes)
 }
 
 #[cfg(test)]
