@@ -1,7 +1,8 @@
 //! Starts a real Envoy from the shipped `envoy.yaml`.
 //!
 //! The shipped file is the one that operators copy, so it is the one to test: [`EnvoySpec`] may change
-//! addresses, paths, the set of clusters and the number of listeners, and nothing else. Invariants:
+//! addresses, paths, the set of clusters, the number of listeners and the filters before SeqRoute, and nothing else.
+//! Invariants:
 //!
 //! - no port is guessed: Envoy binds port 0 and reports the address, so parallel tests never collide;
 //! - no process outlives its owner, however the owner ends;
@@ -61,6 +62,8 @@ pub struct EnvoySpec {
     /// The clusters and where their one endpoint listens. They replace those of the shipped file; each is a
     /// copy of its first cluster.
     pub upstreams: Vec<(String, SocketAddr)>,
+    /// Further clusters, as an operator writes them.
+    pub clusters: Vec<Value>,
     /// The cluster of requests that no filter routes. `None`: the shipped default if it is among `upstreams`,
     /// otherwise the first upstream.
     pub default_cluster: Option<String>,
@@ -84,6 +87,7 @@ impl EnvoySpec {
             run_dir: run_dir.into(),
             concurrency: 2,
             upstreams: Vec::new(),
+            clusters: Vec::new(),
             default_cluster: None,
             listeners: Vec::new(),
             admin_port: 0,

@@ -75,7 +75,10 @@ fn envoy_accepts_the_shipped_file_with_the_provider_example() {
     };
     let directory = tempfile::tempdir().unwrap();
     let mut config: Value = serde_saphyr::from_str(&moved(directory.path())).unwrap();
-    let mut example: Vec<Value> = serde_saphyr::from_str(PROVIDER_EXAMPLE).unwrap();
+    let keys = directory.path().to_str().unwrap();
+    let example = PROVIDER_EXAMPLE.replace("/etc/seqroute/keys", keys);
+    let mut example: Vec<Value> = serde_saphyr::from_str(&example).unwrap();
+    std::fs::write(directory.path().join("provider.yaml"), r#"{"resources": []}"#).unwrap();
     let authorities = example[0].pointer_mut(
         "/transport_socket/typed_config/common_tls_context/validation_context/trusted_ca/filename",
     );

@@ -1,7 +1,7 @@
 //! Turns the shipped `envoy.yaml` into the configuration of one run.
 //!
-//! Only addresses, paths, names and the number of clusters and listeners change. Timeouts, limits, header
-//! rules and the order of filters stay those of the shipped file. A field that is looked for and not found
+//! Only addresses, paths, names and the number of clusters and listeners change, and filters may be added before the
+//! shipped ones. Timeouts, limits, header rules and the order of filters stay those of the shipped file. A field that is looked for and not found
 //! is an error: the shipped file and this module must not drift apart unnoticed.
 
 use std::net::SocketAddr;
@@ -45,6 +45,8 @@ pub struct ListenerSpec {
     pub port: u16,
     /// The filter; `None` leaves it out, to measure what it adds.
     pub ecds: Option<EcdsSource>,
+    /// HTTP filters before SeqRoute, such as one that authenticates callers; the shipped file has none.
+    pub before: Vec<Value>,
     /// Where decision records go. `None`: `decisions-<name>.jsonl` in the run directory.
     pub decision_log: Option<PathBuf>,
     /// Overrides of the shipped route.
@@ -74,6 +76,7 @@ impl ListenerSpec {
             name: name.into(),
             port: 0,
             ecds: None,
+            before: Vec::new(),
             decision_log: None,
             route: RoutePatch::default(),
         }
@@ -93,7 +96,8 @@ pub(super) fn shipped() -> anyhow::Result<Value> {
 /// Applies a spec to the shipped configuration.
 pub(super) fn patch(mut config: Value, spec: &EnvoySpec) -> anyhow::Result<Value> {
     check(spec)?;
-    let clusters = clusters(field(&mut config, "/static_resources/clusters/0")?, spec)?;
+    let mut clusters = clusters(field(&mut config, "/static_resources/clusters/0")?, spec)?;
+    clusters.extend(spec.clusters.iter().cloned());
     *field(&mut config, "/static_resources/clusters")? = Value::Array(clusters);
     let listeners = listeners(field(&mut config, "/static_resources/listeners/0")?, spec)?;
     *field(&mut config, "/static_resources/listeners")? = Value::Array(listeners);
@@ -122,14 +126,15 @@ fn check(spec: &EnvoySpec) -> anyhow::Result<()> {
         }
     }
     let default = spec.default_cluster.as_ref();
-    if let Some(name) = default.filter(|name| !has_upstream(spec, name)) {
-        anyhow::bail!("EnvoySpec.default_cluster: '{name}' is not among the upstreams");
+    if let Some(name) = default.filter(|name| !has_cluster(spec, name)) {
+        anyhow::bail!("EnvoySpec.default_cluster: '{name}' is not among the clusters");
     }
     Ok(())
 }
 
-fn has_upstream(spec: &EnvoySpec, name: &str) -> bool {
-    spec.upstreams.iter().any(|(cluster, _)| cluster == name)
+fn has_cluster(spec: &EnvoySpec, name: &str) -> bool {
+    let mut further = spec.clusters.iter().map(|cluster| &cluster["name"]);
+    spec.upstreams.iter().any(|(cluster, _)| cluster == name) || further.any(|cluster| cluster == name)
 }
 
 fn clusters(template: &Value, spec: &EnvoySpec) -> anyhow::Result<Vec<Value>> {
@@ -172,12 +177,12 @@ fn set_default_cluster(connections: &mut Value, spec: &EnvoySpec) -> anyhow::Res
     let value = field(header, "/value")?;
     let shipped = value.as_str().unwrap_or_default().to_owned();
     let first = spec.upstreams.first().map(|(cluster, _)| cluster.clone());
-    let shipped = Some(shipped).filter(|name| has_upstream(spec, name));
+    let shipped = Some(shipped).filter(|name| has_cluster(spec, name));
     *value = json!(spec.default_cluster.clone().or(shipped).or(first));
     Ok(())
 }
 
-/// Points the filter to its ECDS file, or removes it.
+/// Points the filter to its ECDS file, or removes it, and puts the filters before it that an operator adds.
 fn set_filter(connections: &mut Value, listener: &ListenerSpec) -> anyhow::Result<()> {
     let filters = array(connections, "/http_filters")?;
     let index = filters
@@ -185,7 +190,7 @@ fn set_filter(connections: &mut Value, listener: &ListenerSpec) -> anyhow::Resul
         .position(|filter| filter["name"] == FILTER_NAME)
         .with_context(|| format!("envoy.yaml: http_filters: no filter '{FILTER_NAME}'"))?;
     let Some(ecds) = &listener.ecds else {
-        filters.remove(index);
+        filters.splice(index..=index, listener.before.iter().cloned());
         return Ok(());
     };
     // Envoy resolves a relative path against its own working directory.
@@ -196,6 +201,7 @@ fn set_filter(connections: &mut Value, listener: &ListenerSpec) -> anyhow::Resul
     let source = field(filter, "/config_discovery/config_source/path_config_source")?;
     *field(source, "/path")? = json!(file);
     *field(source, "/watched_directory/path")? = json!(directory);
+    filters.splice(index..index, listener.before.iter().cloned());
     Ok(())
 }
 

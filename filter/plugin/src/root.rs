@@ -28,7 +28,9 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let size = size.min(MAX_CONFIG_BYTES.saturating_add(1));
         let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
-        match Engine::configure(&json.unwrap_or_default()) {
+        // What `host_env_keys` of the VM's configuration lets through of Envoy's environment.
+        let environment = |name: &str| std::env::var(name).ok();
+        match Engine::configure_in(&json.unwrap_or_default(), &environment) {
             Ok(engine) => {
                 let (version, policy) = (env!("CARGO_PKG_VERSION"), engine.policy_id());
                 let (models, bytes) = (engine.config().models.len(), size::max_bytes(engine.config()));

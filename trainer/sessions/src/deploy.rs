@@ -21,11 +21,14 @@ use crate::session::hex;
 
 /// Digits of the hash in `version_info`.
 const VERSION_DIGITS: usize = 16;
+/// How the salt of the shipped plugin configuration begins.
+const EXAMPLE_SALT: &str = "CHANGE-ME";
 
 /// The plugin configuration with the policy embedded, validated as the filter does.
 ///
 /// `config` is the configuration's JSON text, `policy` the archive for the strategy `policy`. If the configuration has no
-/// guard, the one that the policy was trained with is added.
+/// guard, the one that the policy was trained with is added. A variable that the configuration names is checked where it is
+/// set here; Envoy's environment may be another one, and the filter checks it again.
 ///
 /// # Errors
 /// The filter's own error.
@@ -47,8 +50,26 @@ pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, Inva
         }
     }
     let text = value.to_string();
-    Engine::configure(text.as_bytes()).map_err(|error| Invalid(error.to_string()))?;
+    let elsewhere = "a variable that only Envoy's environment has";
+    let environment = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| elsewhere.to_owned()));
+    Engine::configure_in(text.as_bytes(), &environment).map_err(|error| Invalid(error.to_string()))?;
     Ok(text)
+}
+
+/// The environment variables that a plugin configuration names, and that Envoy must therefore let its VM see.
+fn variables(plugin_config_json: &str) -> Vec<String> {
+    let value: Value = serde_json::from_str(plugin_config_json).unwrap_or_default();
+    value.pointer("/salt/env").and_then(Value::as_str).map(str::to_owned).into_iter().collect()
+}
+
+/// What is accepted but should not stay, one line each.
+#[must_use]
+pub fn warnings(plugin_config_json: &str) -> Vec<String> {
+    let value: Value = serde_json::from_str(plugin_config_json).unwrap_or_default();
+    let example = value["salt"].as_str().is_some_and(|salt| salt.starts_with(EXAMPLE_SALT));
+    let warning =
+        "field `salt`: found the shipped example, which everyone knows, expected a secret of your own";
+    example.then(|| warning.to_owned()).into_iter().collect()
 }
 
 /// The version of a plugin configuration, policy included: the first digits of its SHA-256.
@@ -57,9 +78,19 @@ pub fn version(plugin_config_json: &str) -> String {
     hex(&Sha256::digest(plugin_config_json.as_bytes())).chars().take(VERSION_DIGITS).collect()
 }
 
-/// The ECDS resource of the filter: Envoy's Wasm filter with this module and configuration.
+/// The ECDS resource of the filter: Envoy's Wasm filter with this module and configuration, which sees of Envoy's environment
+/// only what the configuration names.
 #[must_use]
 pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &str, version: &str) -> Value {
+    let mut vm_config = json!({
+        "vm_id": vm_id,
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": {"local": {"filename": wasm_path}},
+    });
+    let variables = variables(plugin_config_json);
+    if !variables.is_empty() {
+        vm_config["environment_variables"] = json!({"host_env_keys": variables});
+    }
     json!({
         "version_info": version,
         "resources": [{
@@ -73,11 +104,7 @@ pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &s
                     "allow_on_headers_stop_iteration": true,
                     "failure_policy": "FAIL_RELOAD",
                     "reload_config": {"backoff": {"base_interval": "0.02s", "max_interval": "1s"}},
-                    "vm_config": {
-                        "vm_id": vm_id,
-                        "runtime": "envoy.wasm.runtime.v8",
-                        "code": {"local": {"filename": wasm_path}},
-                    },
+                    "vm_config": vm_config,
                     "configuration": {
                         "@type": "type.googleapis.com/google.protobuf.StringValue",
                         "value": plugin_config_json,
@@ -88,14 +115,15 @@ pub fn resource(name: &str, vm_id: &str, wasm_path: &str, plugin_config_json: &s
     })
 }
 
-/// Replaces the file at `path` with a resource, by a rename in its directory.
+/// Replaces the file at `path` with a resource, by a rename in its directory. It may have the salt, so only its owner can
+/// read it ([`write_secret`](crate::files::write_secret)).
 ///
 /// # Errors
 /// The directory is not writable; the old file is then unchanged.
 pub fn write_atomically(path: &Path, value: &Value) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
-    crate::files::write_atomically(path, &bytes)
+    crate::files::write_secret(path, &bytes)
 }
 
 #[cfg(test)]
@@ -124,9 +152,42 @@ mod tests {
     }
 
     #[test]
+    fn envoy_passes_the_variable_that_the_configuration_names_and_no_other() {
+        let keys = |salt: Value| {
+            let text = plugin_config(&config(|v| v["salt"] = salt), None).unwrap();
+            let resource = resource("seqroute", "vm", "/etc/filter.wasm", &text, &version(&text));
+            resource["resources"][0]["typed_config"]["config"]["vm_config"]["environment_variables"].clone()
+        };
+        // Cargo sets it; it is long enough.
+        assert_eq!(
+            keys(json!({"env": "CARGO_MANIFEST_DIR"})),
+            json!({"host_env_keys": ["CARGO_MANIFEST_DIR"]})
+        );
+        assert_eq!(
+            keys(json!({"env": "SEQROUTE_NOT_SET_HERE"})),
+            json!({"host_env_keys": ["SEQROUTE_NOT_SET_HERE"]})
+        );
+        assert_eq!(keys(json!("a secret of tests")), Value::Null);
+    }
+
+    #[test]
+    fn the_shipped_salt_is_warned_of() {
+        let shipped = include_str!("../../../envoy/plugin.json");
+        assert!(warnings(shipped)[0].starts_with("field `salt`: found the shipped example"));
+        assert!(warnings(&config(|_| {})).is_empty());
+        assert!(warnings(&config(|v| v["salt"] = json!({"env": "SEQROUTE_SALT"}))).is_empty());
+    }
+
+    #[test]
     fn what_the_filter_refuses_is_refused_here_in_one_line() {
         let cases = [
             (config(|v| v["salt"] = json!("short")), None, "`salt`"),
+            (config(|v| v["salt"] = json!({"env": "A=B"})), None, "`salt.env`: found `A=B`"),
+            (
+                config(|v| v["salt"] = json!({"env": "CARGO_PKG_VERSION_MAJOR"})),
+                None,
+                "`salt.env`: found `1 bytes`",
+            ),
             (config(|v| v["strategy"] = json!("policy")), None, "`policy_b64`: found nothing"),
             (config(|v| v["strategy"] = json!("policy")), Some(&b"no archive"[..]), "policy archive"),
             (config(|v| v["policy_b64"] = json!("AA==")), Some(&b"x"[..]), "`policy_b64`: found a policy"),

@@ -1,7 +1,8 @@
 //! Reading input files, and writing output files that appear whole or not at all.
 //!
 //! An output file is written under a temporary name in its own directory, synced and renamed. Envoy watches for the
-//! rename, so it never reads half a resource, and an interrupted command leaves the old file as it was.
+//! rename, so it never reads half a resource, and an interrupted command leaves the old file as it was. A file with a
+//! secret ([`write_secret`]) is readable by its owner alone from its first byte on, all others by everyone.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -44,6 +45,13 @@ pub fn for_each_line(
     Ok(())
 }
 
+/// Who may read an output file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Everyone,
+    Owner,
+}
+
 /// Replaces the file at `path` with `bytes`, readable by everyone.
 ///
 /// # Errors
@@ -60,6 +68,33 @@ pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    replace(path, Readers::Everyone, write)
+}
+
+/// Replaces the file at `path` with `bytes`, mode 0600 from the moment its temporary file exists, whatever mode the old
+/// file had. Where this process may (as root), the file gets the owner of its directory, who then reads it.
+///
+/// # Errors
+/// The directory does not exist or is not writable; the file at `path` is then unchanged.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, Readers::Owner, |file| file.write_all(bytes))
+}
+
+/// Gives an empty file to the owner of its directory, who could replace it anyway. Where that is not allowed, the file
+/// stays this user's.
+#[cfg(unix)]
+fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let owner = std::fs::metadata(directory)?;
+    let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
+    Ok(())
+}
+
+fn replace(
+    path: &Path,
+    readers: Readers,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -69,10 +104,15 @@ pub fn write_atomically_with(
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // A temporary file is private by default; the proxy usually runs as another user.
-        builder.permissions(std::fs::Permissions::from_mode(0o644));
+        // Given when the file is created, so that no other process can open it in between.
+        let mode = if readers == Readers::Owner { 0o600 } else { 0o644 };
+        builder.permissions(std::fs::Permissions::from_mode(mode));
     }
     let mut file = builder.tempfile_in(directory)?;
+    #[cfg(unix)]
+    if readers == Readers::Owner {
+        give_to_owner_of(directory, file.as_file())?;
+    }
     let mut buffered = BufWriter::with_capacity(1 << 16, file.as_file_mut());
     write(&mut buffered)?;
     buffered.flush()?;
@@ -108,6 +148,49 @@ mod tests {
         assert!(write_atomically_with(&path, fail).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_is_never_readable_by_others_and_other_outputs_are() {
+        use std::os::unix::fs::PermissionsExt;
+        let modes = |directory: &Path| -> Vec<u32> {
+            let files = std::fs::read_dir(directory).unwrap();
+            files.map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777).collect()
+        };
+        for (readers, expected) in [(Readers::Owner, 0o600), (Readers::Everyone, 0o644)] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("out");
+            let look = |file: &mut dyn Write| {
+                file.write_all(b"secret")?;
+                file.flush()?;
+                assert!(modes(directory.path()).iter().all(|mode| mode | expected == expected));
+                Ok(())
+            };
+            replace(&path, readers, look).unwrap();
+            assert_eq!(modes(directory.path()), [expected]);
+        }
+        // The mode of the file that is replaced does not matter.
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        write_atomically(&path, b"open").unwrap();
+        write_secret(&path, b"secret").unwrap();
+        assert_eq!(modes(directory.path()), [0o600]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_belongs_to_the_owner_of_its_directory() {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let directory = tempfile::tempdir().unwrap();
+        if chown(directory.path(), Some(12_345), Some(12_345)).is_err() {
+            eprintln!("skipped: only root can give a directory away");
+            return;
+        }
+        let path = directory.path().join("out");
+        write_secret(&path, b"secret").unwrap();
+        let file = std::fs::metadata(&path).unwrap();
+        assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (12_345, 12_345, 0o600));
     }
 
     #[test]

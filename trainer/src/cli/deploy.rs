@@ -17,7 +17,7 @@ pub struct Arguments {
     /// Path of the filter module, as Envoy sees it.
     #[arg(long)]
     wasm: String,
-    /// The ECDS file that Envoy watches; replaced atomically.
+    /// The ECDS file that Envoy watches; replaced atomically, readable by the owner of its directory alone.
     #[arg(long)]
     out: PathBuf,
     /// Name of the extension configuration, as in Envoy's `config_discovery`.
@@ -35,6 +35,9 @@ impl Arguments {
         let bytes = policy.as_ref().map(|(bytes, _)| bytes.as_slice());
         let plugin =
             deploy::plugin_config(&text, bytes).with_context(|| self.config.display().to_string())?;
+        for warning in deploy::warnings(&plugin) {
+            eprintln!("warning: {}: {warning}", self.config.display());
+        }
         let version = deploy::version(&plugin);
         let resource = deploy::resource(&self.name, &self.vm_id, &self.wasm, &plugin, &version);
         deploy::write_atomically(&self.out, &resource)

@@ -63,6 +63,26 @@ fn every_listener_gets_its_own_name_port_filter_and_logs() {
 }
 
 #[test]
+fn filters_that_an_operator_adds_come_before_the_shipped_ones() {
+    let run_dir = tempfile::tempdir().unwrap();
+    let ecds = run_dir.path().join("one.json");
+    std::fs::write(&ecds, "{}").unwrap();
+    let mut spec = spec(run_dir.path());
+    spec.listeners = vec![ListenerSpec::seqroute("one", &ecds), ListenerSpec::plain("direct")];
+    for listener in &mut spec.listeners {
+        listener.before = vec![json!({"name": "first"}), json!({"name": "second"})];
+    }
+    let config = spec.config().unwrap();
+    let names = |index: usize| -> Vec<Value> {
+        let http = config["static_resources"]["listeners"][index].pointer(HCM).unwrap();
+        http["http_filters"].as_array().unwrap().iter().map(|filter| filter["name"].clone()).collect()
+    };
+    let shipped = ["envoy.filters.http.decompressor", "envoy.filters.http.router"];
+    assert_eq!(names(0), ["first", "second", FILTER_NAME, shipped[0], shipped[1]]);
+    assert_eq!(names(1), ["first", "second", shipped[0], shipped[1]]);
+}
+
+#[test]
 fn the_default_cluster_is_the_shipped_one_where_it_exists_else_the_first_or_the_one_asked_for() {
     let run_dir = tempfile::tempdir().unwrap();
     let mut spec = spec(run_dir.path());
@@ -113,6 +133,8 @@ fn money_guards_of_the_shipped_file_are_in_place() {
     assert!(!retries.contains("5xx"), "a retried answer may be billed twice");
     assert_eq!(http["http_protocol_options"]["enable_trailers"], true);
     assert_eq!(shipped["admin"]["address"]["socket_address"]["address"], "127.0.0.1");
+    let listener = &shipped["static_resources"]["listeners"][0];
+    assert_eq!(listener["address"]["socket_address"]["address"], "127.0.0.1", "nobody is authenticated");
     for cluster in shipped["static_resources"]["clusters"].as_array().unwrap() {
         let options = cluster["typed_extension_protocol_options"].as_object().unwrap();
         let options = options.values().next().unwrap();

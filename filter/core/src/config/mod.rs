@@ -12,6 +12,7 @@ mod ledger;
 mod members;
 mod models;
 mod record;
+mod salt;
 mod session;
 mod tenants;
 mod usd;
@@ -23,6 +24,7 @@ pub use ledger::{CallerConfig, LedgerConfig, OnFull};
 pub use members::{MembersConfig, StoredState};
 pub use models::{Accepts, EstimateConfig, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig};
 pub use record::RecordConfig;
+pub use salt::{Environment, Salt};
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};
 pub use tenants::{Purse, TenantConfig};
 
@@ -42,8 +44,8 @@ pub const CLUSTER_HEADER: &str = "x-seqroute-cluster";
 pub struct Config {
     /// Version of this format: 1.
     pub version: u32,
-    /// Secret text that session ids are hashed with, at least 8 bytes. Changing it forgets all sessions.
-    pub salt: String,
+    /// Secret that session ids are hashed with, at least 8 bytes. Changing it forgets all sessions.
+    pub salt: Salt,
     /// How much of a request is read before the decision.
     #[serde(default)]
     pub mode: Mode,
@@ -209,17 +211,25 @@ fn default_debug() -> HintConfig {
 }
 
 impl Config {
-    /// Reads and checks a configuration.
+    /// Reads and checks a configuration that names no environment variable.
     ///
     /// # Errors
     /// [`ConfigError`], one line that names every fault.
     pub fn from_json(json: &[u8]) -> Result<Config, ConfigError> {
+        Config::from_json_in(json, &|_| None)
+    }
+
+    /// Reads and checks a configuration, and the environment variables that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`], one line that names every fault.
+    pub fn from_json_in(json: &[u8], environment: Environment<'_>) -> Result<Config, ConfigError> {
         if json.len() > MAX_CONFIG_BYTES {
             let (found, most) = (json.len(), MAX_CONFIG_BYTES);
             return Err(ConfigError::Syntax(format!("found {found} bytes, expected at most {most}")));
         }
         let mut faults = Faults::default();
-        let config = match serde_json::from_slice::<Config>(json) {
+        let mut config = match serde_json::from_slice::<Config>(json) {
             Ok(config) => Some(config),
             Err(error) => {
                 let config = diagnose::diagnose(json, &mut faults);
@@ -229,7 +239,8 @@ impl Config {
                 config
             }
         };
-        if let Some(config) = &config {
+        if let Some(config) = &mut config {
+            config.salt.resolve(environment, &mut faults);
             config.check(&mut faults);
         }
         faults.into_result()?;
@@ -242,9 +253,6 @@ impl Config {
 
     fn check(&self, faults: &mut Faults) {
         faults.require(self.version == 1, "version", self.version, "1");
-        let salt_bytes = self.salt.len();
-        let found = format_args!("{salt_bytes} bytes");
-        faults.require(salt_bytes >= 8, "salt", found, "at least 8 bytes of secret text");
         faults.require(self.peek_bytes >= 1024, "peek_bytes", self.peek_bytes, "at least 1024");
         faults.require_present(!self.paths.is_empty(), "paths", "at least one request path");
         self.calls.check(faults);

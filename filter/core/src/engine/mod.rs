@@ -26,7 +26,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::body::input::weight;
 use crate::body::members::Members;
 use crate::body::text::TextFeatures;
-use crate::config::{Config, ConfigError, ModelConfig, Strategy};
+use crate::config::{Config, ConfigError, Environment, ModelConfig, Strategy};
 use crate::decide::decision::{Ask, Chooser};
 use crate::decide::estimate::{RequestSize, TokenEstimate};
 use crate::ledger::SessionView;
@@ -68,12 +68,20 @@ struct Arm {
 }
 
 impl Engine {
-    /// Reads a configuration and opens its policies.
+    /// Reads a configuration that names no environment variable, and opens its policies.
     ///
     /// # Errors
     /// [`EngineError`], one line; nothing of a bad configuration is kept.
     pub fn configure(json: &[u8]) -> Result<Engine, EngineError> {
-        let mut config = Config::from_json(json)?;
+        Engine::configure_in(json, &|_| None)
+    }
+
+    /// Reads a configuration with the environment variables that it names, and opens its policies.
+    ///
+    /// # Errors
+    /// [`EngineError`], one line; nothing of a bad configuration is kept.
+    pub fn configure_in(json: &[u8], environment: Environment<'_>) -> Result<Engine, EngineError> {
+        let mut config = Config::from_json_in(json, environment)?;
         let (main, canary) = (config.policy_b64.take(), config.policy_canary_b64.take());
         let uses_policy = config.strategy == Strategy::Policy;
         let open = |field: &'static str, text: Option<String>| {
