@@ -6,7 +6,7 @@ DENY := target/tools/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load fuzz fuzz-module tokens clean
+.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load attack fuzz fuzz-module tokens clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -64,6 +64,13 @@ soak: wasm
 load: wasm envoy
 	$(CARGO) build --release --workspace --bin load
 	target/release/load
+
+# Attack the filter in a real Envoy: hostile clients, and hostile model servers that keep their own bill. `ATTACK="--seconds 120"`,
+# `ATTACK="--kinds references,no_id --turns 2000"`, `ATTACK=--list`.
+ATTACK :=
+attack: wasm envoy
+	$(CARGO) build --release --workspace --bin attack
+	target/release/attack $(ATTACK)
 
 # Repeat the paper's experiment on simulated sessions of its shape (trainer/docs/method.md); some minutes.
 PAPER := target/paper
