@@ -27,6 +27,7 @@ mod header_map;
 mod headers;
 mod host;
 mod root;
+mod stage;
 mod stream;
 
 use proxy_wasm::traits::RootContext;

@@ -26,6 +26,7 @@ use crate::ending;
 use crate::header_map;
 use crate::headers::{add_decision_headers, forward_headers, remove_internal_headers, set_request_header};
 use crate::host::{self, Metrics, SharedData};
+use crate::stage::Stage;
 
 /// Room for a decision record, so that it is not moved while it is written. A longer one makes room for itself.
 const RECORD_BYTES: usize = 2048;
@@ -43,19 +44,6 @@ pub struct Stream {
     turn: Option<Box<Turn>>,
     /// The answer, once its headers have come; `None` for a stream without a turn.
     answering: Option<Answering>,
-}
-
-enum Stage {
-    New,
-    Reading(Box<RequestHead>),
-    /// The body goes to the chosen model, its name rewritten.
-    Routed,
-    /// The body goes to the chosen model as it is.
-    RoutedUnread,
-    /// Refused; the reply waits for the body's end.
-    Refusing(LocalReply),
-    Refused,
-    Passing,
 }
 
 impl Stream {
@@ -174,11 +162,17 @@ impl Stream {
         }
     }
 
+    /// Resets the request before its last byte has gone to the upstream.
+    fn reset(&mut self) {
+        self.stage = Stage::Reset;
+        let _ = hostcalls::reset_http_request();
+    }
+
     /// Counts a piece of a body that is not read.
     fn count_unread(&mut self, engine: &Engine, size: usize) {
         self.unread_bytes = self.unread_bytes.saturating_add(size as u64);
         if !covering::covers(engine, &self.metrics, &mut self.turn, &covering::unread(self.unread_bytes)) {
-            let _ = hostcalls::reset_http_request();
+            self.reset();
         }
     }
 
@@ -214,7 +208,7 @@ impl Stream {
         let read = covering::read(&self.body);
         let covered = covering::covers(engine, &self.metrics, &mut self.turn, &read);
         if contradicts || self.body.is_forbidden() || !covered {
-            let _ = hostcalls::reset_http_request();
+            self.reset();
         } else if let Some(new) = new {
             let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
@@ -232,6 +226,7 @@ impl Stream {
         // A body that is not scanned to its end may have been sent whole, and may have said anything.
         let (is_sent_whole, kept) = match self.stage {
             Stage::Routed => (self.body.progress() == Progress::Complete, self.body.facts().detached),
+            Stage::Reset => (false, false),
             _ => (true, turn.api().can_keep_answers()),
         };
         Answer { upstream: ending::upstream(seen.status, is_sent_whole), kept, ..seen }
@@ -306,7 +301,7 @@ impl HttpContext for Stream {
                 }
                 return Action::Pause;
             }
-            Stage::Refused => return Action::Pause,
+            Stage::Refused | Stage::Reset => return Action::Pause,
             Stage::New | Stage::Passing => {}
         }
         Action::Continue
@@ -327,7 +322,7 @@ impl HttpContext for Stream {
                 }
             }
             Stage::Routed if self.body.progress() != Progress::Complete => {
-                let _ = hostcalls::reset_http_request();
+                self.reset();
             }
             _ => {}
         }

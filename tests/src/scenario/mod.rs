@@ -33,9 +33,14 @@ pub const REASONS: [&str; 2] = [
 ];
 
 /// Values in which worlds and deliveries may differ where a scenario lists them in `varies`.
-pub const VARYING: [&str; 1] = [
-    // How much of a long body was read before the decision depends on its pieces.
+pub const VARYING: [&str; 6] = [
+    // How much of a long body was read before the decision depends on its pieces, and with it what is reserved.
     "/turns/*/record/text",
+    "/turns/*/record/reserved_nano_usd",
+    "/turns/*/headers/x-seqroute-budget-remaining",
+    "/turns/*/headers/x-ratelimit-remaining-usd",
+    "/counters/granted_nano_usd",
+    "/counters/refunded_nano_usd",
 ];
 
 /// The folder of the scenarios.

@@ -8,10 +8,15 @@ use seqroute_tests::scenario;
 use seqroute_tests::scenario::format::{Scenario, World};
 
 /// Counters that no scenario raises, and where they are tested.
-const RAISED_ELSEWHERE: [(&str, &str); 6] = [
+const RAISED_ELSEWHERE: [(&str, &str); 8] = [
     ("cas_conflicts", "two workers at once: ledger.rs, interleaving.rs"),
     ("sessions_restored", "more sessions than a scenario holds: ledger.rs"),
     ("sessions_forgotten", "more sessions than a scenario holds: ledger.rs"),
+    ("callers_forgotten", "more addresses than a scenario has: the core's ledger/callers.rs"),
+    (
+        "leases_renewed",
+        "a stream longer than half a lease: the core's interleaving tests, and attack.rs in Envoy",
+    ),
     ("cache_kept", "a policy with a known margin: modes_tests.rs of the core's engine"),
     ("shortened", "an answer cut below its usual length: modes_tests.rs of the core's engine"),
     ("policy_failures", "no archive that can be loaded makes values that are not finite"),

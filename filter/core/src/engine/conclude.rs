@@ -8,7 +8,8 @@
 //!   hidden reasoning, referenced input, the rest of the answer.
 //! * **Kept.** An answer that the provider keeps (`store`, `background`) can be had without this stream. Where nobody
 //!   received it and the upstream had the whole request, what was reserved is charged.
-//! * **Not answered.** An error of the upstream, or one of Envoy's own, costs nothing.
+//! * **Not answered.** An error of the upstream, or one of Envoy's own, costs nothing, unless it reports usage: then it
+//!   is paid like an answer.
 //! * **Left.** The client left before any answer, although the upstream had the whole request: nothing is charged a few
 //!   times, then what was reserved ([`Ending::Left`]).
 //!
@@ -120,11 +121,18 @@ impl Closing<'_> {
         let Answer { status, upstream, kept, .. } = *self.answer;
         match (status, upstream) {
             _ if self.answer.is_success() => self.answered(),
+            // An error that reports usage is billed by it.
+            (_, Upstream::Answered) if self.reports_usage() => self.answered(),
             (_, Upstream::Answered | Upstream::Unreached) => Bill::NOTHING,
             (_, Upstream::Silent) if kept => self.kept(),
             (None, Upstream::Silent) => self.left(),
             (Some(_), Upstream::Silent) => Bill::NOTHING,
         }
+    }
+
+    /// The upstream says that something was used.
+    fn reports_usage(&self) -> bool {
+        self.answer.usage.is_some_and(|usage| usage.input_tokens > 0 || usage.output_tokens > 0)
     }
 
     /// An answer came, or a part of it.

@@ -30,15 +30,28 @@ fn cut() -> Answer {
 }
 
 #[test]
-fn a_failed_answer_is_refunded_even_with_usage() {
+fn a_failed_answer_without_usage_is_refunded() {
     for status in [None, Some(302), Some(400), Some(429), Some(500), Some(503), Some(504)] {
         for upstream in [Upstream::Silent, Upstream::Answered, Upstream::Unreached] {
             let mut world = World::new(|_| {});
-            let answer =
-                Answer { status, upstream, usage: usage(90, 20), is_final: true, ..Answer::default() };
+            let answer = Answer { status, upstream, usage: usage(0, 0), ..Answer::default() };
             assert_eq!(ended(&mut world, answer).outcome, "refunded", "{status:?} {upstream:?}");
             assert_eq!((world.session().spent, world.session().outstanding), (NanoUsd::ZERO, NanoUsd::ZERO));
         }
+    }
+}
+
+#[test]
+fn an_error_of_the_upstream_that_reports_usage_is_charged_by_it() {
+    for status in [Some(302), Some(400), Some(429), Some(500)] {
+        let mut world = World::new(|_| {});
+        let upstream = Upstream::Answered;
+        let answer = Answer { status, upstream, usage: usage(90, 20), is_final: true, ..Answer::default() };
+        let record = ended(&mut world, answer);
+        assert_eq!(
+            (record.outcome.as_str(), record.charged_nano_usd),
+            ("settled", NanoUsd(90 * 3000 + 20 * 15000))
+        );
     }
 }
 
