@@ -10,7 +10,8 @@ use seqroute_core::usage::Usage;
 pub const INPUT_ERROR_TOKENS: u64 = 500;
 /// Output tokens by which one turn may be billed beyond its reservation.
 pub const OUTPUT_ERROR_TOKENS: u64 = 100;
-/// Session budgets that one caller may spend, however many session ids it makes up or leaves out.
+/// Session budgets that one caller may spend, however many session ids it makes up or leaves out: `callers.new_sessions` of
+/// the attack's listeners.
 pub const CALLER_BUDGETS: u64 = 8;
 
 /// Who pays together.
@@ -30,15 +31,22 @@ pub fn per_turn(largest: &Prices) -> NanoUsd {
     largest.cost(&error)
 }
 
-/// The most that a session, or a caller, may be billed.
+/// The most that a session, or a caller, may be billed. `forgiven` is what the one turn had reserved whose client may leave
+/// before any answer without paying (`ledger.free_early_leaves`); its server bills it.
 #[must_use]
-pub fn allowed(scope: Scope, budget: NanoUsd, per_turn: NanoUsd, most_in_flight: u32) -> NanoUsd {
+pub fn allowed(
+    scope: Scope,
+    budget: NanoUsd,
+    per_turn: NanoUsd,
+    most_in_flight: u32,
+    forgiven: NanoUsd,
+) -> NanoUsd {
     let budgets = match scope {
         Scope::Session => 1,
         Scope::Caller => CALLER_BUDGETS,
     };
     let errors = per_turn.0.saturating_mul(u64::from(most_in_flight));
-    NanoUsd(budget.0.saturating_mul(budgets).saturating_add(errors))
+    NanoUsd(budget.0.saturating_mul(budgets).saturating_add(errors)).saturating_add(forgiven)
 }
 
 #[cfg(test)]
@@ -48,7 +56,10 @@ mod tests {
     #[test]
     fn each_turn_in_flight_adds_one_error_and_a_caller_has_several_budgets() {
         let (budget, error) = (NanoUsd(50), NanoUsd(3));
-        assert_eq!(allowed(Scope::Session, budget, error, 4), NanoUsd(62));
-        assert_eq!(allowed(Scope::Caller, budget, error, 4), NanoUsd(50 * CALLER_BUDGETS + 12));
+        assert_eq!(allowed(Scope::Session, budget, error, 4, NanoUsd(7)), NanoUsd(69));
+        assert_eq!(
+            allowed(Scope::Caller, budget, error, 4, NanoUsd::ZERO),
+            NanoUsd(50 * CALLER_BUDGETS + 12)
+        );
     }
 }

@@ -17,6 +17,17 @@ struct Record {
     session: Option<String>,
     chosen: Option<String>,
     charged_nano_usd: Option<NanoUsd>,
+    reserved_nano_usd: Option<NanoUsd>,
+    outcome: Option<String>,
+    status: Option<u32>,
+}
+
+impl Record {
+    /// What a turn had reserved whose client left before any answer, and did not pay.
+    fn forgiven(&self) -> NanoUsd {
+        let left = self.status.is_none() && self.outcome.as_deref() == Some("refunded");
+        self.reserved_nano_usd.filter(|_| left).unwrap_or_default()
+    }
 }
 
 /// What was charged to one account.
@@ -26,6 +37,8 @@ pub struct Charged {
     pub charged: NanoUsd,
     /// Turns that were sent to a model.
     pub turns: u64,
+    /// The largest reservation of a turn that was not paid because its client left before any answer.
+    pub forgiven: NanoUsd,
 }
 
 /// The name of the account of all turns without a session id.
@@ -47,6 +60,7 @@ pub fn read(gateway: &Gateway, world: &World) -> Result<BTreeMap<String, Charged
                 format!("{}: no record: {}", path.display(), String::from_utf8_lossy(&line))
             })?;
             line.clear();
+            let forgiven = record.forgiven();
             let account = match record.session {
                 Some(session) => world.account_of(&session).unwrap_or_else(|| format!("unknown-{session}")),
                 None => WITHOUT_SESSION.to_owned(),
@@ -54,6 +68,7 @@ pub fn read(gateway: &Gateway, world: &World) -> Result<BTreeMap<String, Charged
             let entry = accounts.entry(account).or_default();
             entry.charged = entry.charged.saturating_add(record.charged_nano_usd.unwrap_or_default());
             entry.turns += u64::from(record.chosen.is_some());
+            entry.forgiven = entry.forgiven.max(forgiven);
         }
     }
     Ok(accounts)

@@ -12,6 +12,7 @@ use seqroute_sessions::deploy;
 use serde_json::{Value, json};
 
 use super::bill::Bill;
+use super::bound::CALLER_BUDGETS;
 use super::server::{ModelServer, PriceList};
 use crate::support::module;
 
@@ -81,6 +82,7 @@ impl Listener {
             settings["session"]["tenant_header"] = json!(TEAM_HEADER);
             settings["tenants"] = json!({"default_usd": "0.05", "budgets_usd": budgets});
         }
+        settings["callers"] = json!({"new_sessions": CALLER_BUDGETS});
         match self {
             Listener::Leases => settings["ledger"]["lease_ms"] = json!(1000),
             Listener::Crowded => settings["ledger"]["buckets"] = json!(16),

@@ -95,7 +95,7 @@ impl Sums {
             let billed = self.billed.get(account).cloned().unwrap_or_default();
             let charged = self.charged.get(account).copied().unwrap_or_default();
             let seen = self.seen.get(account).cloned().unwrap_or_default();
-            let most = allowed(scope, self.budget, self.per_turn, billed.most_in_flight);
+            let most = allowed(scope, self.budget, self.per_turn, billed.most_in_flight, charged.forgiven);
             row.over += u64::from(billed.billed > most || charged.charged > most);
             row.worst_budgets = row.worst_budgets.max(billed.billed.0 as f64 / self.budget.0.max(1) as f64);
             row.billed = row.billed.saturating_add(billed.billed);
@@ -146,7 +146,11 @@ mod tests {
         let account = Account { billed: NanoUsd(billed), paid_calls, most_in_flight, ..Account::default() };
         Sums {
             billed: [("x-1".to_owned(), account)].into(),
-            charged: [("x-1".to_owned(), Charged { charged: NanoUsd(charged), turns })].into(),
+            charged: [(
+                "x-1".to_owned(),
+                Charged { charged: NanoUsd(charged), turns, forgiven: NanoUsd::ZERO },
+            )]
+            .into(),
             budget: NanoUsd(100),
             per_turn: NanoUsd(10),
             ..Sums::default()

@@ -56,7 +56,7 @@ impl Default for LedgerConfig {
             lease_ms: 10 * 60 * 1000,
             max_in_flight: 64,
             on_full: OnFull::default(),
-            free_early_leaves: 3,
+            free_early_leaves: 1,
         }
     }
 }
