@@ -74,6 +74,10 @@ impl SettingsArguments {
             None => shipped(),
         };
         ensure!(settings.is_object(), "plugin configuration: found no JSON object");
+        // All sessions come from one address here, so a cap on those of one address would be one on all.
+        if settings.get("callers").is_none() {
+            settings["callers"] = serde_json::json!({"enabled": false});
+        }
         change(&mut settings);
         let policy = match &self.policy {
             Some(path) => {
