@@ -296,6 +296,7 @@ fn parse_record(line: &str) -> Result<DecisionRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use seqroute_core::config::ModelConfig;
 
     #[test]
     fn the_shipped_configuration_serves_the_shipped_policy() {
@@ -303,7 +304,8 @@ mod tests {
         deploy::plugin_config(SHIPPED_PLUGIN, Some(policy)).unwrap();
         let plugin: Value = serde_json::from_str(SHIPPED_PLUGIN).unwrap();
         // The policy's costs and reservations rest on the simulator's prices and lengths.
-        assert_eq!(plugin["models"], json!(seqroute_sessions::simulator::tiers()));
+        let shipped: Vec<ModelConfig> = serde_json::from_value(plugin["models"].clone()).unwrap();
+        assert_eq!(shipped, seqroute_sessions::simulator::tiers());
     }
 
     #[test]

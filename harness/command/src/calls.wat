@@ -3,6 +3,7 @@
 (module
   (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
   (import "env" "proxy_replace_header_map_value" (func $set_header (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_remove_header_map_value" (func $remove_header (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_buffer_bytes" (func $get_buffer (param i32 i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_get_shared_data" (func $get_shared (param i32 i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_set_shared_data" (func $set_shared (param i32 i32 i32 i32 i32) (result i32)))
@@ -38,6 +39,7 @@
     (drop (call $pairs (i32.const 0) (i32.const 4000) (i32.const 4004)))
     (call $update_ledger)
     (call $count (i32.const 2))
+    (drop (call $remove_header (i32.const 0) (i32.const 37) (i32.const 9)))
     (call $set (i32.const 0))
     (drop (call $foreign (i32.const 0) (i32.const 17) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
     i32.const 0)
@@ -48,6 +50,7 @@
     (call $set (i32.const 2)) (call $set (i32.const 2)) (call $set (i32.const 2))
     i32.const 0)
   (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32)
+    (drop (call $now (i32.const 4016)))
     (drop (call $get_buffer (i32.const 1) (i32.const 0) (local.get 1) (i32.const 4000) (i32.const 4004)))
     i32.const 0)
   (func (export "proxy_on_done") (param i32) (result i32) i32.const 1)

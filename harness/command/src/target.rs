@@ -78,6 +78,13 @@ impl SettingsArguments {
         if settings.get("callers").is_none() {
             settings["callers"] = serde_json::json!({"enabled": false});
         }
+        // Requests stand for lengths here, as in the trainer's simulations.
+        if settings.get("estimate").is_none() {
+            settings["estimate"] = serde_json::json!({"input_bound": "ratio"});
+        }
+        if settings.get("record").is_none() {
+            settings["record"] = serde_json::json!({"text": true});
+        }
         change(&mut settings);
         let policy = match &self.policy {
             Some(path) => {

@@ -15,6 +15,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../../../envoy/plugin.json");
+/// Messages that are long enough for records to have their text block.
+const THEOREM: &str = "Prove the theorem of Pythagoras for a triangle whose sides are three, four and five units \
+    long, and say which step fails where the angle is not a right one.";
+const OTHER: &str = "And now prove the theorem of Thales in the same way, with every step on a line of its own, for \
+    a circle of radius one around the origin of the plane.";
 const POLICY: &[u8] = include_bytes!("../../../envoy/policy/default.nnef.tar");
 
 fn sessions(directory: &TempDir) -> (String, Vec<Session>) {
@@ -107,11 +112,11 @@ fn decision_records_are_written_one_per_request() {
 fn the_text_of_a_turn_reaches_the_filter() {
     let directory = tempfile::tempdir().unwrap();
     let session = json!({"session": "s", "turns": [
-        {"input_tokens": 200, "text": "Prove the theorem of Pythagoras.", "options": outcomes()},
+        {"input_tokens": 200, "text": THEOREM, "options": outcomes()},
         {"input_tokens": 200, "prompt_id": "p", "options": outcomes()},
     ]});
     let data = write(&directory, "sessions.jsonl", &session.to_string());
-    let prompts = write(&directory, "prompts.jsonl", r#"{"prompt_id": "p", "prompt": "And of Thales."}"#);
+    let prompts = write(&directory, "prompts.jsonl", &json!({"prompt_id": "p", "prompt": OTHER}).to_string());
     let out = directory.path().join("records.jsonl");
     let (out_path, budget) = (out.to_str().unwrap(), "0.5");
     stdout(&["replay", "--data", &data, "--prompts", &prompts, "--budget-usd", budget, "--out", out_path]);
@@ -119,7 +124,7 @@ fn the_text_of_a_turn_reaches_the_filter() {
     let seen: Vec<Option<String>> =
         text.lines().map(|line| serde_json::from_str::<DecisionRecord>(line).unwrap().text).collect();
     let counted = |text: &str| seqroute_core::body::text::TextFeatures::of(text).to_base64();
-    assert_eq!(seen, [counted("Prove the theorem of Pythagoras."), counted("And of Thales.")]);
+    assert_eq!(seen, [counted(THEOREM), counted(OTHER)]);
 }
 
 fn outcomes() -> Value {

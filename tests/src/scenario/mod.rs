@@ -33,7 +33,7 @@ pub const REASONS: [&str; 2] = [
 ];
 
 /// Values in which worlds and deliveries may differ where a scenario lists them in `varies`.
-pub const VARYING: [&str; 6] = [
+pub const VARYING: [&str; 7] = [
     // How much of a long body was read before the decision depends on its pieces, and with it what is reserved.
     "/turns/*/record/text",
     "/turns/*/record/reserved_nano_usd",
@@ -41,6 +41,8 @@ pub const VARYING: [&str; 6] = [
     "/turns/*/headers/x-ratelimit-remaining-usd",
     "/counters/granted_nano_usd",
     "/counters/refunded_nano_usd",
+    // How much of a window is over depends on the clock.
+    "/turns/*/headers/retry-after",
 ];
 
 /// The folder of the scenarios.

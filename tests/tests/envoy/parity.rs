@@ -24,6 +24,8 @@ const BUDGETS_USD: [&str; 3] = ["0.002", "0.02", "0.2"];
 fn plugin_settings(tar: &[u8]) -> Value {
     let mut settings = settings::with_policy(tar);
     settings["models"] = json!(tiers());
+    // As in the simulator's environment.
+    settings["estimate"] = json!({"input_bound": "ratio"});
     settings
 }
 
@@ -31,7 +33,7 @@ fn plugin_settings(tar: &[u8]) -> Value {
 fn sessions() -> Vec<Session> {
     let simulated = Simulator::new(977).sessions(400);
     let fits = |session: &Session| {
-        session.turns.len() >= 5 && session.turns.iter().all(|turn| turn.input_tokens >= 40)
+        session.turns.len() >= 5 && session.turns.iter().all(|turn| turn.input_tokens >= 50)
     };
     let mut chosen: Vec<Session> = simulated.into_iter().filter(fits).take(4).collect();
     assert_eq!(chosen.len(), 4, "the simulator gives such sessions");
@@ -43,9 +45,10 @@ fn sessions() -> Vec<Session> {
     chosen
 }
 
-/// What the user says in a turn; it differs from turn to turn, and one character needs an escape in JSON.
+/// What the user says in a turn: enough words for a record to have them, differing from turn to turn, and one character that
+/// needs an escape in JSON.
 fn message(number: usize) -> String {
-    format!("why {number}\nis Ünit {} late?", number * 7)
+    format!("why {number}\nis Ünit {} late? a b c d e f g h i j", number * 7)
 }
 
 /// A chat request of exactly `bytes` bytes that ends with this turn's message.

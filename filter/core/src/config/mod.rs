@@ -22,7 +22,9 @@ pub use calls::{CallsConfig, ForwardConfig, OtherCalls};
 pub use faults::{ConfigError, Fault};
 pub use ledger::{CallerConfig, LedgerConfig, OnFull};
 pub use members::{MembersConfig, StoredState};
-pub use models::{Accepts, EstimateConfig, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig};
+pub use models::{
+    Accepts, EstimateConfig, InputBound, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig,
+};
 pub use record::RecordConfig;
 pub use salt::{Environment, Salt};
 pub use session::{BodySource, HintConfig, NoSession, SessionConfig, SessionSource};

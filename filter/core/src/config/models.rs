@@ -167,6 +167,8 @@ pub struct EstimateConfig {
     /// Bytes per input token that rarely fall short, for what has not been read of a body when it is decided on. What
     /// is read weighs by its text, and what proves denser is reserved for before it is sent on.
     pub upper_bytes_per_token: u64,
+    /// What bounds the input of a body that was read.
+    pub input_bound: InputBound,
     /// Input tokens that a server may add to any request: the frame of a conversation, and a system prompt of its own.
     pub request_tokens: u64,
     /// Input tokens that a server may add to a request with tools.
@@ -195,6 +197,18 @@ pub enum MissingUsage {
     Reservation,
 }
 
+/// What bounds the input of a body that was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputBound {
+    /// Its text, images and files, by what they can be billed as.
+    #[default]
+    Weight,
+    /// Its length, by `upper_bytes_per_token` and by what the session's last turn had, as in simulations. A client that
+    /// chooses its text can be billed many times what was reserved, so only where clients are trusted.
+    Ratio,
+}
+
 impl SwitchConfig {
     pub(super) fn check(&self, faults: &mut Faults) {
         let margin = self.cache_margin;
@@ -218,6 +232,7 @@ impl Default for EstimateConfig {
         EstimateConfig {
             bytes_per_token: 4,
             upper_bytes_per_token: 3,
+            input_bound: InputBound::default(),
             request_tokens: 64,
             tools_tokens: 1024,
             unknown_input_tokens: 32_000,

@@ -116,7 +116,7 @@ impl Engine {
             ask: Ask {
                 size: RequestSize {
                     body_bytes,
-                    read: Some(read_input(body)),
+                    read: self.weighs_input().then(|| read_input(body)),
                     max_output_tokens,
                     least_output_tokens,
                 },

@@ -6,6 +6,7 @@
 //! what was reserved.
 
 use super::{Engine, Turn};
+use crate::config::InputBound;
 use crate::counters::{Counter, Counts};
 use crate::decide::estimate::{ReadInput, TokenEstimate};
 use crate::ledger::Namespace;
@@ -26,7 +27,8 @@ impl Engine {
         now_ms: u64,
         counts: &mut Counts,
     ) -> bool {
-        let Some(model) = turn.model.and_then(|k| self.model(k)) else { return true };
+        let model = turn.model.and_then(|k| self.model(k)).filter(|_| self.weighs_input());
+        let Some(model) = model else { return true };
         let estimate = TokenEstimate {
             upper_prompt_tokens: read.upper_text_tokens(&self.config.estimate, turn.body_bytes),
             images: read.size.images,
@@ -42,6 +44,11 @@ impl Engine {
             [generous, needed].into_iter().any(|tokens| self.grow(store, turn, tokens, now_ms, counts));
         counts.add(Counter::InputsNotCovered, u64::from(!covered));
         covered
+    }
+
+    /// Whether what was read of a body bounds its input.
+    pub(super) fn weighs_input(&self) -> bool {
+        self.config.estimate.input_bound == InputBound::Weight
     }
 
     /// Reserves for `tokens` of input in all; `false` where the money is not there.

@@ -272,3 +272,13 @@ fn a_request_without_a_session_passes_or_is_refused_as_configured() {
         assert_eq!(world.counts.get(Counter::NoSession), 1);
     }
 }
+
+#[test]
+fn where_clients_are_trusted_the_length_of_a_body_bounds_its_input() {
+    let mut world = World::new(|v| v["estimate"] = json!({"input_bound": "ratio"}));
+    let head = head(&world.engine);
+    let dense = BodyFacts { input: InputSize { text_tokens: 9000, ..InputSize::default() }, ..body() };
+    let admission = world.engine.admit(&world.store, &head, Some(&dense), Some(400), 0, &mut world.counts);
+    let Admission::Route(turn) = admission else { panic!("refused") };
+    assert_eq!(turn.record().reserved_nano_usd, NanoUsd(134 * 3000 + 100 * 15000));
+}
