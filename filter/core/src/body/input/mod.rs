@@ -329,3 +329,5 @@ fn is_word(path: &[Key]) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod weight_tests;
