@@ -66,6 +66,8 @@ impl Listener {
         settings["budget"]["trust_header"] = json!(true);
         settings["budget"]["max_usd"] = json!("1000");
         settings["callers"] = json!({"enabled": false});
+        // Every record is waited for.
+        settings["record"] = json!({"refusals_per_second": 1_000_000});
         // They direct the mock servers.
         settings["forward"] = json!({"headers": ["x-mock-*"]});
         let policy = (*strategy == json!("policy")).then_some(policy);

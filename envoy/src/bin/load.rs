@@ -68,6 +68,10 @@ async fn main() -> Result<()> {
     settings["salt"] = json!("salt of the load run");
     settings["budget"] = json!({"default_usd": "1000", "trust_header": true});
     settings["estimate"] = json!({"missing_usage": arguments.missing_usage});
+    // All sessions come from one address, the mock servers are directed by headers, and every record is counted.
+    settings["callers"] = json!({"enabled": false});
+    settings["forward"] = json!({"headers": ["x-mock-*"]});
+    settings["record"] = json!({"refusals_per_second": 1_000_000});
     settings["ledger"]["lease_ms"] = json!(arguments.lease_ms);
 
     eprintln!("starting Envoy, which takes some seconds to compile the filter …");
