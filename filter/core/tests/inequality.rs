@@ -15,7 +15,6 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::counters::Counts;
-use seqroute_core::decide::estimate::ReadInput;
 use seqroute_core::engine::{Admission, Answer, Engine, Turn};
 use seqroute_core::ledger::store::MemoryStore;
 use seqroute_core::request::api::Api;
@@ -192,13 +191,7 @@ impl World {
         for piece in rest.chunks(1 + draw.random_range(0..3000)) {
             reader.scan(piece);
             let new = reader.rewrite(piece).unwrap_or_else(|| piece.to_vec());
-            let read = ReadInput {
-                size: reader.input(),
-                bytes: reader.scanned_bytes(),
-                complete: reader.progress() == Progress::Complete,
-                has_tools: reader.has_tools(),
-                is_blind: false,
-            };
+            let read = reader.read_input();
             if !engine.cover_input(store, &mut turn, &read, *now_ms, counts) {
                 let unreached = seqroute_core::engine::turn::Upstream::Unreached;
                 let reset = Answer { upstream: unreached, ..Answer::default() };

@@ -1,30 +1,10 @@
 //! Keeps a turn's money: above what its body turns out to hold, and for as long as its answer comes.
 
-use seqroute_core::body::input::InputSize;
-use seqroute_core::body::rewrite::RequestBody;
+use seqroute_core::body::input::ReadInput;
 use seqroute_core::counters::Counts;
-use seqroute_core::decide::estimate::ReadInput;
 use seqroute_core::engine::{Engine, Turn};
-use seqroute_core::wire::json::Progress;
 
 use crate::host::{self, Metrics, SharedData};
-
-/// What was read of a body's input.
-pub fn read(body: &RequestBody) -> ReadInput {
-    ReadInput {
-        size: body.input(),
-        bytes: body.scanned_bytes(),
-        complete: body.progress() == Progress::Complete,
-        has_tools: body.has_tools(),
-        is_blind: false,
-    }
-}
-
-/// The input of a body that is not read: each of its bytes may be a token.
-pub fn unread(bytes: u64) -> ReadInput {
-    let size = InputSize { text_tokens: bytes, ..InputSize::default() };
-    ReadInput { size, bytes, is_blind: true, ..ReadInput::default() }
-}
 
 /// Whether the turn's money covers this input; more is reserved where it does not. `false`: the request must be reset.
 pub fn covers(engine: &Engine, metrics: &Metrics, turn: &mut Option<Box<Turn>>, read: &ReadInput) -> bool {

@@ -90,8 +90,8 @@ thread_local! {
 }
 
 /// Whether one more refusal may be recorded in this second, of `most`.
-pub fn may_log_refusal(most: u32) -> bool {
-    let second = now_ms().div_euclid(1000);
+pub fn may_log_refusal(most: u32, now_ms: u64) -> bool {
+    let second = now_ms.div_euclid(1000);
     REFUSALS.with(|refusals| {
         let (last, count) = refusals.get();
         let count = if last == second { count } else { 0 };

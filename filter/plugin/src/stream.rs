@@ -11,6 +11,7 @@ use std::rc::Rc;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
+use seqroute_core::body::input::ReadInput;
 use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::config::{AcceptEncoding, CLUSTER_HEADER, Mode};
 use seqroute_core::counters::Counts;
@@ -171,7 +172,8 @@ impl Stream {
     /// Counts a piece of a body that is not read.
     fn count_unread(&mut self, engine: &Engine, size: usize) {
         self.unread_bytes = self.unread_bytes.saturating_add(size as u64);
-        if !covering::covers(engine, &self.metrics, &mut self.turn, &covering::unread(self.unread_bytes)) {
+        let read = ReadInput::unread(self.unread_bytes);
+        if !covering::covers(engine, &self.metrics, &mut self.turn, &read) {
             self.reset();
         }
     }
@@ -205,7 +207,7 @@ impl Stream {
         let progress = self.body.progress();
         let is_cut = end_of_stream && progress != Progress::Complete;
         let contradicts = is_cut || progress == Progress::Invalid || self.body.overran();
-        let read = covering::read(&self.body);
+        let read = self.body.read_input();
         let covered = covering::covers(engine, &self.metrics, &mut self.turn, &read);
         if contradicts || self.body.is_forbidden() || !covered {
             self.reset();
@@ -373,10 +375,11 @@ impl HttpContext for Stream {
         let (Some(engine), Some(turn)) = (self.engine.clone(), self.turn.take()) else { return };
         let answer = self.answer(&engine, &turn);
         let mut counts = Counts::default();
-        let record = engine.conclude(&SharedData, *turn, &answer, host::now_ms(), &mut counts);
+        let now_ms = host::now_ms();
+        let record = engine.conclude(&SharedData, *turn, &answer, now_ms, &mut counts);
         self.metrics.add(&counts);
         let most = engine.config().record.refusals_per_second;
-        if record.outcome == Outcome::Refused && !host::may_log_refusal(most) {
+        if record.outcome == Outcome::Refused && !host::may_log_refusal(most, now_ms) {
             return;
         }
         let mut json = Vec::with_capacity(RECORD_BYTES);

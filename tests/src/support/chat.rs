@@ -52,7 +52,7 @@ impl Chat {
         })?;
         let mut reader = RequestBody::default();
         reader.scan(least.as_bytes());
-        let frame = usize::try_from(reader.input().text_tokens)?;
+        let frame = usize::try_from(reader.read_input().size.text_tokens)?;
         // A full stop ends the last word, and weighs one token itself.
         let words = self.bytes.div_ceil(3).saturating_sub(frame + 1).min(room.saturating_sub(1) / WORD.len());
         let message = if words == 0 { ".".to_owned() } else { format!(".{}.", WORD.repeat(words)) };
@@ -92,7 +92,7 @@ mod tests {
                 let mut reader = RequestBody::default();
                 reader.scan(body.as_bytes());
                 assert_eq!(body.len(), bytes);
-                let tokens = reader.input().text_tokens;
+                let tokens = reader.read_input().size.text_tokens;
                 assert!(bytes < 400 || tokens == bytes.div_ceil(3) as u64, "{bytes} {stream}: {tokens}");
             }
         }

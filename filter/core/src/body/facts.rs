@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use crate::body::input::InputSize;
+use crate::body::input::ReadInput;
 use crate::body::members::{Members, is_answers, is_limit_of};
 use crate::body::messages::Messages;
 use crate::body::text::TextFeatures;
@@ -42,9 +42,9 @@ pub enum Forbidden {
 /// What the body says, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BodyFacts {
-    /// The whole body was read. Where it was not, everything below may still change, and `open_tool_loop` refers to
-    /// the last message that was begun.
-    pub complete: bool,
+    /// How far the body was read. Where it is not complete, everything below may still change, and `open_tool_loop`
+    /// refers to the last message that was begun.
+    pub read: ReadInput,
     /// The model the client asked for.
     pub requested_model: Option<String>,
     /// The client's own limit on output tokens, over all answers it asked for.
@@ -56,12 +56,6 @@ pub struct BodyFacts {
     pub thinking_tokens: Option<u64>,
     /// The client asked for a stream of events.
     pub stream: bool,
-    /// Input in what was read, and the length of that.
-    pub input: InputSize,
-    /// Bytes that were read.
-    pub read_bytes: u64,
-    /// Tools that are offered to the model.
-    pub tools: u64,
     /// The first thing that the request asks for although it may not.
     pub forbidden: Option<Forbidden>,
     /// The last message is the result of a tool: the model that called it must go on.
@@ -163,12 +157,12 @@ impl FactsReader {
         }
     }
 
-    /// The facts so far, but for the input. `complete`: the whole body was read.
+    /// The facts so far, of as much of the body as was `read`.
     #[must_use]
-    pub fn facts(&self, complete: bool) -> BodyFacts {
+    pub fn facts(&self, read: ReadInput) -> BodyFacts {
         let id = |slot: &Slot| slot.get().filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
         BodyFacts {
-            complete,
+            read,
             requested_model: self
                 .model
                 .get()
@@ -177,9 +171,6 @@ impl FactsReader {
             answers: self.answers,
             thinking_tokens: self.thinking_tokens.number(),
             stream: self.stream == Some(true),
-            input: InputSize::default(),
-            read_bytes: 0,
-            tools: self.tools.count,
             forbidden: self.forbidden(),
             open_tool_loop: self.messages.ends_with_tool_result(),
             previous_response_id: self.previous_response_id,

@@ -17,7 +17,7 @@ fn facts_with(api: Api, members: Members, body: &Value) -> BodyFacts {
     let mut scanned = RequestBody::with_members(api, Arc::new(members));
     scanned.scan(body.to_string().as_bytes());
     let facts = scanned.facts();
-    assert!(facts.complete);
+    assert!(facts.read.complete);
     facts
 }
 
@@ -248,9 +248,10 @@ fn images_are_seen_in_messages_and_in_results_of_tools() {
 #[test]
 fn tools_json_and_stored_history_are_seen() {
     assert!(
-        facts(&json!({"tools": [{}]})).tools > 0 && facts(&json!({"toolConfig": {"tools": [{}]}})).tools > 0
+        facts(&json!({"tools": [{}]})).read.has_tools
+            && facts(&json!({"toolConfig": {"tools": [{}]}})).read.has_tools
     );
-    assert_eq!(facts(&json!({"tools": [], "functions": null})).tools, 0);
+    assert!(!facts(&json!({"tools": [], "functions": null})).read.has_tools);
     let json_formats = [
         json!({"response_format": {"type": "json_schema", "json_schema": {}}}),
         json!({"text": {"format": {"type": "json_object"}}}),
@@ -299,7 +300,7 @@ fn facts_of_half_a_body_are_incomplete() {
     let mut body = RequestBody::default();
     body.scan(br#"{"model":"auto","messages":[{"role":"tool","content":"4"#);
     let found = body.facts();
-    assert!(!found.complete && found.open_tool_loop);
+    assert!(!found.read.complete && found.open_tool_loop);
     assert_eq!((found.requested_model.as_deref(), found.messages), (Some("auto"), 1));
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::body::edits::{Changes, Edit, Edits};
 use crate::body::facts::{BodyFacts, FactsReader};
-use crate::body::input::{InputMeter, InputSize};
+use crate::body::input::{InputMeter, ReadInput};
 use crate::body::marks::Marks;
 use crate::body::members::Members;
 use crate::config::LimitMember;
@@ -90,20 +90,19 @@ impl RequestBody {
     /// What the body says so far.
     #[must_use]
     pub fn facts(&self) -> BodyFacts {
-        let facts = self.visitors.facts.facts(self.progress() == Progress::Complete);
-        BodyFacts { input: self.input(), read_bytes: self.scanned_bytes(), ..facts }
+        self.visitors.facts.facts(self.read_input())
     }
 
     /// How much input the body is, as far as it was read.
     #[must_use]
-    pub fn input(&self) -> InputSize {
-        self.visitors.input.size()
-    }
-
-    /// The body offers tools to the model, as far as it was read.
-    #[must_use]
-    pub fn has_tools(&self) -> bool {
-        self.visitors.facts.has_tools()
+    pub fn read_input(&self) -> ReadInput {
+        ReadInput {
+            size: self.visitors.input.size(),
+            bytes: self.scanned_bytes(),
+            complete: self.progress() == Progress::Complete,
+            has_tools: self.visitors.facts.has_tools(),
+            is_blind: false,
+        }
     }
 
     /// The body asks for something that a request may not have; where it was decided on already, it must be reset.

@@ -8,7 +8,7 @@
 //! What must always hold: the upper input of a body that was read is at least what its bytes can be billed as. What
 //! settled turns have shown is the client's to choose, so it improves the expectation and never lowers that bound.
 
-use crate::body::input::InputSize;
+use crate::body::input::{InputSize, ReadInput};
 use crate::config::{EstimateConfig, ModelConfig};
 use crate::ledger::SessionView;
 use crate::money::NanoUsd;
@@ -34,40 +34,6 @@ pub struct RequestSize {
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which the answer may not be cut.
     pub least_output_tokens: u64,
-}
-
-/// What was read of a request's body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadInput {
-    /// The input in it.
-    pub size: InputSize,
-    /// Its length.
-    pub bytes: u64,
-    /// Nothing follows.
-    pub complete: bool,
-    /// It offers tools.
-    pub has_tools: bool,
-    /// What follows will not be read either, so that each of its bytes may be a token (mode `headers`).
-    pub is_blind: bool,
-}
-
-impl ReadInput {
-    /// Most input tokens of the request's text, what a server adds included. `body_bytes` is the length of the body.
-    ///
-    /// What has not been read is expected to be as dense as text rarely exceeds; it must be looked at again as it is
-    /// read, before it is sent on.
-    #[must_use]
-    pub fn upper_text_tokens(&self, config: &EstimateConfig, body_bytes: Option<u64>) -> u64 {
-        let per_token = if self.is_blind { 1 } else { config.upper_bytes_per_token.max(1) };
-        let unread = match body_bytes {
-            _ if self.complete => 0,
-            Some(bytes) => bytes.saturating_sub(self.bytes).div_ceil(per_token),
-            None => config.unknown_input_tokens.saturating_sub(self.size.text_tokens),
-        };
-        let tools = if self.has_tools { config.tools_tokens } else { 0 };
-        let added = config.request_tokens.saturating_add(tools);
-        self.size.text_tokens.saturating_add(unread).saturating_add(added)
-    }
 }
 
 /// Estimated tokens of one request.

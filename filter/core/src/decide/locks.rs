@@ -31,7 +31,7 @@ impl Needs {
     pub fn of(body: &BodyFacts) -> Needs {
         Needs {
             images: body.has_images,
-            tools: body.tools > 0,
+            tools: body.read.has_tools,
             same_model: body.open_tool_loop || body.previous_response_id || body.signed_thinking,
         }
     }
@@ -85,6 +85,7 @@ impl Permitted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::input::ReadInput;
     use crate::config::{Config, tests::example};
     use serde_json::json;
 
@@ -129,7 +130,8 @@ mod tests {
         for body in [open_tool_loop, previous_response_id, signed_thinking] {
             assert!(Needs::of(&body).same_model, "{body:?}");
         }
-        let tools = BodyFacts { tools: 1, has_images: true, ..BodyFacts::default() };
+        let read = ReadInput { has_tools: true, ..ReadInput::default() };
+        let tools = BodyFacts { read, has_images: true, ..BodyFacts::default() };
         assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, same_model: false });
     }
 

@@ -4,10 +4,11 @@ use super::refusals::refusal_of_ledger;
 use super::turn::Asked;
 use super::{Admission, Arm, Decision, Engine, Turn};
 use crate::body::facts::{BodyFacts, Forbidden};
+use crate::body::input::ReadInput;
 use crate::config::{Enforcement, NoSession, OnError};
 use crate::counters::{Counter, Counts};
 use crate::decide::decision::{Ask, Chooser};
-use crate::decide::estimate::{ReadInput, RequestSize};
+use crate::decide::estimate::RequestSize;
 use crate::decide::locks::Needs;
 use crate::decide::reason::Reason;
 use crate::ledger::error::MAX_ATTEMPTS;
@@ -116,7 +117,9 @@ impl Engine {
             ask: Ask {
                 size: RequestSize {
                     body_bytes,
-                    read: self.weighs_input().then(|| read_input(body)),
+                    read: self
+                        .weighs_input()
+                        .then(|| body.map_or_else(|| ReadInput::unread(0), |body| body.read)),
                     max_output_tokens,
                     least_output_tokens,
                 },
@@ -333,20 +336,6 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     record.prompt_tokens = decision.tokens.prompt_tokens;
     record.reserved_nano_usd = decision.reserved;
     record.output_cap_tokens = decision.output_cap_tokens;
-}
-
-/// What was read of a request's input; nothing where the body is not looked at.
-fn read_input(body: Option<&BodyFacts>) -> ReadInput {
-    match body {
-        None => ReadInput { is_blind: true, ..ReadInput::default() },
-        Some(body) => ReadInput {
-            size: body.input,
-            bytes: body.read_bytes,
-            complete: body.complete,
-            has_tools: body.tools > 0,
-            is_blind: false,
-        },
-    }
 }
 
 /// Output tokens below which the request's answer may not be cut: one for each of several answers, and one more than

@@ -6,9 +6,10 @@
 //! what was reserved.
 
 use super::{Engine, Turn};
-use crate::config::InputBound;
+use crate::body::input::ReadInput;
+use crate::config::{InputBound, ModelConfig};
 use crate::counters::{Counter, Counts};
-use crate::decide::estimate::{ReadInput, TokenEstimate};
+use crate::decide::estimate::TokenEstimate;
 use crate::ledger::Namespace;
 use crate::ledger::holding::Ledger;
 use crate::ledger::store::SharedStore;
@@ -40,8 +41,9 @@ impl Engine {
             return true;
         }
         let generous = needed.saturating_add(STEP_TOKENS).min(model.context_tokens.max(needed));
-        let covered =
-            [generous, needed].into_iter().any(|tokens| self.grow(store, turn, tokens, now_ms, counts));
+        let covered = [generous, needed]
+            .into_iter()
+            .any(|tokens| self.grow(store, turn, model, tokens, now_ms, counts));
         counts.add(Counter::InputsNotCovered, u64::from(!covered));
         covered
     }
@@ -51,19 +53,17 @@ impl Engine {
         self.config.estimate.input_bound == InputBound::Weight
     }
 
-    /// Reserves for `tokens` of input in all; `false` where the money is not there.
+    /// Reserves for `tokens` of input of `model` in all; `false` where the money is not there.
     fn grow(
         &self,
         store: &impl SharedStore,
         turn: &mut Turn,
+        model: &ModelConfig,
         tokens: u64,
         now_ms: u64,
         counts: &mut Counts,
     ) -> bool {
-        let Some(prices) = turn.model.and_then(|k| self.model(k)).map(|model| &model.prices) else {
-            return false;
-        };
-        let cost = |tokens| prices.upper_cost(tokens, 0);
+        let cost = |tokens| model.prices.upper_cost(tokens, 0);
         let more = cost(tokens).saturating_sub(cost(turn.input_tokens));
         let reserved = turn.record.reserved_nano_usd.saturating_add(more);
         let ledger = Ledger::new(store, &self.config, turn.namespace);
@@ -83,15 +83,9 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::input::InputSize;
     use crate::engine::Answer;
-    use crate::engine::tests::{World, usage};
+    use crate::engine::tests::{World, read, usage};
     use crate::money::NanoUsd;
-
-    fn read(text_tokens: u64) -> ReadInput {
-        let size = InputSize { text_tokens, ..InputSize::default() };
-        ReadInput { size, bytes: 400, complete: true, ..ReadInput::default() }
-    }
 
     #[test]
     fn a_body_that_proves_denser_is_reserved_for_while_the_money_lasts() {

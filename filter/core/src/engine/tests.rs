@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::body::facts::BodyFacts;
-use crate::body::input::InputSize;
+use crate::body::input::{InputSize, ReadInput};
 use crate::config::tests::example;
 use crate::counters::{Counter, Counts};
 use crate::ledger::sessions::SessionTable;
@@ -40,14 +40,18 @@ pub(super) fn head(engine: &Engine) -> RequestHead {
     }
 }
 
+/// A whole body of 400 bytes whose text weighs so many tokens.
+pub(super) fn read(text_tokens: u64) -> ReadInput {
+    let size = InputSize { text_tokens, ..InputSize::default() };
+    ReadInput { size, bytes: 400, complete: true, ..ReadInput::default() }
+}
+
 pub(super) fn body() -> BodyFacts {
     BodyFacts {
-        complete: true,
         requested_model: Some("auto".to_owned()),
         max_output_tokens: Some(100),
         // With the 64 tokens that a server may add, 134: a third of the body's bytes.
-        input: InputSize { text_tokens: 70, ..InputSize::default() },
-        read_bytes: 400,
+        read: read(70),
         ..BodyFacts::default()
     }
 }
@@ -277,7 +281,7 @@ fn a_request_without_a_session_passes_or_is_refused_as_configured() {
 fn where_clients_are_trusted_the_length_of_a_body_bounds_its_input() {
     let mut world = World::new(|v| v["estimate"] = json!({"input_bound": "ratio"}));
     let head = head(&world.engine);
-    let dense = BodyFacts { input: InputSize { text_tokens: 9000, ..InputSize::default() }, ..body() };
+    let dense = BodyFacts { read: read(9000), ..body() };
     let admission = world.engine.admit(&world.store, &head, Some(&dense), Some(400), 0, &mut world.counts);
     let Admission::Route(turn) = admission else { panic!("refused") };
     assert_eq!(turn.record().reserved_nano_usd, NanoUsd(134 * 3000 + 100 * 15000));

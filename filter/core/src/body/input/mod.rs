@@ -13,6 +13,7 @@
 pub mod weight;
 
 use crate::body::input::weight::TextWeigher;
+use crate::config::EstimateConfig;
 use crate::wire::json::Kind;
 use crate::wire::key::Key;
 use crate::wire::slot::Slot;
@@ -69,7 +70,48 @@ pub struct InputSize {
     pub files: u64,
 }
 
-/// Reads it.
+/// What was read of a request's body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadInput {
+    /// The input in it.
+    pub size: InputSize,
+    /// Its length.
+    pub bytes: u64,
+    /// Nothing follows.
+    pub complete: bool,
+    /// It offers tools.
+    pub has_tools: bool,
+    /// What follows will not be read either, so that each of its bytes may be a token (mode `headers`).
+    pub is_blind: bool,
+}
+
+impl ReadInput {
+    /// A body of which `bytes` have passed and nobody reads anything: each of them may be a token.
+    #[must_use]
+    pub fn unread(bytes: u64) -> ReadInput {
+        let size = InputSize { text_tokens: bytes, ..InputSize::default() };
+        ReadInput { size, bytes, is_blind: true, ..ReadInput::default() }
+    }
+
+    /// Most input tokens of the request's text, what a server adds included. `body_bytes` is the length of the body.
+    ///
+    /// What has not been read is expected to be as dense as text rarely exceeds; it must be looked at again as it is
+    /// read, before it is sent on.
+    #[must_use]
+    pub fn upper_text_tokens(&self, config: &EstimateConfig, body_bytes: Option<u64>) -> u64 {
+        let per_token = if self.is_blind { 1 } else { config.upper_bytes_per_token.max(1) };
+        let unread = match body_bytes {
+            _ if self.complete => 0,
+            Some(bytes) => bytes.saturating_sub(self.bytes).div_ceil(per_token),
+            None => config.unknown_input_tokens.saturating_sub(self.size.text_tokens),
+        };
+        let tools = if self.has_tools { config.tools_tokens } else { 0 };
+        let added = config.request_tokens.saturating_add(tools);
+        self.size.text_tokens.saturating_add(unread).saturating_add(added)
+    }
+}
+
+/// Reads the input of a body.
 #[derive(Clone, Debug)]
 pub struct InputMeter {
     size: InputSize,

@@ -4,7 +4,7 @@ use crate::request::api::Api;
 fn size(body: &str) -> super::InputSize {
     let mut reader = RequestBody::new(Api::OpenAiChat);
     reader.scan(body.as_bytes());
-    reader.input()
+    reader.read_input().size
 }
 
 /// Images, files and tokens of a message with this part.
