@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "money",
             "usage",
             "one_line",
+            "pattern",
             "text_enum",
         ],
     ),

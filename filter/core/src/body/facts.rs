@@ -217,7 +217,7 @@ impl FactsReader {
     /// Tools are offered to the model.
     #[must_use]
     pub fn has_tools(&self) -> bool {
-        self.tools.count > 0
+        self.tools.any
     }
 
     /// The first thing that the request asks for although it may not.

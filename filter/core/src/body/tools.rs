@@ -11,6 +11,7 @@
 //! | Bedrock | a member of `toolConfig.tools[]` | `toolSpec`, `cachePoint` |
 
 use crate::body::members::Members;
+use crate::pattern::covers;
 use crate::request::api::Api;
 use crate::wire::json::Kind;
 use crate::wire::key::Key;
@@ -36,8 +37,8 @@ pub const CLIENT_TYPES: [&str; 10] = [
 /// Reads the list of tools.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// Tools begun.
-    pub count: u64,
+    /// The list has a tool.
+    pub any: bool,
     /// The first type that is not allowed; empty for one without a readable name.
     pub refused: Option<String>,
     word: Slot,
@@ -45,7 +46,7 @@ pub struct Tools {
 
 impl Default for Tools {
     fn default() -> Self {
-        Tools { count: 0, refused: None, word: Slot::new(Kind::String, MAX_TYPE_BYTES) }
+        Tools { any: false, refused: None, word: Slot::new(Kind::String, MAX_TYPE_BYTES) }
     }
 }
 
@@ -62,7 +63,7 @@ impl Tools {
     pub fn begin(&mut self, api: Api, path: &[Key], kind: Kind) -> bool {
         match (api, path) {
             (_, [Key::Tools | Key::Functions, Key::Item] | [Key::ToolConfig, Key::Tools, Key::Item]) => {
-                self.count = self.count.saturating_add(1);
+                self.any = true;
             }
             (Api::GeminiGenerate, [Key::Tools, Key::Item, member])
                 if *member != Key::FunctionDeclarations =>
@@ -101,10 +102,7 @@ impl Tools {
         self.word.end();
         let found = self.word.get().and_then(|word| std::str::from_utf8(word).ok()).map(str::to_owned);
         let found = found.unwrap_or_default();
-        let at_client = CLIENT_TYPES.iter().any(|known| match known.strip_suffix('*') {
-            Some(prefix) => found.starts_with(prefix),
-            None => found == *known,
-        });
+        let at_client = CLIENT_TYPES.iter().any(|known| covers(known, found.as_bytes()));
         if !at_client && !members.allows_tool(&found) {
             self.refuse(&found);
         }

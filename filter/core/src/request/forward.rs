@@ -4,7 +4,10 @@
 //! which routers and providers choose a model, a tier, an account or a server (`filter/docs/api-facts.md`, section 7). New
 //! ones appear faster than a list of them could grow, so this is a list of what is kept.
 
+use std::borrow::Cow;
+
 use crate::config::Config;
+use crate::pattern::covers;
 
 /// Headers that every call may have; a name that ends in `*` stands for all that begin like it. Those with `x-forwarded-` and
 /// `x-envoy-` are Envoy's: a client's own are removed on arrival.
@@ -51,14 +54,18 @@ pub enum Forward {
 /// What happens to a header of a request. `name` may have any case.
 #[must_use]
 pub fn forward(config: &Config, name: &[u8], value: &[u8]) -> Forward {
-    let lower = name.to_ascii_lowercase();
-    let is = |pattern: &str| covers(pattern.as_bytes(), &lower);
-    match lower.as_slice() {
+    // Envoy hands names over in lower case.
+    let lower = match name.iter().any(u8::is_ascii_uppercase) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    };
+    match &*lower {
         b"anthropic-beta" => return forward_betas(&config.forward.betas, value),
         b"content-type" if !is_json(value) => return Forward::Put(JSON.to_owned()),
         _ => {}
     }
-    if KEPT.iter().copied().any(is) || config.forward.headers.iter().any(|pattern| is(pattern)) {
+    let is_kept = |listed: &str| covers(listed, &lower);
+    if KEPT.iter().copied().any(is_kept) || config.forward.headers.iter().any(|listed| is_kept(listed)) {
         Forward::Keep
     } else {
         Forward::Remove
@@ -68,7 +75,7 @@ pub fn forward(config: &Config, name: &[u8], value: &[u8]) -> Forward {
 fn forward_betas(allowed: &[String], value: &[u8]) -> Forward {
     let value = std::str::from_utf8(value).unwrap_or_default();
     let betas = value.split(',').map(str::trim);
-    let kept = betas.filter(|beta| allowed.iter().any(|pattern| covers(pattern.as_bytes(), beta.as_bytes())));
+    let kept = betas.filter(|beta| allowed.iter().any(|listed| covers(listed, beta.as_bytes())));
     let kept = kept.collect::<Vec<_>>().join(",");
     match kept.as_str() {
         "" => Forward::Remove,
@@ -85,13 +92,6 @@ fn is_json(value: &[u8]) -> bool {
     let named = media_type == JSON.as_bytes()
         || (media_type.starts_with(b"application/") && media_type.ends_with(b"+json"));
     named && parts.all(|parameter| matches!(parameter, b"" | b"charset=utf-8" | b"charset=\"utf-8\""))
-}
-
-fn covers(pattern: &[u8], name: &[u8]) -> bool {
-    match pattern.strip_suffix(b"*") {
-        Some(prefix) => name.starts_with(prefix),
-        None => pattern == name,
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::body::members::lists::{ANSWERS, LIMITS, REFUSED, STORED};
 use crate::config::{MembersConfig, StoredState};
+use crate::pattern::covers;
 use crate::request::api::Api;
 use crate::wire::key::{Key, MAX_NAME_BYTES};
 
@@ -143,10 +144,7 @@ impl Members {
     /// Whether the configuration allows a type of tool that servers run themselves.
     #[must_use]
     pub fn allows_tool(&self, kind: &str) -> bool {
-        self.allow_tools.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(prefix) => kind.starts_with(prefix),
-            None => kind == allowed,
-        })
+        self.allow_tools.iter().any(|allowed| covers(allowed, kind.as_bytes()))
     }
 }
 
