@@ -65,16 +65,20 @@ impl Listener {
         settings["salt"] = json!("salt of the demo");
         settings["budget"]["trust_header"] = json!(true);
         settings["budget"]["max_usd"] = json!("1000");
-        settings["callers"] = json!({"enabled": false});
-        // Every record is waited for.
-        settings["record"] = json!({"refusals_per_second": 1_000_000});
-        // They direct the mock servers.
-        settings["forward"] = json!({"headers": ["x-mock-*"]});
+        allow_mock_traffic(&mut settings);
         let policy = (*strategy == json!("policy")).then_some(policy);
         let settings =
             deploy::plugin_config(&settings.to_string(), policy).map_err(|error| anyhow!(error))?;
         Ok(Listener::new(name, serde_json::from_str(&settings)?))
     }
+}
+
+/// Lets a configuration serve generated traffic: all sessions come from one address, headers direct the mock servers, and
+/// every record is waited for.
+pub fn allow_mock_traffic(settings: &mut Value) {
+    settings["callers"] = json!({"enabled": false});
+    settings["forward"] = json!({"headers": ["x-mock-*"]});
+    settings["record"] = json!({"refusals_per_second": 1_000_000});
 }
 
 /// A running Envoy and its model servers. Dropping it stops all of them and removes their files.

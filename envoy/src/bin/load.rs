@@ -10,7 +10,7 @@ use comfy_table::Table;
 use indicatif::ProgressBar;
 use seqroute_core::config::ModelConfig;
 use seqroute_core::money::NanoUsd;
-use seqroute_envoy::gateway::{Gateway, Listener, PLAIN, SHIPPED_PLUGIN};
+use seqroute_envoy::gateway::{Gateway, Listener, PLAIN, SHIPPED_PLUGIN, allow_mock_traffic};
 use seqroute_envoy::load::{Keeper, Plan, Tally, play, set_charged};
 use serde_json::{Value, json};
 
@@ -68,10 +68,7 @@ async fn main() -> Result<()> {
     settings["salt"] = json!("salt of the load run");
     settings["budget"] = json!({"default_usd": "1000", "trust_header": true});
     settings["estimate"] = json!({"missing_usage": arguments.missing_usage});
-    // All sessions come from one address, the mock servers are directed by headers, and every record is counted.
-    settings["callers"] = json!({"enabled": false});
-    settings["forward"] = json!({"headers": ["x-mock-*"]});
-    settings["record"] = json!({"refusals_per_second": 1_000_000});
+    allow_mock_traffic(&mut settings);
     settings["ledger"]["lease_ms"] = json!(arguments.lease_ms);
 
     eprintln!("starting Envoy, which takes some seconds to compile the filter …");

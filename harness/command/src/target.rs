@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use seqroute_harness::{Host, HostOptions, Module, ModuleCache, Plugin, Vm, VmOptions};
 use seqroute_sessions::{deploy, files};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Output of `make wasm`, relative to the repository.
 const BUILT: &str = "target/wasm32-wasip1/wasm/seqroute_filter.wasm";
@@ -74,16 +74,17 @@ impl SettingsArguments {
             None => shipped(),
         };
         ensure!(settings.is_object(), "plugin configuration: found no JSON object");
-        // All sessions come from one address here, so a cap on those of one address would be one on all.
-        if settings.get("callers").is_none() {
-            settings["callers"] = serde_json::json!({"enabled": false});
-        }
-        // Requests stand for lengths here, as in the trainer's simulations.
-        if settings.get("estimate").is_none() {
-            settings["estimate"] = serde_json::json!({"input_bound": "ratio"});
-        }
-        if settings.get("record").is_none() {
-            settings["record"] = serde_json::json!({"text": true});
+        // Unless they say otherwise: all sessions come from one address here, so that a cap on those of one address would be
+        // one on all; requests stand for lengths, as in the trainer's simulations; and records are read back.
+        let usual = [
+            ("callers", json!({"enabled": false})),
+            ("estimate", json!({"input_bound": "ratio"})),
+            ("record", json!({"text": true})),
+        ];
+        for (field, value) in usual {
+            if settings.get(field).is_none() {
+                settings[field] = value;
+            }
         }
         change(&mut settings);
         let policy = match &self.policy {
@@ -102,7 +103,7 @@ impl SettingsArguments {
 /// The shipped configuration, without its policy and for sessions that all come from one address.
 pub fn shipped() -> Value {
     let mut settings: Value = serde_json::from_str(SHIPPED_CONFIG).unwrap_or_default();
-    settings["callers"] = serde_json::json!({"enabled": false});
+    settings["callers"] = json!({"enabled": false});
     settings
 }
 
