@@ -54,7 +54,7 @@ impl Documents {
     }
 
     /// Reads JSON texts that follow each other, with white space, commas or record separators (RFC 7464) between them.
-    /// Returns the rest where it is no JSON object or array.
+    /// Returns the rest if it is not a JSON object or array.
     #[must_use]
     pub fn read<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
         let mut rest = chunk;

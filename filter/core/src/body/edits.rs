@@ -5,7 +5,7 @@
 //! | `model`, every duplicate | the chosen model's name; added where it is missing |
 //! | output limit, every duplicate and every name that a server may obey | lowered to the turn's limit; added where it is missing |
 //! | `n`, `candidateCount` and the like | lowered to what was known at the decision: each answer may be as long as the limit |
-//! | `stream` | `false` where it is no truth value |
+//! | `stream` | `false` where it is not a boolean |
 //! | `store` | `false`, so that no answer can be fetched behind the filter's back; added where an API stores by default |
 //! | `service_tier` | the standard tier, which the prices are for |
 //! | `stream_options.include_usage` | `true` where an OpenAI chat request streams, so that its usage can be read |
@@ -120,7 +120,7 @@ impl Edits {
         let lowered = |limit: Option<u64>| {
             let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
             match limit {
-                // 0 is no limit to some servers.
+                // Some servers treat 0 as unlimited.
                 Some(limit) if number.is_none_or(|number| number > limit || number == 0) => {
                     Edit::Put(limit.to_string())
                 }

@@ -65,7 +65,7 @@ impl TextFeatures {
         !self.seen
     }
 
-    /// The message is long enough that its counters do not give it away to whoever tries out likely sentences: at least
+    /// The message is long enough that its counters cannot be matched against a list of likely sentences: it has at least
     /// [`LEAST_TOKENS`] of its tokens, of which each counts once, and once more with its neighbour.
     #[must_use]
     pub fn is_long(&self) -> bool {

@@ -35,10 +35,10 @@ pub struct LedgerConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFull {
-    /// The new session is refused (503): no live session that has spent is ever moved, so whoever fills the table
-    /// shuts others out.
+    /// The new session is refused (503): no live session that has spent is ever moved, so a client that fills the
+    /// table locks others out.
     Reject,
-    /// An idle session of whoever holds most places makes room, never one with money outstanding. What it had spent is
+    /// An idle session of the caller with the most sessions in the bucket is evicted, never one with money outstanding. What it had spent is
     /// remembered as long as `evicted_per_bucket` allows. The default.
     #[default]
     EvictIdle,

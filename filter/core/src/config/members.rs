@@ -30,7 +30,7 @@ pub struct MembersConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoredState {
-    /// References are refused and `store` becomes `false`: whoever knows an id could read what the operator's key has
+    /// References are refused and `store` becomes `false`: a client that knows an id could read what the operator's key has
     /// stored for others, and what it refers to is input that the filter has not seen.
     #[default]
     Refuse,

@@ -1,6 +1,6 @@
 //! Budgets of tenants over all of their sessions. [`crate::ledger::tenants`] keeps their accounts.
 //!
-//! **Names.** Whoever can set the tenant header can invent names. So a name that `budgets_usd` does not have is refused,
+//! **Names.** A client that can set the tenant header can invent names. So a name that `budgets_usd` does not have is refused,
 //! or spends from one purse with all other such names; a purse for each is safe only where a hop that authenticates the
 //! caller sets the header.
 

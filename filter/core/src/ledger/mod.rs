@@ -15,7 +15,7 @@
 //! whatever clients send ([`size`]). A second level, the tenants' budgets, is a table of the same kind ([`tenants`]).
 //! [`holding`] holds, renews and ends a turn's money on both levels.
 //!
-//! Against whoever wants to break it:
+//! Against hostile clients:
 //!
 //! * Ids are free, so a session's budget alone bounds nothing. Above it is the tenant's purse or, for clients without
 //!   one, a cap on new sessions per address and window ([`callers`]).

@@ -168,7 +168,7 @@ impl Evicted {
         Evicted { id, last_seen_ms, budget, spent, turns, early_leaves, last_model }
     }
 
-    /// The session again, of whoever continues it; what it had learned about its tokens is lost.
+    /// The session again, owned by the caller that continues it; what it had learned about its tokens is lost.
     #[must_use]
     pub fn restore(self, owner: Owner) -> Entry {
         let Evicted { id, last_seen_ms, budget, spent, turns, early_leaves, last_model } = self;
