@@ -1,7 +1,7 @@
 //! The root context: one configuration of the plugin in one VM.
 //!
 //! Envoy calls `on_configure` in a temporary VM first and then once per worker, so it must have no effect outside this
-//! context. An invalid configuration is refused with one line; the previous one keeps serving.
+//! context, except that books are entered: the first VM enters them, and the others find them. An invalid configuration is refused with one line; the previous one keeps serving.
 
 use std::rc::Rc;
 
@@ -11,9 +11,10 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 use seqroute_core::config::MAX_CONFIG_BYTES;
 use seqroute_core::engine::Engine;
+use seqroute_core::ledger::books::Restored;
 use seqroute_core::ledger::size;
 
-use crate::host::Metrics;
+use crate::host::{Metrics, SharedData};
 use crate::stream::Stream;
 
 /// The plugin under one configuration.
@@ -31,7 +32,20 @@ impl RootContext for Root {
         // What `host_env_keys` of the VM's configuration lets through of Envoy's environment.
         let environment = |name: &str| std::env::var(name).ok();
         match Engine::configure_in(&json.unwrap_or_default(), &environment) {
-            Ok(engine) => {
+            Ok(mut engine) => {
+                match engine.restore(&SharedData) {
+                    Ok(None) => {}
+                    Ok(Some(Restored { sessions, tenants, forgotten })) => {
+                        info!("seqroute: entered what {sessions} sessions and {tenants} tenants had spent");
+                        if forgotten > 0 {
+                            warn!("seqroute: no room for {forgotten} sessions of the books");
+                        }
+                    }
+                    Err(reason) => {
+                        error!("seqroute: refused: cannot enter the books: {reason}");
+                        return false;
+                    }
+                }
                 let (version, policy) = (env!("CARGO_PKG_VERSION"), engine.policy_id());
                 let (models, bytes) = (engine.config().models.len(), size::max_bytes(engine.config()));
                 info!(

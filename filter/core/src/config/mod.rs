@@ -103,6 +103,9 @@ pub struct Config {
     /// Share of the sessions, by their hash, that the second policy decides.
     #[serde(default)]
     pub canary_share: f64,
+    /// What sessions and tenants had spent before Envoy was started ([`crate::ledger::books`]), base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub books_b64: Option<String>,
     /// When a session changes its model.
     #[serde(default)]
     pub switching: SwitchConfig,

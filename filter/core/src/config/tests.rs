@@ -182,6 +182,7 @@ fn maximal() -> Value {
     value["strategy"] = json!("policy");
     value["policy_b64"] = json!("");
     value["policy_canary_b64"] = json!("");
+    value["books_b64"] = json!("");
     value["models"][0]["prices"]["cached_input_pico_usd_per_token"] = json!(1);
     value["models"][0]["prices"]["cache_write_pico_usd_per_token"] = json!(1);
     value["models"][0]["free"] = json!(true);

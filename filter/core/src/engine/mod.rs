@@ -29,7 +29,9 @@ use crate::body::text::TextFeatures;
 use crate::config::{Config, ConfigError, Environment, ModelConfig, Strategy};
 use crate::decide::decision::{Ask, Chooser};
 use crate::decide::estimate::{RequestSize, TokenEstimate};
-use crate::ledger::SessionView;
+use crate::ledger::books::{Books, Restored};
+use crate::ledger::store::SharedStore;
+use crate::ledger::{LedgerError, SessionView};
 use crate::money::NanoUsd;
 use crate::policy::{Policy, PolicyError};
 use crate::reply::record::Name;
@@ -44,6 +46,11 @@ pub enum EngineError {
     /// The fault is in one of its policies.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The fault is in its books.
+    #[error(
+        "plugin configuration, field `books_b64`: found bytes that are no books, expected those of `seqroute deploy`"
+    )]
+    Books,
 }
 
 /// A checked configuration with its policies.
@@ -56,6 +63,8 @@ pub struct Engine {
     names: Vec<Name>,
     main: Arm,
     canary: Option<Arm>,
+    /// Until they are entered.
+    books: Option<Books>,
 }
 
 /// One of the two policies that sessions are split between, or the strategy that replaces a policy.
@@ -89,7 +98,9 @@ impl Engine {
             text.map(|text| Policy::open(&decode(field, &text)?)).transpose()
         };
         let (main, canary) = (open("policy_b64", main)?, open("policy_canary_b64", canary)?);
+        let books = config.books_b64.take().map(|text| open_books(&text)).transpose()?;
         let mut engine = Engine::new(config, main)?;
+        engine.books = books;
         if let Some(policy) = canary {
             engine.set_canary(policy)?;
         }
@@ -113,7 +124,17 @@ impl Engine {
         let names = config.models.iter().map(|model| Name::from(model.name.as_str())).collect();
         weight::prepare();
         let members = Arc::new(Members::new(&config.members));
-        Ok(Engine { config, members, names, main: Arm { policy, id, share: 1.0 }, canary: None })
+        Ok(Engine { config, members, names, main: Arm { policy, id, share: 1.0 }, canary: None, books: None })
+    }
+
+    /// Enters the books that the configuration brought into a store, where the store has nothing yet. `None` without
+    /// books, and in a shadow, where nothing is charged.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the host fails.
+    pub fn restore(&mut self, store: &impl SharedStore) -> Result<Option<Restored>, LedgerError> {
+        let books = self.books.take().filter(|_| !self.config.is_shadow());
+        books.map(|books| books.restore(store, &self.config)).transpose()
     }
 
     /// Lets a second policy decide the share of sessions that the configuration names.
@@ -205,6 +226,11 @@ impl Arm {
 
 fn decode(field: &'static str, base64: &str) -> Result<Vec<u8>, PolicyError> {
     BASE64_STANDARD.decode(base64.trim()).map_err(|error| PolicyError::Base64 { field, error })
+}
+
+fn open_books(base64: &str) -> Result<Books, EngineError> {
+    let bytes = BASE64_STANDARD.decode(base64.trim()).map_err(|_| EngineError::Books)?;
+    Books::from_bytes(&bytes).map_err(|_| EngineError::Books)
 }
 
 #[cfg(test)]

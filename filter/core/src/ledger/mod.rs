@@ -13,7 +13,8 @@
 //! Sessions live in a table of a fixed number of buckets ([`sessions`]), each one value in shared data
 //! ([`sessions::bucket`]), changed only by compare-and-swap ([`table`], [`store`]). The configuration bounds its memory,
 //! whatever clients send ([`size`]). A second level, the tenants' budgets, is a table of the same kind ([`tenants`]).
-//! [`holding`] holds, renews and ends a turn's money on both levels.
+//! [`holding`] holds, renews and ends a turn's money on both levels. What was spent before the process began comes from
+//! outside ([`books`]).
 //!
 //! Against hostile clients:
 //!
@@ -26,6 +27,7 @@
 //! * A lease is renewed while the answer comes, so no answer outlives its reservation, however long it takes
 //!   ([`holding::Ledger::renew`]).
 
+pub mod books;
 pub mod callers;
 pub mod error;
 pub mod holding;

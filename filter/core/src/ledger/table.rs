@@ -115,6 +115,19 @@ impl<'a, S: SharedStore, V: Stored> Table<'a, S, V> {
         Ok(swap == Swap::Done)
     }
 
+    /// Stores the bucket of an id, unless there is one. `false`: there is.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the host fails.
+    pub(super) fn create(&self, id: SessionId, bucket: &V) -> Result<bool, LedgerError> {
+        let key = self.key(id);
+        // The bytes are not made for nothing: each VM that is configured comes here.
+        if self.store.get(&key)?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.store.compare_and_swap(&key, &bucket.to_bytes(), CREATE)? == Swap::Done)
+    }
+
     /// Leaves a bucket as it was, but for the leases that had expired when it was read.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 //! of leases `u8`, and per lease id, end in ms and amount `u64`. Another format is an error, as it is for sessions
 //! ([`crate::ledger::sessions::bucket`]).
 
+use std::collections::BTreeMap;
+
 use crate::config::TenantConfig;
 use crate::counters::{Counter, Counts};
 use crate::ledger::table::{Stored, put_u64, take, take_u64};
@@ -82,6 +84,44 @@ pub struct TenantBucket {
 }
 
 impl TenantBucket {
+    /// Adds a tenant that spent so much in the window in which it was last seen.
+    ///
+    /// It has a place until its next turn says whether the configuration knows it.
+    pub(in crate::ledger) fn add_spent(
+        &mut self,
+        rules: &TenantRules,
+        id: SessionId,
+        spent: NanoUsd,
+        last_seen_ms: u64,
+    ) {
+        let window = rules.window(last_seen_ms);
+        let account =
+            Account { id, has_place: true, window, last_seen_ms, spent, early_leaves: 0, leases: Vec::new() };
+        self.accounts.push(account);
+    }
+
+    /// Number of tenants.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Whether there is no tenant.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// The same tenants in the buckets of a table with so many, each with the id of one of its tenants.
+    pub(in crate::ledger) fn split(self, buckets: u32) -> impl Iterator<Item = (SessionId, TenantBucket)> {
+        let mut split: BTreeMap<u32, (SessionId, TenantBucket)> = BTreeMap::new();
+        for account in self.accounts {
+            let bucket = split.entry(account.id.bucket(buckets));
+            bucket.or_insert_with(|| (account.id, TenantBucket::default())).1.accounts.push(account);
+        }
+        split.into_values()
+    }
+
     /// What the bucket's tenants hold for turns in flight.
     #[must_use]
     pub fn held(&self) -> NanoUsd {
@@ -107,7 +147,7 @@ pub struct TenantRules {
 }
 
 impl TenantRules {
-    pub(super) fn new(config: &TenantConfig, lease_ms: u64) -> TenantRules {
+    pub(in crate::ledger) fn new(config: &TenantConfig, lease_ms: u64) -> TenantRules {
         let TenantConfig { ttl_ms, tenants_per_bucket, free_early_leaves, buckets, window_ms, .. } = *config;
         TenantRules { lease_ms, ttl_ms, tenants_per_bucket, free_early_leaves, buckets, window_ms }
     }
