@@ -5,17 +5,18 @@
 //! changed in place.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use seqroute_core::config::GuardConfig;
+use seqroute_core::config::{Config, GuardConfig};
 use seqroute_core::engine::Engine;
 use seqroute_core::policy::Policy;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::Invalid;
+use crate::books::{Reader, Summary};
+use crate::error::{DataError, Invalid};
 use crate::guard;
 use crate::session::hex;
 
@@ -50,10 +51,56 @@ pub fn plugin_config(config: &str, policy: Option<&[u8]>) -> Result<String, Inva
         }
     }
     let text = value.to_string();
-    let elsewhere = "a variable that only Envoy's environment has";
-    let environment = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| elsewhere.to_owned()));
-    Engine::configure_in(text.as_bytes(), &environment).map_err(|error| Invalid(error.to_string()))?;
+    check(&text)?;
     Ok(text)
+}
+
+/// The plugin configuration with what its sessions and tenants have spent according to these decision logs, oldest first.
+///
+/// # Errors
+/// [`DataError`] for a log that cannot be read; the filter's own error.
+pub fn with_books(
+    plugin_config_json: &str,
+    logs: &[PathBuf],
+    now_ms: u64,
+) -> Result<(String, Summary), DeployError> {
+    let refuse = |error: &dyn std::fmt::Display| DeployError::Invalid(Invalid(error.to_string()));
+    let config =
+        Config::from_json_in(plugin_config_json.as_bytes(), &environment).map_err(|error| refuse(&error))?;
+    let mut reader = Reader::new(&config, now_ms);
+    for log in logs {
+        reader.read(log)?;
+    }
+    let (books, summary) = reader.finish();
+    let mut value: Value = serde_json::from_str(plugin_config_json).map_err(|error| refuse(&error))?;
+    value["books_b64"] = BASE64_STANDARD.encode(books.to_bytes()).into();
+    let text = value.to_string();
+    check(&text).map_err(DeployError::Invalid)?;
+    Ok((text, summary))
+}
+
+/// Why a configuration has no books.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A log cannot be read.
+    #[error(transparent)]
+    Log(#[from] DataError),
+    /// The filter would refuse the configuration.
+    #[error(transparent)]
+    Invalid(Invalid),
+}
+
+/// Refuses what the filter would refuse.
+fn check(plugin_config_json: &str) -> Result<(), Invalid> {
+    let checked = Engine::configure_in(plugin_config_json.as_bytes(), &environment);
+    checked.map(drop).map_err(|error| Invalid(error.to_string()))
+}
+
+/// The variables of this process. One that is not set here may be set for Envoy.
+#[expect(clippy::unnecessary_wraps, reason = "the core asks for an option")]
+fn environment(name: &str) -> Option<String> {
+    let elsewhere = || "a variable that only Envoy's environment has".to_owned();
+    Some(std::env::var(name).unwrap_or_else(|_| elsewhere()))
 }
 
 /// The environment variables that a plugin configuration names, and that Envoy must therefore let its VM see.

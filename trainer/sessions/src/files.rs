@@ -45,6 +45,19 @@ pub fn for_each_line(
     Ok(())
 }
 
+/// Calls `each` with every line of a file, whatever its bytes, decompressed and streamed as by [`for_each_line`].
+///
+/// # Errors
+/// [`DataError::Io`] for a file that cannot be read.
+pub fn for_each_raw_line(path: &Path, mut each: impl FnMut(&[u8])) -> Result<(), DataError> {
+    let file = File::open(path).map_err(DataError::io(path))?;
+    let source = Compression::of(path).reader(file).map_err(DataError::io(path))?;
+    for line in BufReader::with_capacity(1 << 16, source).split(b'\n') {
+        each(&line.map_err(DataError::io(path))?);
+    }
+    Ok(())
+}
+
 /// Who may read an output file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Readers {

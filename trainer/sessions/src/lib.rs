@@ -10,6 +10,7 @@
 //! * An output file appears whole or not at all ([`files`]).
 #![forbid(unsafe_code)]
 
+pub mod books;
 pub mod compression;
 pub mod deploy;
 pub mod environment;

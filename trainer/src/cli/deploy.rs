@@ -1,9 +1,11 @@
 //! `seqroute deploy`.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use seqroute_sessions::books::Summary;
 use seqroute_sessions::{deploy, files};
 
 #[derive(Debug, Args)]
@@ -14,6 +16,10 @@ pub struct Arguments {
     /// Policy archive, for the strategy `policy`.
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// Decision log, of several the oldest first: sessions keep what they have spent although Envoy is started anew. Without
+    /// it they have their whole budgets again.
+    #[arg(long)]
+    books: Vec<PathBuf>,
     /// Path of the filter module, as Envoy sees it.
     #[arg(long)]
     wasm: String,
@@ -33,8 +39,21 @@ impl Arguments {
         let text = files::read_text(&self.config)?;
         let policy = self.policy.as_deref().map(super::open_policy).transpose()?;
         let bytes = policy.as_ref().map(|(bytes, _)| bytes.as_slice());
-        let plugin =
+        let mut plugin =
             deploy::plugin_config(&text, bytes).with_context(|| self.config.display().to_string())?;
+        if !self.books.is_empty() {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
+            let now_ms = u64::try_from(since_epoch.as_millis()).context("the clock")?;
+            let (with_books, summary) = deploy::with_books(&plugin, &self.books, now_ms)?;
+            plugin = with_books;
+            let Summary { sessions, tenants, left_out, unreadable } = summary;
+            println!("books of {sessions} sessions and {tenants} tenants");
+            if left_out > 0 || unreadable > 0 {
+                eprintln!(
+                    "warning: {left_out} sessions are left out; {unreadable} lines are no decision records"
+                );
+            }
+        }
         for warning in deploy::warnings(&plugin) {
             eprintln!("warning: {}: {warning}", self.config.display());
         }
