@@ -1,5 +1,5 @@
-//! A request's body: any cut gives the same facts, and whatever is sent upstream in its place names the chosen model,
-//! asks for no more than was reserved, and has the declared length.
+//! A request's body: any cut gives the same facts, and whatever is sent upstream in its place has the declared length; each
+//! of the common parsers reads from it the chosen model, no more than was reserved, and nothing that is paid for apart.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,8 +7,9 @@ use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::config::LimitMember;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
+use seqroute_fuzz::readers::tree::Tree;
+use seqroute_fuzz::readers::{Bounds, check};
 use seqroute_fuzz::{APIS, Input};
-use serde_json::Value;
 
 const CAP_TOKENS: u64 = 40;
 
@@ -30,11 +31,12 @@ fuzz_target!(|data: &[u8]| {
 
 /// Sends a complete body as the filter does: the first piece is held until the decision, the others follow.
 fn rewrite(input: &Input<'_>, api: Api) {
-    let (mut body, mut sent, mut declared) = (RequestBody::new(api), Vec::new(), 0);
+    let (mut body, mut sent, mut declared, mut answers) = (RequestBody::new(api), Vec::new(), 0, 1);
     for (number, piece) in input.pieces().into_iter().enumerate() {
         body.scan(piece);
         if number == 0 {
-            body.decide("large", Some(CAP_TOKENS), LimitMember::default());
+            answers = body.facts().answers;
+            body.decide("large", Some(CAP_TOKENS.saturating_mul(answers)), LimitMember::default());
         }
         let new = body.rewrite(piece).unwrap_or_else(|| piece.to_vec());
         if number == 0 {
@@ -46,22 +48,12 @@ fn rewrite(input: &Input<'_>, api: Api) {
         return;
     }
     assert_eq!(sent.len() as u64, declared);
-    let text = input.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input.text);
-    if serde_json::from_slice::<Value>(text).is_err() {
+    if Tree::parse(input.text).is_none() || body.is_forbidden() {
         return;
     }
-    let sent = sent.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&sent);
-    let sent: Value = serde_json::from_slice(sent).expect("JSON stays JSON");
-    if api.has_model_in_body() {
-        assert_eq!(sent["model"], "large");
+    let tree = Tree::parse(&sent).expect("JSON stays JSON");
+    let bounds = Bounds { model: "large", limit_tokens: CAP_TOKENS, answers };
+    if let Err(fault) = check(api, bounds, &tree) {
+        panic!("{fault}: {}", String::from_utf8_lossy(&sent));
     }
-    let limits: Vec<&Value> = match api {
-        Api::OpenAiChat => vec![&sent["max_tokens"], &sent["max_completion_tokens"]],
-        Api::OpenAiResponses => vec![&sent["max_output_tokens"]],
-        Api::AnthropicMessages => vec![&sent["max_tokens"]],
-        Api::GeminiGenerate => vec![&sent["generationConfig"]["maxOutputTokens"]],
-        Api::BedrockConverse => vec![&sent["inferenceConfig"]["maxTokens"]],
-    };
-    let limit = limits.iter().filter_map(|limit| limit.as_u64()).max();
-    assert!(limit.is_some_and(|limit| limit <= CAP_TOKENS), "{sent}");
 }

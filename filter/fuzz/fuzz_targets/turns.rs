@@ -120,7 +120,9 @@ fn request(
     now_ms: u64,
     counts: &mut Counts,
 ) -> Option<Turn> {
-    let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), headers, None, counts) else { return None };
+    let HeadVerdict::Llm(head) = RequestHead::read(engine.config(), headers, None, counts) else {
+        return None;
+    };
     let mut reader = RequestBody::new(Api::OpenAiChat);
     reader.scan(body);
     let length = body_bytes.map(u64::from);

@@ -3,6 +3,9 @@
 //! An input is a byte that chooses among variants, a byte that seeds the cuts, and the text itself; so a corpus file
 //! stays readable, and a crash can be reduced by hand.
 
+#[path = "../../core/tests/readers/mod.rs"]
+pub mod readers;
+
 use seqroute_core::request::api::Api;
 
 /// The provider APIs, in the order in which a choice picks them.

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use crate::body::input::ReadInput;
-use crate::body::members::{Members, is_answers, is_limit_of};
+use crate::body::members::{Members, is_answers, is_limit_of, strip_additional};
 use crate::body::messages::Messages;
 use crate::body::text::TextFeatures;
 use crate::body::tools::Tools;
@@ -253,6 +253,9 @@ impl FactsReader {
                 self.stream = self.stream.or(Some(false));
             }
             ([Key::Stream | Key::StreamLike], _) => self.forbid(Forbidden::Stream),
+            ([.., Key::Refused(number)], _) if self.members.is_always_refused(*number) => {
+                self.forbid_member(*number);
+            }
             // These ask for nothing.
             ([.., Key::Refused(_)], Some(b"false" | b"null")) => {}
             ([.., Key::Refused(_)], _) if kind == Kind::Array && is_empty => {}
@@ -291,6 +294,11 @@ fn is_counted(api: Api, path: &[Key]) -> bool {
     is_limit_of(api, path) || is_answers(path)
 }
 
+/// Whether a value is inside of a list of tools.
+fn is_of_tools(path: &[Key]) -> bool {
+    matches!(strip_additional(path), [Key::Tools | Key::Functions | Key::ToolConfig, _, ..])
+}
+
 /// Whether a value is judged by its literal: `stream`, or a member that is refused unless it says nothing.
 fn is_literal(path: &[Key]) -> bool {
     matches!(path, [Key::Stream | Key::StreamLike] | [.., Key::Refused(_)])
@@ -299,9 +307,7 @@ fn is_literal(path: &[Key]) -> bool {
 impl Visitor for FactsReader {
     fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool {
         match path {
-            [Key::Tools | Key::Functions | Key::ToolConfig, _, ..] => {
-                return self.tools.begin(self.api, path, kind);
-            }
+            _ if is_of_tools(path) => return self.tools.begin(self.api, path, kind),
             [Key::Messages | Key::Input | Key::Contents, ..] => {
                 return self.messages.begin(path, kind, offset);
             }
@@ -313,7 +319,7 @@ impl Visitor for FactsReader {
     fn text(&mut self, path: &[Key], piece: &[u8]) {
         match path {
             [Key::Messages | Key::Input | Key::Contents, ..] => self.messages.text(path, piece),
-            [Key::Tools | Key::Functions | Key::ToolConfig, _, ..] => self.tools.text(path, piece),
+            _ if is_of_tools(path) => self.tools.text(path, piece),
             _ => {
                 if let Some(slot) = self.slot(path) {
                     slot.push(piece);
@@ -328,9 +334,7 @@ impl Visitor for FactsReader {
             [Key::Messages | Key::Input | Key::Contents, ..] => {
                 return self.messages.end(path, kind, end, is_empty);
             }
-            [Key::Tools | Key::Functions | Key::ToolConfig, _, ..] => {
-                return self.tools.end(path, kind, &self.members);
-            }
+            _ if is_of_tools(path) => return self.tools.end(path, kind, &self.members),
             _ if is_counted(self.api, path) => return self.end_count(path),
             _ if is_literal(path) => return self.end_literal(path, kind, is_empty),
             _ => {}

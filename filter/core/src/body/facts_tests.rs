@@ -105,6 +105,17 @@ fn what_a_request_may_not_ask_for_is_named() {
             tool("built-in"),
         ),
         (Api::OpenAiChat, json!({"tools": [{"type": ["function"]}]}), tool("")),
+        (Api::OpenAiChat, json!({"Tools": [{"type": "web_search"}]}), tool("web_search")),
+        (Api::OpenAiChat, json!({"tools": [{"Type": "web_search"}]}), tool("web_search")),
+        (Api::OpenAiChat, json!({"tools": {"type": "web_search"}}), tool("")),
+        (Api::OpenAiChat, json!({"tools": ["web_search"]}), tool("")),
+        (Api::GeminiGenerate, json!({"tools": {"googleSearch": {}}}), tool("")),
+        (Api::BedrockConverse, json!({"ToolConfig": {"TOOLS": [{"systemTool": {}}]}}), tool("built-in")),
+        (
+            Api::BedrockConverse,
+            json!({"additionalModelRequestFields": {"tools": [{"type": "web_search_20250305"}]}}),
+            tool("web_search_20250305"),
+        ),
     ];
     for (api, body, expected) in cases {
         assert_eq!(facts_of(api, &body).forbidden, expected, "{api:?} {body}");

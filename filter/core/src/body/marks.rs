@@ -77,6 +77,8 @@ pub struct Marks {
     pub is_complete: bool,
     allows_stored_state: bool,
     in_object: bool,
+    /// Length of the path to the place being read: what is inside of it changes with it.
+    open: Option<usize>,
     text: Slot,
 }
 
@@ -106,6 +108,7 @@ impl Marks {
             has_stream_options: false,
             is_complete: false,
             in_object: false,
+            open: None,
             text: Slot::new(Kind::Scalar, MAX_TEXT_BYTES),
         }
     }
@@ -174,6 +177,9 @@ impl Marks {
 
 impl Visitor for Marks {
     fn begin(&mut self, path: &[Key], kind: Kind, offset: u64) -> bool {
+        if self.open.is_some() {
+            return false;
+        }
         if kind == Kind::Object
             && matches!(self.object_end_at(path), Some(target) if target != Target::EndOfBody)
         {
@@ -193,17 +199,19 @@ impl Visitor for Marks {
             _ => {}
         }
         self.add(Mark { target, start: offset, end: None, text: None, is_empty: false });
+        self.open = Some(path.len());
         self.text.begin(kind)
     }
 
     fn text(&mut self, path: &[Key], piece: &[u8]) {
-        if self.value_at(path, Kind::Scalar).is_some() {
+        if self.open == Some(path.len()) {
             self.text.push(piece);
         }
     }
 
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool) {
-        if self.value_at(path, kind).is_some() {
+        if self.open == Some(path.len()) {
+            self.open = None;
             self.text.end();
             let text = self.text.get().map(<[u8]>::to_vec);
             if let Some(mark) = self.marks.last_mut().filter(|mark| mark.end.is_none()) {

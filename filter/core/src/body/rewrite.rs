@@ -14,7 +14,7 @@ use crate::body::edits::{Changes, Edit, Edits};
 use crate::body::facts::{BodyFacts, FactsReader};
 use crate::body::input::{InputMeter, ReadInput};
 use crate::body::marks::Marks;
-use crate::body::members::Members;
+use crate::body::members::{Members, look_alike};
 use crate::config::LimitMember;
 use crate::request::api::Api;
 use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
@@ -247,7 +247,16 @@ impl Visitor for Visitors {
     }
 
     fn name(&mut self, path: &[Key], name: &[u8]) -> Key {
-        self.members.key(path, name)
+        match self.members.key(path, name) {
+            Key::Other => {
+                let alike = look_alike(path, name);
+                if alike != Key::Other {
+                    self.input.doubt();
+                }
+                alike
+            }
+            known => known,
+        }
     }
 
     fn outside(&mut self, bytes: &[u8]) {

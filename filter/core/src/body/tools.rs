@@ -9,8 +9,9 @@
 //! | OpenAI, Anthropic | `tools[].type` | [`CLIENT_TYPES`], or no type |
 //! | Gemini | a member of `tools[]` | `functionDeclarations` |
 //! | Bedrock | a member of `toolConfig.tools[]` | `toolSpec`, `cachePoint` |
+//! | Bedrock | `additionalModelRequestFields.tools[].type` | as OpenAI, Anthropic |
 
-use crate::body::members::Members;
+use crate::body::members::{Members, strip_additional};
 use crate::pattern::covers;
 use crate::request::api::Api;
 use crate::wire::json::Kind;
@@ -53,7 +54,7 @@ impl Default for Tools {
 /// Whether a path leads to the type of a tool, one inside of a namespace included.
 fn is_type(path: &[Key]) -> bool {
     matches!(
-        path,
+        strip_additional(path),
         [Key::Tools, Key::Item, Key::Type] | [Key::Tools, Key::Item, Key::Tools, Key::Item, Key::Type]
     )
 }
@@ -62,8 +63,19 @@ impl Tools {
     /// A value of the list begins. Returns whether its text is wanted.
     pub fn begin(&mut self, api: Api, path: &[Key], kind: Kind) -> bool {
         match (api, path) {
-            (_, [Key::Tools | Key::Functions, Key::Item] | [Key::ToolConfig, Key::Tools, Key::Item]) => {
+            (
+                _,
+                [Key::Tools | Key::Functions, Key::Item]
+                | [Key::ToolConfig | Key::AdditionalModelRequestFields, Key::Tools, Key::Item],
+            ) => {
                 self.any = true;
+                if kind != Kind::Object {
+                    self.refuse("");
+                }
+            }
+            // Some readers take an object, or its members, for a list.
+            (_, [Key::Tools, _] | [Key::ToolConfig | Key::AdditionalModelRequestFields, Key::Tools, _]) => {
+                self.refuse("");
             }
             (Api::GeminiGenerate, [Key::Tools, Key::Item, member])
                 if *member != Key::FunctionDeclarations =>
@@ -75,7 +87,7 @@ impl Tools {
             {
                 self.refuse("built-in");
             }
-            (Api::OpenAiChat | Api::OpenAiResponses | Api::AnthropicMessages, path) if is_type(path) => {
+            (_, path) if is_type(path) => {
                 let wanted = self.word.begin(kind);
                 if !wanted {
                     self.refuse("");

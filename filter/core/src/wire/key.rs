@@ -33,11 +33,13 @@ macro_rules! keys {
             /// The key of a name.
             #[must_use]
             pub fn of(name: &[u8]) -> Key {
-                const NAMES: &[(&str, Key)] = &[$($(($text, Key::$name)),+),+];
                 let found = NAMES.iter().find(|(text, _)| text.as_bytes() == name);
                 found.map_or(Key::Other, |(_, key)| *key)
             }
         }
+
+        /// Every name that is known, with its key.
+        pub const NAMES: &[(&str, Key)] = &[$($(($text, Key::$name)),+),+];
     };
 }
 

@@ -8,11 +8,13 @@
 //!   by the model's `image_tokens`, anything else (documents, sound, films, state of the provider, parts of unknown types)
 //!   by a whole context, since a few bytes can name that much.
 //!
-//! Where it is not certain that a string is such data, its bytes count as well.
+//! Where it is not certain that a string is such data, its bytes count as well. Where two members of one name disagree, a
+//! whole context counts, since readers differ on which of them they take.
 
 pub mod weight;
 
 use crate::body::input::weight::TextWeigher;
+use crate::body::members::is_in_part;
 use crate::config::EstimateConfig;
 use crate::wire::json::Kind;
 use crate::wire::key::Key;
@@ -119,6 +121,8 @@ pub struct InputMeter {
     string: Reading,
     word: Slot,
     source: Source,
+    /// Names were read that only some server would understand, so that no string is certain to be data.
+    doubts: bool,
 }
 
 /// The string being read.
@@ -126,7 +130,7 @@ pub struct InputMeter {
 enum Reading {
     /// It is weighed.
     Text,
-    /// It may be a data URL: weighed unless it begins with `data:`, of which so many bytes were seen.
+    /// It may be a data URL of an image: weighed unless it begins like one, of which so many bytes were seen.
     Url(usize),
     /// It is the data of an image or file.
     Data,
@@ -136,8 +140,11 @@ enum Reading {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Source {
     is_open: bool,
-    /// Its part is an image.
+    /// Its part is an image, and has said of what type it is.
     of_image: bool,
+    of_known_type: bool,
+    /// It has said of what type it is.
+    is_typed: bool,
     /// It says that it holds base64, or that it holds text.
     is_base64: bool,
     is_text: bool,
@@ -153,11 +160,13 @@ impl Default for InputMeter {
             string: Reading::Text,
             word: Slot::new(Kind::String, MAX_TYPE_BYTES),
             source: Source::default(),
+            doubts: false,
         }
     }
 }
 
 const DATA: &[u8] = b"data:";
+const DATA_OF_IMAGE: &[u8] = b"data:image/";
 
 impl InputMeter {
     /// What was read so far.
@@ -199,8 +208,8 @@ impl InputMeter {
                     self.source = Source { is_open: true, is_base64: true, ..Source::default() }
                 }
                 Key::Source if matches!(path, [.., Key::Item, _]) => {
-                    self.source =
-                        Source { is_open: true, of_image: self.source.of_image, ..Source::default() };
+                    let Source { of_image, of_known_type, .. } = self.source;
+                    self.source = Source { is_open: true, of_image, of_known_type, ..Source::default() };
                 }
                 _ => {}
             },
@@ -217,7 +226,10 @@ impl InputMeter {
     }
 
     fn reading_of(&self, path: &[Key]) -> Reading {
-        if path.len() < 4 || !is_part(path.get(..path.len().saturating_sub(1)).unwrap_or_default()) {
+        if self.doubts
+            || path.len() < 4
+            || !is_part(path.get(..path.len().saturating_sub(1)).unwrap_or_default())
+        {
             return Reading::Text;
         }
         match path {
@@ -236,13 +248,7 @@ impl InputMeter {
     /// A piece of a wanted text.
     pub fn text(&mut self, path: &[Key], piece: &[u8]) {
         if let Reading::Url(seen) = self.string {
-            let rest = DATA.get(seen..).unwrap_or_default();
-            let checked = rest.len().min(piece.len());
-            self.string = match piece.get(..checked) == rest.get(..checked) {
-                false => Reading::Text,
-                true if checked == rest.len() => Reading::Data,
-                true => Reading::Url(seen.saturating_add(checked)),
-            };
+            self.read_url(seen, piece);
         }
         if self.string != Reading::Data {
             self.text.feed(piece);
@@ -250,6 +256,31 @@ impl InputMeter {
         if is_word(path) {
             self.word.push(piece);
         }
+    }
+
+    /// Looks for the beginning of a data URL, of which `seen` bytes were read.
+    fn read_url(&mut self, seen: usize, piece: &[u8]) {
+        let rest = DATA_OF_IMAGE.get(seen..).unwrap_or_default();
+        let same = rest.iter().zip(piece).take_while(|(expected, found)| expected == found).count();
+        let seen = seen.saturating_add(same);
+        self.string = match same == piece.len() {
+            _ if seen == DATA_OF_IMAGE.len() => Reading::Data,
+            true => Reading::Url(seen),
+            false if seen < DATA.len() => Reading::Text,
+            // Gateways turn it into a document.
+            false => {
+                self.add_file();
+                Reading::Data
+            }
+        };
+        if self.string == Reading::Data {
+            self.text = TextWeigher::default();
+        }
+    }
+
+    /// A name was read that only some server would understand ([`crate::body::members::look_alike`]).
+    pub fn doubt(&mut self) {
+        self.doubts = true;
     }
 
     /// A value ends.
@@ -290,23 +321,43 @@ impl InputMeter {
     fn type_is(&mut self, path: &[Key]) {
         let word = self.word.get().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default();
         match path {
-            [.., Key::InlineData, Key::MimeType] => self.source.of_image |= word.starts_with("image/"),
+            [.., Key::InlineData, Key::MimeType] => {
+                let image = word.starts_with("image/");
+                self.part_is(image);
+            }
             [.., Key::Source, Key::Type] => {
-                self.source.is_base64 = word == "base64";
-                self.source.is_text = matches!(word, "text" | "content");
+                let (base64, text) = (word == "base64", matches!(word, "text" | "content"));
+                self.source_is(base64, text);
             }
             _ => {
-                self.source.of_image = IMAGE_TYPES.contains(&word);
+                let image = IMAGE_TYPES.contains(&word);
                 // These are counted by the member that holds them. The source of a document may hold text.
                 let counted = matches!(
                     word,
                     "document" | "file" | "input_file" | "input_audio" | "video_url" | "audio_url"
                 );
-                if !self.source.of_image && !TEXT_TYPES.contains(&word) && !counted {
+                let known = image || counted || TEXT_TYPES.contains(&word);
+                self.part_is(image);
+                if !known {
                     self.add_file();
                 }
             }
         }
+    }
+
+    fn source_is(&mut self, base64: bool, text: bool) {
+        if self.source.is_typed && text != self.source.is_text {
+            self.add_file();
+        }
+        (self.source.is_base64, self.source.is_text, self.source.is_typed) = (base64, text, true);
+    }
+
+    /// A part says that it is an image, or that it is not.
+    fn part_is(&mut self, image: bool) {
+        if self.source.of_known_type && image != self.source.of_image {
+            self.add_file();
+        }
+        (self.source.of_image, self.source.of_known_type) = (image, true);
     }
 
     fn end_source(&mut self) {
@@ -332,30 +383,9 @@ impl InputMeter {
     }
 }
 
-/// Whether a member at `path` belongs to a part of a message, and not to the arguments or the schema of a tool.
+/// Whether a member at `path` belongs to a part of a message.
 fn is_part(path: &[Key]) -> bool {
-    let [Key::Messages | Key::Input | Key::Contents | Key::System, inner @ .., _] = path else {
-        return false;
-    };
-    inner.iter().all(|key| {
-        matches!(
-            key,
-            Key::Item
-                | Key::Content
-                | Key::Parts
-                | Key::ToolResult
-                | Key::FunctionResponse
-                | Key::Output
-                | Key::Source
-                | Key::Image
-                | Key::ImageUrl
-                | Key::InlineData
-                | Key::InputAudio
-                | Key::Document
-                | Key::Video
-                | Key::File
-        )
-    })
+    path.split_last().is_some_and(|(_, holder)| !holder.is_empty() && is_in_part(holder))
 }
 
 /// Whether a string says of what type its holder is.

@@ -65,6 +65,8 @@ fn whatever_else_is_not_text_counts_as_a_file() {
         r#"{"type":"item_reference","id":"x"}"#,
         r#"{"type":"tool_result","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}"#,
         r#"{"type":"image","content":[{"type":"document","source":{"type":"file"}}]}"#,
+        r#"{"type":"image_url","image_url":{"url":"data:application/pdf;base64,QUJD"}}"#,
+        r#"{"type":"input_image","image_url":"data:;base64,QUJD"}"#,
     ];
     for part in files {
         assert!(parts(part).1 >= 1, "{part}");
@@ -102,4 +104,48 @@ fn arguments_and_schemas_of_tools_are_text() {
     let (images, files, text_tokens) = parts(&call);
     assert_eq!((images, files), (0, 0));
     assert!(text_tokens >= 100);
+}
+
+#[test]
+fn a_part_that_contradicts_itself_counts_as_a_file() {
+    let parts_of = [
+        r#"{"type":"document","source":{"type":"base64","data":"QUJD","type":"text"}}"#,
+        r#"{"type":"document","source":{"type":"text","data":"QUJD","type":"base64"}}"#,
+        r#"{"type":"document","source":{"type":"url","url":"https://example.org/a.pdf","type":"text"}}"#,
+        r#"{"type":"document","source":{"type":"base64","data":"QUJD"},"type":"image"}"#,
+        r#"{"type":"image","type":"document","source":{"type":"base64","data":"QUJD"}}"#,
+        r#"{"inlineData":{"mimeType":"image/png","data":"QUJD","mimeType":"application/pdf"}}"#,
+        r#"{"inlineData":{"mimeType":"application/pdf","data":"QUJD","mimeType":"image/png"}}"#,
+    ];
+    for part in parts_of {
+        assert!(parts(part).1 >= 1, "{part}");
+    }
+}
+
+#[test]
+fn names_that_some_server_understands_count_and_their_data_weighs() {
+    let data = "zq".repeat(500);
+    for part in [
+        format!(r#"{{"Type":"image_url","Image_URL":{{"Url":"data:image/png;base64,{data}"}}}}"#),
+        format!(r#"{{"type":"image_url","imageUrl":{{"url":"data:image/png;base64,{data}"}}}}"#),
+        format!(r#"{{"InlineData":{{"MimeType":"image/png","Data":"{data}"}}}}"#),
+    ] {
+        let (images, _, text_tokens) = parts(&part);
+        assert!(images == 1 && text_tokens >= 1000, "{images} {text_tokens}: {part}");
+    }
+    let file = r#"{"TYPE":"input_file","FILE_ID":"f"}"#;
+    assert!(parts(file).1 >= 1);
+}
+
+#[test]
+fn where_a_data_url_is_cut_changes_nothing() {
+    let part =
+        r#"{"messages":[{"content":[{"type":"input_image","image_url":"data:image/png;base64,QUJD"}]}]}"#;
+    for cut in 1..part.len() {
+        let mut reader = RequestBody::new(Api::OpenAiChat);
+        let (first, second) = part.split_at(cut);
+        reader.scan(first.as_bytes());
+        reader.scan(second.as_bytes());
+        assert_eq!(reader.read_input().size, size(part), "{cut}");
+    }
 }

@@ -174,3 +174,8 @@ pub const REFUSED: &[(&str, &[&str])] = &[
 /// Members that refer to state which the provider keeps; refused unless the configuration allows it.
 pub const STORED: [&str; 5] =
     ["previous_response_id", "conversation", "prompt", "cachedContent", "previousInteraction"];
+
+/// Members that the filter adds where they are missing, or adds something to: one that only resembles them is refused, since
+/// servers differ on whether they read it.
+pub const EXACT: [&str; 5] =
+    ["store", "stream_options", "include_usage", "generationConfig", "inferenceConfig"];

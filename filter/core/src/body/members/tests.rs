@@ -24,7 +24,26 @@ fn look_alikes_are_recognised() {
         assert_eq!(key(limit), Key::LimitLike, "{limit}");
     }
     assert_eq!((key("best_of"), key("N")), (Key::AnswersLike, Key::AnswersLike));
-    assert_eq!((key("Messages"), key("max_tokens")), (Key::Other, Key::MaxTokens));
+    assert_eq!(key("max_tokens"), Key::MaxTokens);
+}
+
+#[test]
+fn every_name_that_decides_on_the_bill_has_look_alikes() {
+    assert_eq!(look_alike(&[], b"Service-Tier"), Key::ServiceTier);
+    assert!(
+        matches!(key("\u{17F}tore"), Key::Refused(_)) && matches!(key("InferenceConfig"), Key::Refused(_))
+    );
+    assert_eq!((key("store"), key("generation_config")), (Key::Store, Key::GenerationConfig));
+    assert_eq!(look_alike(&[Key::Tools, Key::Item], b"TYPE"), Key::Type);
+    assert_eq!(look_alike(&[Key::AdditionalModelRequestFields, Key::Tools, Key::Item], b"Type"), Key::Type);
+    let part = [Key::Messages, Key::Item, Key::Content, Key::Item];
+    assert_eq!(look_alike(&part, b"imageUrl"), Key::ImageUrl);
+    assert_eq!(look_alike(&part, b"cache_control"), Key::Other);
+    assert_eq!(look_alike(&part, &[b'x'; 200]), Key::Other);
+    let arguments = [&part[..], &[Key::Input]].concat();
+    for free in [&arguments[..], &[Key::Metadata], &[Key::Tools, Key::Item, Key::Other]] {
+        assert_eq!(look_alike(free, b"Type"), Key::Other, "{free:?}");
+    }
 }
 
 #[test]
