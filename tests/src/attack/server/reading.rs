@@ -52,7 +52,7 @@ pub fn read(flavour: Flavour, call: &Call, members: &Members) -> Result<Reading,
         model: get("model").and_then(Value::as_str).map(str::to_owned),
         answers: 1,
         price_factor: if has_better_tier(&get) { 2 } else { 1 },
-        paid_tool: runs_paid_tool(&get),
+        paid_tool: runs_paid_tool(&get, names),
         stream: stream(flavour, get("stream"))?,
         include_usage: get("stream_options").is_some_and(|options| options["include_usage"] == true),
         background: get("background") == Some(&Value::Bool(true)),
@@ -102,7 +102,7 @@ fn has_better_tier<'a>(get: &impl Fn(&str) -> Option<&'a Value>) -> bool {
 }
 
 /// A tool that the provider runs by itself. A function of the client has a definition of its own.
-fn runs_paid_tool<'a>(get: &impl Fn(&str) -> Option<&'a Value>) -> bool {
+fn runs_paid_tool<'a>(get: &impl Fn(&str) -> Option<&'a Value>, names: Names) -> bool {
     const PAID: [&str; 8] = [
         "web_search",
         "web_fetch",
@@ -115,7 +115,8 @@ fn runs_paid_tool<'a>(get: &impl Fn(&str) -> Option<&'a Value>) -> bool {
     ];
     let mut tools = get("tools").and_then(Value::as_array).into_iter().flatten();
     let is_paid = |tool: &Value| {
-        let kind = tool["type"].as_str().unwrap_or_default();
+        let kind = Members::of(Some(tool)).get("type", names).cloned();
+        let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
         PAID.iter().any(|paid| kind.starts_with(paid) || tool.get(paid).is_some())
     };
     tools.any(is_paid) || get("web_search_options").is_some()
@@ -259,6 +260,15 @@ mod tests {
         assert_eq!(stream(Flavour::Express, r#"{"stream":"false"}"#), Ok(true));
         assert_eq!(stream(Flavour::LlamaCpp, r#"{"stream":"on"}"#), Ok(false));
         assert!(stream(Flavour::OpenAi, r#"{"stream":1}"#).is_err());
+    }
+
+    #[test]
+    fn go_reads_tiers_and_tools_in_any_case() {
+        let body = r#"{"Service_Tier":"priority","TOOLS":[{"Type":"web_search"}]}"#;
+        let reading = chat(Flavour::GoServer, body).unwrap();
+        assert_eq!((reading.price_factor, reading.paid_tool), (2, true));
+        let reading = chat(Flavour::OpenAi, body).unwrap();
+        assert_eq!((reading.price_factor, reading.paid_tool), (1, false));
     }
 
     #[test]

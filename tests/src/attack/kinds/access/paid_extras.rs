@@ -21,8 +21,8 @@ pub const TOOLS: Kind = Kind::new(
 )
 .in_variants(TOOL_VARIANTS);
 
-const TIER_VARIANTS: usize = 5;
-const TOOL_VARIANTS: usize = 6;
+const TIER_VARIANTS: usize = 6;
+const TOOL_VARIANTS: usize = 8;
 
 async fn play(campaign: Campaign, request: fn(&Campaign) -> Request) {
     let request = request(&campaign);
@@ -39,6 +39,7 @@ fn tier(campaign: &Campaign) -> Request {
         1 => responses(&marker(Flavour::OpenAi), "", r#""max_output_tokens":400,"service_tier":"priority""#),
         2 => messages(&marker(Flavour::Anthropic), "", r#""max_tokens":400,"speed":"fast""#),
         3 => converse(&marker(Flavour::Bedrock), false, "", r#""performanceConfig":{"latency":"optimized"}"#),
+        4 => chat(&marker(Flavour::GoServer), "Hello", r#""max_tokens":400,"Service_Tier":"priority""#),
         _ => converse(&marker(Flavour::Bedrock), false, "", r#""serviceTier":{"type":"priority"}"#),
     }
 }
@@ -59,6 +60,8 @@ fn tool(campaign: &Campaign) -> Request {
             r#""max_tokens":40,"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":10}]"#,
         ),
         4 => gemini(&marker(Flavour::Gemini), false, "", r#""tools":[{"google_search":{}}]"#),
+        5 => chat(&marker(Flavour::GoServer), "Hello", r#""max_tokens":40,"Tools":[{"type":"web_search"}]"#),
+        6 => chat(&marker(Flavour::GoServer), "Hello", r#""max_tokens":40,"tools":[{"TYPE":"web_search"}]"#),
         _ => gemini(&marker(Flavour::Gemini), false, "", r#""tools":[{"googleSearch":{}}]"#),
     }
 }
