@@ -56,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "environment",
             "deploy",
+            "books",
             "guard",
             "simulator",
             "prompts",

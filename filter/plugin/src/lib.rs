@@ -26,6 +26,7 @@ mod ending;
 mod header_map;
 mod headers;
 mod host;
+mod reading;
 mod root;
 mod stage;
 mod stream;

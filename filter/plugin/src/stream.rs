@@ -37,12 +37,12 @@ const MAX_AWAITED_BYTES: usize = 64 * 1024;
 /// A stream of the plugin.
 pub struct Stream {
     engine: Option<Rc<Engine>>,
-    metrics: Rc<Metrics>,
-    stage: Stage,
-    body: RequestBody,
+    pub(crate) metrics: Rc<Metrics>,
+    pub(crate) stage: Stage,
+    pub(crate) body: RequestBody,
     /// Bytes of a body that is not read.
     unread_bytes: u64,
-    turn: Option<Box<Turn>>,
+    pub(crate) turn: Option<Box<Turn>>,
     /// The answer, once its headers have come; `None` for a stream without a turn.
     answering: Option<Answering>,
 }
@@ -61,40 +61,12 @@ impl Stream {
         }
     }
 
-    /// Reads the new bytes of the body, which Envoy has collected while the headers are held, and decides once enough
-    /// of it was read.
-    fn read_body(&mut self, engine: &Engine, size: usize, end_of_stream: bool) -> Action {
-        let seen = usize::try_from(self.body.scanned_bytes()).unwrap_or(usize::MAX);
-        let new = body_bytes(BufferType::HttpRequestBody, seen, size.saturating_sub(seen));
-        self.body.scan(&new);
-        let complete = self.body.progress() == Progress::Complete;
-        let invalid = self.body.progress() == Progress::Invalid || (end_of_stream && !complete);
-        let read_enough =
-            engine.config().mode == Mode::Peek && self.body.scanned_bytes() >= engine.config().peek_bytes;
-        if !invalid && !complete && !read_enough {
-            return Action::Pause;
-        }
-        let Stage::Reading(head) = std::mem::replace(&mut self.stage, Stage::Passing) else {
-            return Action::Continue;
-        };
-        if invalid {
-            return self.decide_on_invalid_body(engine, &head, end_of_stream);
-        }
-        // Only white space may follow a complete object, so its length is the body's unless a header says better.
-        let length = head.body_bytes.or(complete.then(|| self.body.scanned_bytes()));
-        let facts = self.body.facts().of_path(head.call.model.as_deref(), head.call.streams);
-        let mut counts = Counts::default();
-        let admission = engine.admit(&SharedData, &head, Some(&facts), length, host::now_ms(), &mut counts);
-        self.metrics.add(&counts);
-        let action = self.carry_out(engine, &head, admission, end_of_stream);
-        if matches!(self.stage, Stage::Routed) {
-            let held = if seen == 0 { new } else { body_bytes(BufferType::HttpRequestBody, 0, size) };
-            self.send_first_piece(engine, head.body_bytes, &held);
-        }
-        action
-    }
-
-    fn decide_on_invalid_body(&mut self, engine: &Engine, head: &RequestHead, end_of_stream: bool) -> Action {
+    pub(crate) fn decide_on_invalid_body(
+        &mut self,
+        engine: &Engine,
+        head: &RequestHead,
+        end_of_stream: bool,
+    ) -> Action {
         let mut counts = Counts::default();
         let now_ms = host::now_ms();
         let refused = engine.refuse_invalid_body(head, now_ms, &mut counts);
@@ -108,7 +80,7 @@ impl Stream {
         action
     }
 
-    fn carry_out(
+    pub(crate) fn carry_out(
         &mut self,
         engine: &Engine,
         head: &RequestHead,
@@ -164,7 +136,7 @@ impl Stream {
     }
 
     /// Resets the request before its last byte has gone to the upstream.
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.stage = Stage::Reset;
         let _ = hostcalls::reset_http_request();
     }
@@ -175,44 +147,6 @@ impl Stream {
         let read = ReadInput::unread(self.unread_bytes);
         if !covering::covers(engine, &self.metrics, &mut self.turn, &read) {
             self.reset();
-        }
-    }
-
-    /// Rewrites what was held back and makes the content-length right before the headers go. A wrong length would
-    /// cut the body or, worse, splice it into the next request.
-    fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, held: &[u8]) {
-        let Some(turn) = &self.turn else { return };
-        if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
-            self.body.decide(&model.name, turn.record().output_cap_tokens, model.limit_member);
-        }
-        let new = self.body.rewrite(held);
-        if let Some(length) = content_length {
-            let new_size = new.as_ref().map_or(held.len(), Vec::len);
-            let length = self.body.fix_length(length, held.len(), new_size).to_string();
-            set_request_header("content-length", Some(&length));
-        }
-        if let Some(new) = new {
-            let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, held.len(), &new);
-        }
-    }
-
-    /// Rewrites a later piece of the body.
-    ///
-    /// A body that exceeds its declared length, stops being JSON, ends too early or asks for what it may not is reset: an
-    /// upstream might serve more than was reserved. So is one whose input the session cannot pay for.
-    fn send_next_piece(&mut self, engine: &Engine, size: usize, end_of_stream: bool) {
-        let piece = body_bytes(BufferType::HttpRequestBody, 0, size);
-        self.body.scan(&piece);
-        let new = self.body.rewrite(&piece);
-        let progress = self.body.progress();
-        let is_cut = end_of_stream && progress != Progress::Complete;
-        let contradicts = is_cut || progress == Progress::Invalid || self.body.overran();
-        let read = self.body.read_input();
-        let covered = covering::covers(engine, &self.metrics, &mut self.turn, &read);
-        if contradicts || self.body.is_forbidden() || !covered {
-            self.reset();
-        } else if let Some(new) = new {
-            let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &new);
         }
     }
 
@@ -316,12 +250,10 @@ impl HttpContext for Stream {
                 self.send_refusal();
                 return Action::Pause;
             }
+            // The body was collected, and ends here.
             Stage::Reading(_) => {
-                let stage = std::mem::replace(&mut self.stage, Stage::Passing);
-                // A complete object would have been decided on before its trailers.
-                if let Stage::Reading(head) = stage {
-                    return self.decide_on_invalid_body(&engine, &head, true);
-                }
+                let size = usize::try_from(self.body.scanned_bytes()).unwrap_or(usize::MAX);
+                return self.read_body(&engine, size, true);
             }
             Stage::Routed if self.body.progress() != Progress::Complete => {
                 self.reset();
@@ -390,7 +322,7 @@ impl HttpContext for Stream {
 }
 
 /// The bytes of a body; nothing where the host has none.
-fn body_bytes(buffer: BufferType, start: usize, size: usize) -> Vec<u8> {
+pub(crate) fn body_bytes(buffer: BufferType, start: usize, size: usize) -> Vec<u8> {
     if size == 0 {
         return Vec::new();
     }

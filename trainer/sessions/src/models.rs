@@ -26,14 +26,16 @@ pub fn read(path: &Path) -> Result<Vec<ModelConfig>, DataError> {
     }
 }
 
-/// A plugin configuration around these models, for offline decisions.
+/// A plugin configuration around these models, for offline decisions: turns come one after the other, and answers are as
+/// long as is usual.
 ///
 /// # Errors
 /// The field that the core refuses.
 pub fn config(models: &[ModelConfig]) -> Result<Config, Invalid> {
     let config = json!({
         "version": 1, "salt": "offline, no session id is hashed", "strategy": "best_affordable",
-        "budget": {"default_usd": "1", "cap_output": true}, "models": models,
+        "budget": {"default_usd": "1", "cap_output": true, "turn_share": 1.0},
+        "estimate": {"unlimited_answer": "usual"}, "models": models,
     });
     let config = Config::from_json(config.to_string().as_bytes());
     config.map_err(|error| Invalid(error.to_string().replace("plugin configuration, ", "")))

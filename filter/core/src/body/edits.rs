@@ -78,7 +78,7 @@ impl Edits {
     /// been read to its end.
     #[must_use]
     pub fn most_growth(&self, marks: &Marks, stream: Option<bool>) -> u64 {
-        if marks.is_complete {
+        if marks.end_of_body.is_some() {
             return 0;
         }
         let is_open = |target| marks.found().iter().any(|mark| mark.target == target && mark.end.is_none());

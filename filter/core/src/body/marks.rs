@@ -73,8 +73,8 @@ pub struct Marks {
     pub has_store: bool,
     /// `stream_options` was read.
     pub has_stream_options: bool,
-    /// The end of the body's object was read.
-    pub is_complete: bool,
+    /// Offset after the body's object, once that was read.
+    pub end_of_body: Option<u64>,
     allows_stored_state: bool,
     in_object: bool,
     /// Length of the path to the place being read: what is inside of it changes with it.
@@ -106,7 +106,7 @@ impl Marks {
             has_max_tokens: false,
             has_store: false,
             has_stream_options: false,
-            is_complete: false,
+            end_of_body: None,
             in_object: false,
             open: None,
             text: Slot::new(Kind::Scalar, MAX_TEXT_BYTES),
@@ -220,7 +220,7 @@ impl Visitor for Marks {
         }
         let Some(target) = self.object_end_at(path) else { return };
         match target {
-            Target::EndOfBody => self.is_complete = true,
+            Target::EndOfBody => self.end_of_body = Some(end),
             Target::EndOfStreamOptions => self.has_stream_options = true,
             _ => self.has_limit = true,
         }

@@ -78,6 +78,12 @@ impl RequestBody {
         self.json.offset()
     }
 
+    /// The length of the body without white space behind it; `None` before its end was read.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        self.visitors.marks.end_of_body
+    }
+
     /// Whether the body is a whole JSON object yet.
     #[must_use]
     pub fn progress(&self) -> Progress {

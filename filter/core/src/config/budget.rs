@@ -30,6 +30,10 @@ pub struct BudgetConfig {
     /// `headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_output: Option<bool>,
+    /// With `cap_output`: the share of a session's free money that one turn may hold, beyond its least cost. The rest is
+    /// for turns beside it.
+    #[serde(default = "default_turn_share")]
+    pub turn_share: f64,
     /// With `cap_output`: before a session is refused, the cheapest model may still give an answer cut at the money
     /// left, if that pays for at least this many tokens. Absent: it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,8 @@ impl BudgetConfig {
         faults.require_header(&self.header, "budget.header");
         let status = self.exhausted_status;
         faults.require(matches!(status, 402 | 429), "budget.exhausted_status", status, "402 or 429");
+        let share = self.turn_share;
+        faults.require(share > 0.0 && share <= 1.0, "budget.turn_share", share, "above 0, at most 1");
         if let Some(tokens) = self.shortest_output_tokens {
             let field = "budget.shortest_output_tokens";
             faults.require(tokens >= 1, field, tokens, "at least 1");
@@ -132,6 +138,10 @@ impl GuardConfig {
 fn default_budget_header() -> String {
     "x-seqroute-budget-usd".to_owned()
 }
+fn default_turn_share() -> f64 {
+    0.5
+}
+
 fn default_exhausted_status() -> u32 {
     429
 }

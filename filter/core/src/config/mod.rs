@@ -24,6 +24,7 @@ pub use ledger::{CallerConfig, LedgerConfig, OnFull};
 pub use members::{MembersConfig, StoredState};
 pub use models::{
     Accepts, EstimateConfig, InputBound, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig,
+    UnlimitedAnswer,
 };
 pub use record::RecordConfig;
 pub use salt::{Environment, Salt};
@@ -194,7 +195,7 @@ pub enum OnError {
 }
 
 fn default_peek_bytes() -> u64 {
-    64 * 1024
+    256 * 1024
 }
 fn default_paths() -> Vec<String> {
     let paths = [

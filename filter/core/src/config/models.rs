@@ -179,6 +179,8 @@ pub struct EstimateConfig {
     pub prompt_cache_ttl_ms: u64,
     /// The charge for an answer whose final usage is not known.
     pub missing_usage: MissingUsage,
+    /// What a request without an output limit may be answered with at most.
+    pub unlimited_answer: UnlimitedAnswer,
     /// How often a server may run its model for one answer (tools that it runs itself). Usage of more contexts, or
     /// limits, than that is taken for an error.
     pub runs_per_answer: u64,
@@ -195,6 +197,17 @@ pub enum MissingUsage {
     /// Everything reserved, or the estimate where that is more.
     #[default]
     Reservation,
+}
+
+/// How long an answer may be where the request does not limit it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnlimitedAnswer {
+    /// As long as the model can make it, as far as the money pays. Where it pays for that, no limit is added.
+    #[default]
+    Model,
+    /// As long as `upper_output_tokens`, as in simulations: a limit is always added.
+    Usual,
 }
 
 /// What bounds the input of a body that was read.
@@ -238,6 +251,7 @@ impl Default for EstimateConfig {
             unknown_input_tokens: 32_000,
             prompt_cache_ttl_ms: 5 * 60 * 1000,
             missing_usage: MissingUsage::default(),
+            unlimited_answer: UnlimitedAnswer::default(),
             runs_per_answer: 1,
         }
     }

@@ -205,12 +205,19 @@ impl Chooser<'_> {
             return (estimate.upper, None);
         }
         let free = self.session.available();
-        let most = free.saturating_sub(to_leave).min(self.share_of_tenant());
+        let most = free.saturating_sub(to_leave).min(self.share_of_session()).min(self.share_of_tenant());
         // The least cost is held in any case: a model was only allowed if the reserve fits next to it.
         let reserved = estimate.upper.min(most).max(estimate.least.min(free));
         let cap = estimate::affordable_output_tokens(model, tokens, reserved);
-        let needed = tokens.max_output_tokens.is_none_or(|limit| limit > cap);
+        let can_write = tokens.most_output_tokens(model);
+        let needed = can_write > cap || (tokens.max_output_tokens.is_none() && !tokens.is_unlimited);
         (reserved, needed.then_some(cap))
+    }
+
+    /// What a turn may hold beyond its least cost, so that the turns beside it find money.
+    fn share_of_session(&self) -> NanoUsd {
+        let free = self.session.available().0 as f64;
+        NanoUsd((free * self.config.budget.turn_share) as u64)
     }
 
     /// What a turn may hold beyond its least cost, so that the limit of one session's requests does not lock a tenant's

@@ -9,7 +9,7 @@
 //! settled turns have shown is the client's to choose, so it improves the expectation and never lowers that bound.
 
 use crate::body::input::{InputSize, ReadInput};
-use crate::config::{EstimateConfig, ModelConfig};
+use crate::config::{EstimateConfig, ModelConfig, UnlimitedAnswer};
 use crate::ledger::SessionView;
 use crate::money::NanoUsd;
 use crate::usage::Usage;
@@ -30,10 +30,12 @@ pub struct RequestSize {
     pub body_bytes: Option<u64>,
     /// What was read of the body; `None` where only the length stands for a request, as in simulations.
     pub read: Option<ReadInput>,
-    /// The client's own limit on output tokens.
+    /// The client's own limit on output tokens, over all answers.
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which the answer may not be cut.
     pub least_output_tokens: u64,
+    /// Answers at once; 0 counts as 1.
+    pub answers: u64,
 }
 
 /// Estimated tokens of one request.
@@ -51,6 +53,10 @@ pub struct TokenEstimate {
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which its answer may not be cut.
     pub least_output_tokens: u64,
+    /// Answers at once; 0 counts as 1.
+    pub answers: u64,
+    /// Without a limit, an answer may be as long as the model can make it, if it can be cut.
+    pub is_unlimited: bool,
 }
 
 impl TokenEstimate {
@@ -68,7 +74,7 @@ impl TokenEstimate {
                 (tokens(config.bytes_per_token), tokens(config.upper_bytes_per_token))
             }
         };
-        let RequestSize { max_output_tokens, least_output_tokens, read, .. } = *size;
+        let RequestSize { max_output_tokens, least_output_tokens, answers, read, .. } = *size;
         let upper = read.map(|read| read.upper_text_tokens(config, size.body_bytes));
         let InputSize { images, files, .. } = read.map(|read| read.size).unwrap_or_default();
         TokenEstimate {
@@ -78,7 +84,16 @@ impl TokenEstimate {
             files,
             max_output_tokens,
             least_output_tokens,
+            answers,
+            is_unlimited: config.unlimited_answer == UnlimitedAnswer::Model,
         }
+    }
+
+    /// Output tokens that all answers of `model` together do not exceed: the request's limit, or what the model can write.
+    #[must_use]
+    pub fn most_output_tokens(&self, model: &ModelConfig) -> u64 {
+        let longest = model.context_tokens.saturating_mul(self.answers.max(1));
+        self.max_output_tokens.map_or(longest.max(self.least_output_tokens), |limit| limit.min(longest))
     }
 
     /// Input tokens that a turn with `model` does not exceed: no server takes more than its context.
@@ -156,9 +171,13 @@ pub fn cost_with_cache(
 ) -> CostEstimate {
     let usual = expected_output_tokens(model, session);
     let uncut = usual.saturating_mul(UNCUT_OUTPUT_FACTOR);
-    let limit = tokens
-        .max_output_tokens
-        .unwrap_or(model.upper_output_tokens.max(uncut).max(tokens.least_output_tokens));
+    let answers = tokens.answers.max(1);
+    let limit = match tokens.max_output_tokens {
+        None if !(can_cut && tokens.is_unlimited) => {
+            model.upper_output_tokens.max(uncut).saturating_mul(answers).max(tokens.least_output_tokens)
+        }
+        _ => tokens.most_output_tokens(model),
+    };
     let expected_output = usual.min(limit);
     let uncut = if can_cut { uncut.max(tokens.least_output_tokens).min(limit) } else { limit };
     let expected = Usage {

@@ -7,7 +7,8 @@
 //! one that carries thinking that this model signed. They stay with it, or within its `compat_group`, whose models
 //! accept each other's conversations. If none of these is affordable, the request is refused: another model would
 //! answer with an error or with nonsense, and the client could not see why. A session whose last model is not known
-//! (its first turn here, or forgotten) is not locked.
+//! (its first turn here, or forgotten) is not locked. A conversation of which a part was not read when it was decided on
+//! may hold any of these there, so it stays as well.
 
 use crate::MAX_MODELS;
 use crate::body::facts::BodyFacts;
@@ -32,7 +33,10 @@ impl Needs {
         Needs {
             images: body.has_images,
             tools: body.read.has_tools,
-            same_model: body.open_tool_loop || body.previous_response_id || body.signed_thinking,
+            same_model: body.open_tool_loop
+                || body.previous_response_id
+                || body.signed_thinking
+                || !body.read.complete,
         }
     }
 }
@@ -130,7 +134,12 @@ mod tests {
         for body in [open_tool_loop, previous_response_id, signed_thinking] {
             assert!(Needs::of(&body).same_model, "{body:?}");
         }
-        let read = ReadInput { has_tools: true, ..ReadInput::default() };
+        let unread = ReadInput { complete: false, ..ReadInput::default() };
+        assert!(
+            Needs::of(&BodyFacts { read: unread, ..BodyFacts::default() }).same_model,
+            "it may hold any of them"
+        );
+        let read = ReadInput { has_tools: true, complete: true, ..ReadInput::default() };
         let tools = BodyFacts { read, has_images: true, ..BodyFacts::default() };
         assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, same_model: false });
     }

@@ -106,7 +106,7 @@ impl Engine {
         body_bytes: Option<u64>,
         now_ms: u64,
     ) -> Request<'a> {
-        let max_output_tokens = body.and_then(|body| self.output_limit(body));
+        let max_output_tokens = body.and_then(|body| body.max_output_tokens);
         let least_output_tokens = body.map_or(0, least_output);
         let session = head.identity.session(&self.config, body.map(|body| &body.session_ids));
         Request {
@@ -122,6 +122,7 @@ impl Engine {
                         .then(|| body.map_or_else(|| ReadInput::unread(0), |body| body.read)),
                     max_output_tokens,
                     least_output_tokens,
+                    answers: body.map_or(1, |body| body.answers),
                 },
                 needs: body.map(Needs::of).unwrap_or_default(),
                 text: body.map(|body| body.text).unwrap_or_default(),
@@ -133,14 +134,6 @@ impl Engine {
             forbidden: body.and_then(|body| body.forbidden.as_ref()),
             now_ms,
         }
-    }
-
-    /// The request's limit on output tokens. Without one, each of several answers may be as long as the longest that is
-    /// usual for any model.
-    fn output_limit(&self, body: &BodyFacts) -> Option<u64> {
-        let usual = self.config.models.iter().map(|model| model.upper_output_tokens).max();
-        let several = (body.answers > 1).then(|| usual.unwrap_or(0).saturating_mul(body.answers));
-        body.max_output_tokens.or(several)
     }
 
     fn admit_in(
@@ -161,11 +154,6 @@ impl Engine {
         };
         count_decision(&decision, counts);
         fill_record(&mut turn.record, &decision, &session, self.config.record.text);
-        if request.ask.can_cut && request.asked.max_output_tokens.is_none() {
-            // What several answers were assumed to need at most is what they get.
-            let assumed = request.ask.size.max_output_tokens;
-            turn.record.output_cap_tokens = turn.record.output_cap_tokens.or(assumed);
-        }
         turn.hold(holding, request.now_ms, self.config.ledger.lease_ms);
         let Some(model) = decision.chosen else {
             return self.refuse(turn, &self.refusal_of_decision(&decision, &session, counts));

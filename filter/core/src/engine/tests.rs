@@ -217,19 +217,53 @@ fn several_answers_without_a_limit_are_reserved_for_each() {
     assert_eq!(turn.record().reserved_nano_usd, NanoUsd(134 * 3000 + 5 * 400 * 15000));
 }
 
-#[test]
-fn several_answers_without_a_limit_get_no_more_than_was_reserved_for_them() {
-    let mut world = World::new(|v| v["budget"] = json!({"default_usd": "1", "cap_output": true}));
+/// Admits a request without a limit on `large` under this budget: what is reserved, and the limit that is sent.
+fn unlimited(budget_usd: &str, answers: u64) -> (NanoUsd, Option<u64>) {
+    let mut world = World::new(|v| {
+        v["budget"] = json!({"default_usd": budget_usd});
+        v["strategy"] = json!({"always": "large"});
+        v["models"][1]["context_tokens"] = json!(10_000);
+    });
     let head = head(&world.engine);
-    let several = BodyFacts { answers: 5, max_output_tokens: None, ..body() };
-    let admission = world.engine.admit(&world.store, &head, Some(&several), Some(400), 0, &mut world.counts);
-    assert!(matches!(admission, Admission::Route(turn) if turn.record().output_cap_tokens == Some(5 * 400)));
+    let body = BodyFacts { answers, max_output_tokens: None, ..body() };
+    let admission = world.engine.admit(&world.store, &head, Some(&body), Some(400), 0, &mut world.counts);
+    let Admission::Route(turn) = admission else { panic!("refused") };
+    (turn.record().reserved_nano_usd, turn.record().output_cap_tokens)
+}
+
+#[test]
+fn no_limit_is_added_where_the_money_pays_for_all_that_the_model_can_write() {
+    assert_eq!(unlimited("1", 1), (NanoUsd(134 * 3000 + 10_000 * 15000), None));
+    assert_eq!(unlimited("2", 5), (NanoUsd(134 * 3000 + 50_000 * 15000), None));
+}
+
+#[test]
+fn a_turn_holds_at_most_its_share_of_what_is_free() {
+    assert_eq!(unlimited("0.1", 1), (NanoUsd(50_000_000), Some((50_000_000 - 134 * 3000) / 15000)));
+    // Two calls at once, each of which would take all of it.
+    let mut world = World::new(|v| v["budget"] = json!({"default_usd": "1"}));
+    let held = [1, 2, 3].map(|_| {
+        let head = head(&world.engine);
+        let body = BodyFacts { max_output_tokens: Some(64_000), ..body() };
+        match world.engine.admit(&world.store, &head, Some(&body), Some(400), 0, &mut world.counts) {
+            Admission::Route(turn) => turn.record().reserved_nano_usd.0,
+            _ => 0,
+        }
+    });
+    assert_eq!(held, [500_000_000, 250_000_000, 125_000_000]);
+}
+
+#[test]
+fn the_least_cost_is_held_however_small_the_share() {
+    // Twice the expected output of 100, with 134 tokens of input.
+    let least = 134 * 3000 + 200 * 15000;
+    assert_eq!(unlimited("0.0040", 1), (NanoUsd(least), Some(200)));
 }
 
 #[test]
 fn a_body_that_is_not_rewritten_does_not_reserve_less() {
     let mut world = World::new(|v| {
-        v["budget"] = json!({"default_usd": "0.004", "cap_output": true});
+        v["budget"] = json!({"default_usd": "0.004", "turn_share": 1.0});
         v["strategy"] = json!({"always": "large"});
     });
     let head = head(&world.engine);
@@ -246,7 +280,8 @@ fn a_strong_answer_is_cut_before_it_takes_the_reserve_for_the_turns_to_come() {
     use crate::body::text::TextFeatures;
     use crate::decide::estimate::{RequestSize, TokenEstimate};
     let engine = engine(|v| {
-        v["budget"] = json!({"default_usd": "0.0048", "cap_output": true});
+        v["budget"] = json!({"default_usd": "0.0048", "turn_share": 1.0});
+        v["estimate"] = json!({"unlimited_answer": "usual"});
         v["guard"] = json!({"remaining_turns": [10]});
     });
     let view = SessionView::new(NanoUsd(4_800_000));

@@ -11,6 +11,7 @@
 //! Where it is not certain that a string is such data, its bytes count as well. Where two members of one name disagree, a
 //! whole context counts, since readers differ on which of them they take.
 
+mod types;
 pub mod weight;
 
 use crate::body::input::weight::TextWeigher;
@@ -26,40 +27,6 @@ const MAX_TYPE_BYTES: usize = 40;
 const TOKENS_OF_HIGH_BYTE: u64 = 11;
 /// Most tokens of an escape in a name, beyond those of its six bytes.
 const TOKENS_OF_ESCAPE: u64 = 28;
-
-/// Types of a message's parts, and of items of a conversation, that hold nothing but text.
-const TEXT_TYPES: &[&str] = &[
-    "text",
-    "input_text",
-    "output_text",
-    "summary_text",
-    "reasoning_text",
-    "refusal",
-    "message",
-    "reasoning",
-    "thinking",
-    "redacted_thinking",
-    "tool_use",
-    "tool_result",
-    "function",
-    "function_call",
-    "function_call_output",
-    "custom",
-    "custom_tool_call",
-    "custom_tool_call_output",
-    "search_result",
-    "local_shell_call",
-    "local_shell_call_output",
-    "shell_call",
-    "shell_call_output",
-    "apply_patch_call",
-    "apply_patch_call_output",
-    "computer_call",
-    "web_search_call",
-    "compaction",
-    "compaction_trigger",
-];
-const IMAGE_TYPES: &[&str] = &["image", "image_url", "input_image"];
 
 /// What was read of a request's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -330,13 +297,7 @@ impl InputMeter {
                 self.source_is(base64, text);
             }
             _ => {
-                let image = IMAGE_TYPES.contains(&word);
-                // These are counted by the member that holds them. The source of a document may hold text.
-                let counted = matches!(
-                    word,
-                    "document" | "file" | "input_file" | "input_audio" | "video_url" | "audio_url"
-                );
-                let known = image || counted || TEXT_TYPES.contains(&word);
+                let (image, known) = (types::is_image(word), types::is_known(word));
                 self.part_is(image);
                 if !known {
                     self.add_file();
