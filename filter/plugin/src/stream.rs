@@ -183,7 +183,7 @@ impl Stream {
     fn send_first_piece(&mut self, engine: &Engine, content_length: Option<u64>, held: &[u8]) {
         let Some(turn) = &self.turn else { return };
         if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
-            self.body.decide(&model.name, turn.record().output_cap_tokens, model.limit_member);
+            self.body.decide(&model.into(), turn.record().output_cap_tokens);
         }
         let new = self.body.rewrite(held);
         if let Some(length) = content_length {

@@ -2,6 +2,7 @@
 
 use super::tests::{chat, rewritten};
 use super::*;
+use crate::config::LimitMember;
 
 #[test]
 fn the_limit_is_lowered_where_each_api_has_it() {
@@ -94,7 +95,8 @@ fn a_server_that_knows_max_tokens_alone_gets_it() {
     let limited = |text: &str| {
         let mut body = RequestBody::default();
         body.scan(text.as_bytes());
-        body.decide("large", Some(5), LimitMember::MaxTokens);
+        let served_by = ServedBy { limit_member: LimitMember::MaxTokens, ..ServedBy::named("large") };
+        body.decide(&served_by, Some(5));
         String::from_utf8(body.rewrite(text.as_bytes()).unwrap()).unwrap()
     };
     assert_eq!(limited(r#"{"model":"m"}"#), r#"{"model":"large","max_tokens":5}"#);

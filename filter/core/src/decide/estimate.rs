@@ -34,6 +34,8 @@ pub struct RequestSize {
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which the answer may not be cut.
     pub least_output_tokens: u64,
+    /// Answers asked for at once; 0 stands for one.
+    pub answers: u64,
 }
 
 /// Estimated tokens of one request.
@@ -51,6 +53,8 @@ pub struct TokenEstimate {
     pub max_output_tokens: Option<u64>,
     /// Output tokens below which its answer may not be cut.
     pub least_output_tokens: u64,
+    /// Answers asked for at once; 0 stands for one.
+    pub answers: u64,
 }
 
 impl TokenEstimate {
@@ -68,7 +72,7 @@ impl TokenEstimate {
                 (tokens(config.bytes_per_token), tokens(config.upper_bytes_per_token))
             }
         };
-        let RequestSize { max_output_tokens, least_output_tokens, read, .. } = *size;
+        let RequestSize { max_output_tokens, least_output_tokens, answers, read, .. } = *size;
         let upper = read.map(|read| read.upper_text_tokens(config, size.body_bytes));
         let InputSize { images, files, .. } = read.map(|read| read.size).unwrap_or_default();
         TokenEstimate {
@@ -78,7 +82,16 @@ impl TokenEstimate {
             files,
             max_output_tokens,
             least_output_tokens,
+            answers,
         }
+    }
+
+    /// Output tokens below which an answer of `model` may not be cut: its server refuses lower limits, other than the
+    /// client's own.
+    #[must_use]
+    pub fn least_output_of(&self, model: &ModelConfig) -> u64 {
+        let least = model.least_output_tokens(self.answers).min(self.max_output_tokens.unwrap_or(u64::MAX));
+        least.max(self.least_output_tokens)
     }
 
     /// Input tokens that a turn with `model` does not exceed: no server takes more than its context.
@@ -158,9 +171,10 @@ pub fn cost_with_cache(
     let uncut = usual.saturating_mul(UNCUT_OUTPUT_FACTOR);
     let limit = tokens
         .max_output_tokens
-        .unwrap_or(model.upper_output_tokens.max(uncut).max(tokens.least_output_tokens));
+        .unwrap_or(model.upper_output_tokens.max(uncut).max(tokens.least_output_of(model)))
+        .min(model.most_output_tokens(tokens.answers));
     let expected_output = usual.min(limit);
-    let uncut = if can_cut { uncut.max(tokens.least_output_tokens).min(limit) } else { limit };
+    let uncut = if can_cut { uncut.max(tokens.least_output_of(model)).min(limit) } else { limit };
     let expected = Usage {
         input_tokens: tokens.prompt_tokens,
         cached_input_tokens: cached_tokens,

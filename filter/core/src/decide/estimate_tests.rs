@@ -172,7 +172,7 @@ proptest! {
         let session = SessionView {
             last_body_bytes: bytes, last_prompt_tokens: tokens, turns, output_tokens, ..SessionView::default()
         };
-        let size = RequestSize { body_bytes: Some(body), max_output_tokens: limit, least_output_tokens: least, read: None };
+        let size = RequestSize { body_bytes: Some(body), max_output_tokens: limit, least_output_tokens: least, read: None, answers: 1 };
         let tokens = TokenEstimate::new(&EstimateConfig::default(), &size, &session);
         let estimate = cost(&model(), &tokens, &session, can_cut);
         prop_assert!(tokens.prompt_tokens <= tokens.upper_prompt_tokens);

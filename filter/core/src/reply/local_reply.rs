@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::body::facts::Forbidden;
 use crate::config::Config;
+use crate::decide::capable::Lack;
 use crate::decide::reason::Reason;
 use crate::money::NanoUsd;
 use crate::one_line::OneLine;
@@ -39,8 +40,11 @@ pub enum Refusal {
     },
     /// The prompt exceeds every model's context window.
     ContextTooLong,
-    /// No model that the conversation can go to supports the request's images or tools.
-    NoCapableModel,
+    /// No model that the conversation can go to can take the request.
+    NoCapableModel {
+        /// What of it the model that takes most of it does not take.
+        lack: Option<Lack>,
+    },
     /// The session, or the tenant or address that it belongs to, has too many turns in flight.
     TooManyInFlight,
     /// The caller has begun as many sessions as it may in this window.
@@ -214,10 +218,12 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
             let message = "The prompt exceeds every configured model's context window.";
             invalid(Reason::ContextLengthExceeded, message.to_owned())
         }
-        Refusal::NoCapableModel => {
-            let message =
-                "No model available to this conversation supports the images or tools in the request.";
-            invalid(Reason::NoCapableModel, message.to_owned())
+        Refusal::NoCapableModel { lack } => {
+            let what = lack.map_or_else(|| "the request".to_owned(), |lack| lack.to_string());
+            invalid(
+                Reason::NoCapableModel,
+                format!("No model that is available to this conversation supports {what}."),
+            )
         }
         Refusal::TooManyInFlight => Description {
             status: 429,
