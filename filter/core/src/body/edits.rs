@@ -144,7 +144,7 @@ impl Edits {
     /// The member by which the server limits its answer has not been read.
     fn lacks_limit(&self, marks: &Marks) -> bool {
         let by_max_tokens =
-            self.api == Api::OpenAiChat && self.changes.limit_member == LimitMember::MaxTokens;
+            self.api == Api::OpenAiChat && self.changes.limit_member != LimitMember::MaxCompletionTokens;
         if by_max_tokens { !marks.has_max_tokens } else { !marks.has_limit }
     }
 

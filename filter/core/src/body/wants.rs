@@ -8,6 +8,7 @@
 //! | effort | `reasoning_effort`, `reasoning.effort`, `output_config.effort`; Gemini `thinkingConfig.thinkingLevel` |
 //! | structured output | `response_format`, `text.format`, `output_config.format`; Gemini `responseMimeType`, `responseSchema` |
 //! | usage of a stream | `stream_options` |
+//! | the newer limit of a chat | `max_completion_tokens` |
 //!
 //! Nothing here bounds a bill: a word that is not known, or that stands behind the decision, is left to the server to refuse.
 
@@ -44,6 +45,8 @@ pub struct Wants {
     pub structure: Option<Structure>,
     /// It has `stream_options`.
     pub stream_options: bool,
+    /// It has `max_completion_tokens`.
+    pub max_completion_tokens: bool,
 }
 
 /// Reads what a request asks for. Of several values for one thing the last counts, as it does for most servers.
@@ -179,6 +182,7 @@ impl Visitor for WantsReader {
                 self.begin_part(path);
             }
             [Key::StreamOptions] => self.wants.stream_options |= kind == Kind::Object,
+            [Key::MaxCompletionTokens] => self.wants.max_completion_tokens = true,
             [Key::GenerationConfig, Key::ResponseSchema] if kind != Kind::Scalar => {
                 self.wants.structure = Some(Structure::JsonSchema);
             }
@@ -300,12 +304,13 @@ mod tests {
     #[test]
     fn tools_budgets_and_stream_options_are_seen() {
         let body = json!({"tools": [{"type": "custom"}], "thinking": {"type": "enabled", "budget_tokens": 9},
-            "stream_options": {"include_usage": true}});
+            "stream_options": {"include_usage": true}, "max_completion_tokens": null});
         let expected = Wants {
             tools: true,
             thinking: Some(Thinking::Enabled),
             thinking_tokens: Some(9),
             stream_options: true,
+            max_completion_tokens: true,
             ..Wants::default()
         };
         assert_eq!(wants(Api::AnthropicMessages, &body), expected);

@@ -80,6 +80,8 @@ pub enum LimitMember {
     MaxCompletionTokens,
     /// `max_tokens` alone (Ollama and older servers, which do not know the newer one).
     MaxTokens,
+    /// `max_tokens` alone, and requests that have `max_completion_tokens` are refused (Mistral).
+    MaxTokensOnly,
 }
 
 impl LimitMember {
@@ -88,7 +90,7 @@ impl LimitMember {
     pub fn name(self) -> &'static str {
         match self {
             LimitMember::MaxCompletionTokens => "max_completion_tokens",
-            LimitMember::MaxTokens => "max_tokens",
+            LimitMember::MaxTokens | LimitMember::MaxTokensOnly => "max_tokens",
         }
     }
 }

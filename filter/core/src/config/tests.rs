@@ -306,3 +306,29 @@ fn a_setting_without_effect_gives_a_warning() {
     let config = Config::from_json(value.to_string().as_bytes()).unwrap();
     assert_eq!(config.warnings(), ["`budget.cap_output` has no effect in the mode `headers`"]);
 }
+
+#[test]
+fn the_profiles_of_known_models_are_accepted() {
+    let table: Value = serde_json::from_str(include_str!("../../../docs/model-profiles.json")).unwrap();
+    let profiles = table["profiles"].as_array().unwrap();
+    for entry in profiles {
+        let profile = entry["profile"].as_object().unwrap().clone();
+        assert!(
+            !entry["sources"].as_array().unwrap().is_empty() && profile.contains_key("max_output_tokens")
+        );
+        for name in entry["models"].as_array().unwrap() {
+            let mut value = example();
+            let model = value["models"][0].as_object_mut().unwrap();
+            model.extend(profile.clone());
+            model.insert("name".to_owned(), name.clone());
+            Config::from_json(value.to_string().as_bytes()).unwrap();
+        }
+    }
+    for family in ["gpt-", "claude-", "gemini-", "mistral-", "deepseek-", "amazon.nova-"] {
+        let begins = |name: &Value| name.as_str().unwrap().starts_with(family);
+        assert!(
+            profiles.iter().any(|entry| entry["models"].as_array().unwrap().iter().any(begins)),
+            "{family}"
+        );
+    }
+}

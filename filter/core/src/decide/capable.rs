@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 
 use crate::MAX_MODELS;
 use crate::body::wants::Wants;
-use crate::config::{ApiName, Effort, ModelConfig, Structure, Thinking};
+use crate::config::{ApiName, Effort, LimitMember, ModelConfig, Structure, Thinking};
 use crate::decide::locks::Permitted;
 
 /// What a model does not take, in the order in which it is looked for.
@@ -30,6 +30,8 @@ pub enum Lack {
     Structure(Structure),
     /// The usage of a stream.
     StreamOptions,
+    /// The newer limit of a chat.
+    MaxCompletionTokens,
     /// The kind of thinking.
     Thinking(Thinking),
     /// The effort.
@@ -49,6 +51,7 @@ impl Display for Lack {
             Lack::Tools => write!(f, "`tools`"),
             Lack::Structure(form) => write!(f, "an output format of type `{form}`"),
             Lack::StreamOptions => write!(f, "`stream_options`"),
+            Lack::MaxCompletionTokens => write!(f, "`max_completion_tokens`"),
             Lack::Thinking(kind) => write!(f, "`thinking` of type `{kind}`"),
             Lack::Effort(effort) => write!(f, "the effort `{effort}`"),
             Lack::ThinkingTokens(tokens) => write!(f, "a thinking budget of {tokens} tokens"),
@@ -72,6 +75,7 @@ pub fn lack(model: &ModelConfig, api: Option<ApiName>, wants: &Wants) -> Option<
     let thinking = || wants.thinking.filter(|kind| !accepts.thinking.contains(kind));
     let effort = || wants.effort.filter(|effort| !accepts.effort.contains(effort));
     let budget = || wants.thinking_tokens.filter(|tokens| !has_room(tokens));
+    let refuses_limit = wants.max_completion_tokens && model.limit_member == LimitMember::MaxTokensOnly;
     let lacks_api = api.filter(|api| !model.apis.contains(api)).map(Lack::Api);
     lacks_api
         .or_else(|| {
@@ -79,6 +83,7 @@ pub fn lack(model: &ModelConfig, api: Option<ApiName>, wants: &Wants) -> Option<
         })
         .or_else(|| structure().map(Lack::Structure))
         .or_else(|| (wants.stream_options && !model.stream_usage).then_some(Lack::StreamOptions))
+        .or_else(|| refuses_limit.then_some(Lack::MaxCompletionTokens))
         .or_else(|| thinking().map(Lack::Thinking))
         .or_else(|| effort().map(Lack::Effort))
         .or_else(|| budget().map(Lack::ThinkingTokens))
@@ -171,6 +176,7 @@ mod tests {
             effort: Some(Effort::Max),
             structure: Some(Structure::JsonSchema),
             stream_options: true,
+            max_completion_tokens: true,
         };
         assert_eq!(lack_of(&json!({}), wants), None);
     }
@@ -186,6 +192,11 @@ mod tests {
             (json!({"accepts": {"video": false}}), Wants { video: true, ..none }, Lack::Video),
             (json!({"accepts": {"tools": false}}), Wants { tools: true, ..none }, Lack::Tools),
             (json!({"stream_usage": false}), Wants { stream_options: true, ..none }, Lack::StreamOptions),
+            (
+                json!({"limit_member": "max_tokens_only"}),
+                Wants { max_completion_tokens: true, ..none },
+                Lack::MaxCompletionTokens,
+            ),
             (
                 json!({"accepts": {"structured_output": ["json_object"]}}),
                 Wants { structure: Some(Structure::JsonSchema), ..none },
