@@ -114,11 +114,11 @@ proptest! {
     fn nothing_waits_for_another_event(text in streams(), cut in 0usize..300) {
         let bytes = text.as_bytes();
         // The end of the last event that ends up to here.
-        let ends = (0..=cut.min(bytes.len())).filter(|at| {
+        let mut ends = (0..=cut.min(bytes.len())).filter(|at| {
             [&b"\n\n"[..], b"\r\r", b"\n\r"].iter().any(|end| bytes[..*at].ends_with(end))
                 || bytes[..*at].ends_with(b"\r\n\r\n")
         });
-        let at = ends.last().unwrap_or(0);
+        let at = ends.next_back().unwrap_or(0);
         let (mut hider, mut whole) = (UsageHider::default(), UsageHider::default());
         let seen = hider.pass(&bytes[..at], false).into_owned();
         prop_assert_eq!(seen, whole.pass(&bytes[..at], true).into_owned());

@@ -149,7 +149,7 @@ impl ModelConfig {
             faults.add(at("upper_output_tokens"), found, expected);
         }
         faults.require(self.context_tokens > 0, at("context_tokens"), self.context_tokens, "at least 1");
-        faults.require_present(!self.apis.is_empty(), &at("apis"), "at least one API");
+        faults.require_present(!self.apis.is_empty(), at("apis"), "at least one API");
         let (least, most) = (self.min_output_tokens, self.max_output_tokens.unwrap_or(u64::MAX));
         faults.require(least > 0, at("min_output_tokens"), least, "at least 1");
         faults.require(most >= least, at("max_output_tokens"), most, "at least `min_output_tokens`");
