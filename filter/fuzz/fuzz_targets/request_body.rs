@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::body::edits::ServedBy;
+use seqroute_core::body::rewrite::RequestBody;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
 use seqroute_fuzz::readers::tree::Tree;
