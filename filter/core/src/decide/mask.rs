@@ -1,8 +1,8 @@
 //! The action mask: which models this turn may use at all.
 //!
-//! A model is allowed when the conversation permits it, it can take the request ([`Candidates`]), the money that is free now (budget − spent − reserved by turns in flight) covers its
-//! least cost, and the prompt fits its context. The policy never sees a model that the mask removed, so no weight
-//! can overspend a budget.
+//! A model is allowed when the conversation permits it, it can take the request ([`Candidates`]), the money that is free
+//! now (budget − spent − reserved by turns in flight) covers its least cost, and the prompt fits its context. The policy
+//! never sees a model that the mask removed, so no weight can overspend a budget.
 //!
 //! **Guard.** Where a reserve for the turns to come is configured ([`future_reserve`]), every model but the cheapest
 //! must leave that reserve free: the session can then go on with the cheapest model when a stronger one has answered.
