@@ -186,7 +186,7 @@ impl World {
             other => panic!("{other:?}"),
         };
         let model = turn.model().and_then(|k| engine.model(k)).expect("a model");
-        reader.decide(&model.name, turn.record().output_cap_tokens, model.limit_member);
+        reader.decide(&model.into(), turn.record().output_cap_tokens);
         let mut sent = reader.rewrite(first).unwrap_or_else(|| first.to_vec());
         for piece in rest.chunks(1 + draw.random_range(0..3000)) {
             reader.scan(piece);

@@ -10,8 +10,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use readers::tree::Tree;
 use readers::{Bounds, check};
+use seqroute_core::body::edits::ServedBy;
 use seqroute_core::body::rewrite::RequestBody;
-use seqroute_core::config::LimitMember;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
 
@@ -131,11 +131,8 @@ fn sent(api: Api, body: &str, draw: &mut impl Rng) -> Option<(Vec<u8>, u64)> {
         reader.scan(piece);
         if answers.is_none() {
             answers = Some(reader.facts().answers);
-            reader.decide(
-                "large",
-                Some(CAP_TOKENS.saturating_mul(reader.facts().answers)),
-                LimitMember::default(),
-            );
+            let cap = CAP_TOKENS.saturating_mul(reader.facts().answers);
+            reader.decide(&ServedBy::named("large"), Some(cap));
         }
         sent.extend(reader.rewrite(piece).unwrap_or_else(|| piece.to_vec()));
         if reader.is_forbidden() || reader.progress() == Progress::Invalid {

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use seqroute_core::body::edits::ServedBy;
 use seqroute_core::body::rewrite::RequestBody;
-use seqroute_core::config::LimitMember;
 use seqroute_core::request::api::Api;
 use seqroute_core::wire::json::Progress;
 use seqroute_fuzz::readers::tree::Tree;
@@ -36,7 +36,7 @@ fn rewrite(input: &Input<'_>, api: Api) {
         body.scan(piece);
         if number == 0 {
             answers = body.facts().answers;
-            body.decide("large", Some(CAP_TOKENS.saturating_mul(answers)), LimitMember::default());
+            body.decide(&ServedBy::named("large"), Some(CAP_TOKENS.saturating_mul(answers)));
         }
         let new = body.rewrite(piece).unwrap_or_else(|| piece.to_vec());
         if number == 0 {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use seqroute_core::answer::hide_usage::UsageHider;
 use seqroute_core::answer::reader::AnswerReader;
 use seqroute_core::engine::{Answer, Turn};
+use seqroute_core::request::head::is_encoded;
 use seqroute_core::request::headers::HeaderPairs;
 
 /// The answer to a turn.
@@ -25,7 +26,7 @@ impl Answering {
         Answering {
             status: std::str::from_utf8(header(":status")).ok().and_then(|status| status.parse().ok()),
             reader: AnswerReader::new(turn.api(), encoding),
-            hider: (hides_usage && encoding.is_empty()).then(UsageHider::default),
+            hider: (hides_usage && !is_encoded(encoding)).then(UsageHider::default),
             whole: end_of_stream,
         }
     }

@@ -54,7 +54,7 @@ impl Stream {
     fn send_held(&mut self, engine: &Engine, content_length: Option<u64>, held: &[u8], end_of_stream: bool) {
         let Some(turn) = &self.turn else { return };
         if let Some(model) = turn.model().and_then(|k| engine.model(k)) {
-            self.body.decide(&model.name, turn.record().output_cap_tokens, model.limit_member);
+            self.body.decide(&model.into(), turn.record().output_cap_tokens);
         }
         let (first, rest) = held.split_at_checked(most_peeked(engine)).unwrap_or((held, &[]));
         let mut new = self.body.rewrite(first);

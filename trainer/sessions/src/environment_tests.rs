@@ -3,7 +3,7 @@
 use super::*;
 use crate::simulator;
 use proptest::prelude::*;
-use seqroute_core::config::{Accepts, Strategy};
+use seqroute_core::config::{Accepts, ApiName, Strategy};
 use seqroute_core::money::Prices;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
@@ -16,12 +16,16 @@ fn model(name: &str, pico: u64) -> ModelConfig {
             cache_write_pico_usd_per_token: None,
             output_pico_usd_per_token: pico,
         },
+        apis: ApiName::ALL.to_vec(),
         free: false,
         context_tokens: 100_000,
         expected_output_tokens: 10,
         upper_output_tokens: 10,
+        max_output_tokens: None,
+        min_output_tokens: 1,
         image_tokens: ModelConfig::DEFAULT_IMAGE_TOKENS,
         limit_member: seqroute_core::config::LimitMember::default(),
+        stream_usage: true,
         accepts: Accepts::default(),
         compat_group: None,
     }

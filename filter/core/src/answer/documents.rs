@@ -160,7 +160,7 @@ impl SseVisitor for Documents {
         self.read_data(piece);
     }
 
-    fn end_event(&mut self, _at: usize) {
+    fn end_event(&mut self) {
         Documents::end_event(self);
     }
 }

@@ -11,11 +11,43 @@
 //! | `stream_options.include_usage` | `true` where an OpenAI chat request streams, so that its usage can be read |
 
 use crate::body::marks::{Mark, Marks, Target};
-use crate::config::LimitMember;
+use crate::config::{LimitMember, ModelConfig};
 use crate::request::api::Api;
 
 const STORE: &str = "\"store\":false";
 const STREAM_OPTIONS: &str = "\"stream_options\":{\"include_usage\":true}";
+
+/// What the server of the chosen model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedBy<'a> {
+    /// The model's name.
+    pub name: &'a str,
+    /// The member that limits an OpenAI chat answer, where the client has not limited it.
+    pub limit_member: LimitMember,
+    /// The largest output limit of one answer.
+    pub max_output_tokens: Option<u64>,
+    /// A stream can be asked for its usage.
+    pub stream_usage: bool,
+}
+
+impl<'a> ServedBy<'a> {
+    /// A model about whose server nothing else is known.
+    #[must_use]
+    pub fn named(name: &'a str) -> ServedBy<'a> {
+        ServedBy { name, limit_member: LimitMember::default(), max_output_tokens: None, stream_usage: true }
+    }
+}
+
+impl<'a> From<&'a ModelConfig> for ServedBy<'a> {
+    fn from(model: &'a ModelConfig) -> ServedBy<'a> {
+        ServedBy {
+            name: &model.name,
+            limit_member: model.limit_member,
+            max_output_tokens: model.max_output_tokens,
+            stream_usage: model.stream_usage,
+        }
+    }
+}
 
 /// The changes to a body. `None` leaves a member as the client sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +56,8 @@ pub struct Changes {
     pub model: Option<String>,
     /// The greatest output limit of each answer.
     pub max_output_tokens: Option<u64>,
+    /// The limit is added where it is missing; otherwise only larger ones are lowered to it.
+    pub adds_limit: bool,
     /// The member that limits an OpenAI chat answer, where it is missing.
     pub limit_member: LimitMember,
     /// The greatest number of answers.
@@ -63,9 +97,8 @@ impl Edits {
     pub fn concern(&self, target: Target) -> bool {
         match target {
             Target::Model => self.changes.model.is_some(),
-            Target::Limit | Target::NoConfig | Target::EndOfConfig => {
-                self.changes.max_output_tokens.is_some()
-            }
+            Target::Limit => self.changes.max_output_tokens.is_some(),
+            Target::NoConfig | Target::EndOfConfig => self.added_limit().is_some(),
             Target::Answers => self.changes.max_answers.is_some(),
             Target::IncludeUsage | Target::NoStreamOptions | Target::EndOfStreamOptions => {
                 self.changes.include_usage
@@ -89,7 +122,7 @@ impl Edits {
         {
             bytes = bytes.saturating_add(self.model_member().len()).saturating_add(1);
         }
-        if let Some(limit) = self.changes.max_output_tokens
+        if let Some(limit) = self.added_limit()
             && (self.lacks_limit(marks) || is_open(Target::Limit) || is_open(Target::NoConfig))
         {
             bytes = bytes.saturating_add(self.limit_member(limit).len()).saturating_add(1);
@@ -103,10 +136,15 @@ impl Edits {
         bytes as u64
     }
 
+    /// The limit that is added where none was read.
+    fn added_limit(&self) -> Option<u64> {
+        self.changes.max_output_tokens.filter(|_| self.changes.adds_limit)
+    }
+
     /// The member by which the server limits its answer has not been read.
     fn lacks_limit(&self, marks: &Marks) -> bool {
         let by_max_tokens =
-            self.api == Api::OpenAiChat && self.changes.limit_member == LimitMember::MaxTokens;
+            self.api == Api::OpenAiChat && self.changes.limit_member != LimitMember::MaxCompletionTokens;
         if by_max_tokens { !marks.has_max_tokens } else { !marks.has_limit }
     }
 
@@ -174,7 +212,7 @@ impl Edits {
         if self.changes.model.is_some() && self.api.has_model_in_body() && !marks.has_model {
             added.push(self.model_member());
         }
-        if let Some(limit) = self.changes.max_output_tokens.filter(|_| self.lacks_limit(marks)) {
+        if let Some(limit) = self.added_limit().filter(|_| self.lacks_limit(marks)) {
             added.push(self.limit_member(limit));
         }
         if self.adds_stream_options(marks, stream) {

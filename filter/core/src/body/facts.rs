@@ -14,6 +14,7 @@ use crate::body::members::{Members, is_answers, is_limit_of, strip_additional};
 use crate::body::messages::Messages;
 use crate::body::text::TextFeatures;
 use crate::body::tools::Tools;
+use crate::body::wants::Wants;
 use crate::request::api::Api;
 use crate::request::identity::BodySessionIds;
 use crate::request::session_id::MAX_RAW_ID_BYTES;
@@ -70,6 +71,8 @@ pub struct BodyFacts {
     pub signed_thinking: bool,
     /// A message holds an image or another file that is not text.
     pub has_images: bool,
+    /// What it asks of its model's abilities.
+    pub wants: Wants,
     /// The client asks for an answer in JSON.
     pub response_format_json: bool,
     /// Messages, or input items, or contents; a plain text as input is one.
@@ -159,7 +162,7 @@ impl FactsReader {
 
     /// The facts so far, of as much of the body as was `read`.
     #[must_use]
-    pub fn facts(&self, read: ReadInput) -> BodyFacts {
+    pub fn facts(&self, read: ReadInput, wants: Wants) -> BodyFacts {
         let id = |slot: &Slot| slot.get().filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
         BodyFacts {
             read,
@@ -177,6 +180,7 @@ impl FactsReader {
             detached: self.is_detached || self.is_kept(),
             signed_thinking: self.messages.signed_thinking,
             has_images: self.messages.has_images,
+            wants: Wants { tools: self.tools.any, thinking_tokens: self.thinking_tokens.number(), ..wants },
             response_format_json: self.response_format_json,
             messages: self.messages.count,
             session_ids: BodySessionIds {

@@ -2,6 +2,7 @@
 
 use super::tests::{chat, rewritten};
 use super::*;
+use crate::config::LimitMember;
 
 #[test]
 fn the_limit_is_lowered_where_each_api_has_it() {
@@ -94,7 +95,8 @@ fn a_server_that_knows_max_tokens_alone_gets_it() {
     let limited = |text: &str| {
         let mut body = RequestBody::default();
         body.scan(text.as_bytes());
-        body.decide("large", Some(5), LimitMember::MaxTokens);
+        let served_by = ServedBy { limit_member: LimitMember::MaxTokens, ..ServedBy::named("large") };
+        body.decide(&served_by, Some(5));
         String::from_utf8(body.rewrite(text.as_bytes()).unwrap()).unwrap()
     };
     assert_eq!(limited(r#"{"model":"m"}"#), r#"{"model":"large","max_tokens":5}"#);
@@ -161,4 +163,46 @@ fn several_answers_share_the_cap_and_cannot_become_more() {
     assert_eq!(found, r#"{"model":"large","n":3,"max_tokens":20,"n":3}"#);
     let (found, _) = rewritten(Api::OpenAiChat, r#"{"model":"m","x":0,"n":7}"#, &[18], Some(60));
     assert_eq!(found, r#"{"model":"large","x":0,"n":1,"max_completion_tokens":60}"#);
+}
+
+/// What a server that is described like this gets of a chat.
+fn served(served_by: ServedBy<'_>, text: &str, cap: Option<u64>) -> String {
+    let mut body = RequestBody::default();
+    body.scan(text.as_bytes());
+    body.decide(&served_by, cap);
+    String::from_utf8(body.rewrite(text.as_bytes()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_limit_above_the_models_largest_is_lowered_to_it_and_none_is_added() {
+    let served_by = ServedBy { max_output_tokens: Some(8192), ..ServedBy::named("large") };
+    let chat = |text, cap| served(served_by, text, cap);
+    assert_eq!(chat(r#"{"model":"m","max_tokens":32000}"#, None), r#"{"model":"large","max_tokens":8192}"#);
+    assert_eq!(
+        chat(r#"{"model":"m","max_tokens":32000}"#, Some(9000)),
+        r#"{"model":"large","max_tokens":8192}"#
+    );
+    assert_eq!(chat(r#"{"model":"m","max_tokens":32000}"#, Some(9)), r#"{"model":"large","max_tokens":9}"#);
+    assert_eq!(chat(r#"{"model":"m","max_tokens":80}"#, None), r#"{"model":"large","max_tokens":80}"#);
+    assert_eq!(chat(r#"{"model":"m"}"#, None), r#"{"model":"large"}"#);
+    assert_eq!(
+        chat(r#"{"model":"m","n":2,"max_tokens":32000}"#, None),
+        r#"{"model":"large","n":2,"max_tokens":8192}"#
+    );
+    // One that comes behind the decision.
+    let (text, cut) = (r#"{"model":"m","messages":[],"max_tokens":32000}"#, 20);
+    let mut body = RequestBody::default();
+    body.scan(&text.as_bytes()[..cut]);
+    body.decide(&served_by, None);
+    let mut out = body.rewrite(&text.as_bytes()[..cut]).unwrap();
+    body.scan(&text.as_bytes()[cut..]);
+    out.extend(body.rewrite(&text.as_bytes()[cut..]).unwrap());
+    assert_eq!(String::from_utf8(out).unwrap(), r#"{"model":"large","messages":[],"max_tokens":8192}"#);
+}
+
+#[test]
+fn a_server_that_refuses_stream_options_does_not_get_them() {
+    let served_by = ServedBy { stream_usage: false, ..ServedBy::named("large") };
+    let text = r#"{"model":"m","stream":true,"max_tokens":5}"#;
+    assert_eq!(served(served_by, text, None), r#"{"model":"large","stream":true,"max_tokens":5}"#);
 }

@@ -1,4 +1,5 @@
-//! The body of a request: what it says ([`facts`], [`messages`], [`tools`], [`text`]), what its members mean to servers
+//! The body of a request: what it says ([`facts`], [`messages`], [`tools`], [`text`]), what it asks of its model
+//! ([`wants`]), what its members mean to servers
 //! ([`members`]), how much input it is ([`input`]), and what is changed in it on its way to the upstream
 //! ([`marks`], [`edits`], [`rewrite`]).
 
@@ -11,3 +12,4 @@ pub mod messages;
 pub mod rewrite;
 pub mod text;
 pub mod tools;
+pub mod wants;

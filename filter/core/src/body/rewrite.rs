@@ -10,12 +10,12 @@
 
 use std::sync::Arc;
 
-use crate::body::edits::{Changes, Edit, Edits};
+use crate::body::edits::{Changes, Edit, Edits, ServedBy};
 use crate::body::facts::{BodyFacts, FactsReader};
 use crate::body::input::{InputMeter, ReadInput};
 use crate::body::marks::Marks;
 use crate::body::members::{Members, look_alike};
-use crate::config::LimitMember;
+use crate::body::wants::WantsReader;
 use crate::request::api::Api;
 use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
 use crate::wire::key::Key;
@@ -52,9 +52,11 @@ impl RequestBody {
             facts: FactsReader::new(api, members.clone()),
             marks: Marks::new(api, members.allows_stored_state),
             input: InputMeter::default(),
+            wants: WantsReader::default(),
             members,
             is_array: false,
             facts_want: false,
+            wants_want: false,
             input_wants: false,
         };
         RequestBody {
@@ -96,7 +98,7 @@ impl RequestBody {
     /// What the body says so far.
     #[must_use]
     pub fn facts(&self) -> BodyFacts {
-        self.visitors.facts.facts(self.read_input())
+        self.visitors.facts.facts(self.read_input(), self.visitors.wants.wants())
     }
 
     /// How much input the body is, as far as it was read.
@@ -118,18 +120,19 @@ impl RequestBody {
     }
 
     /// Sets the changes, before the first piece is sent. `output_cap_tokens` is the limit of all answers together, in place
-    /// of the client's own as far as that was read; more answers than were read by now are not allowed. A chat answer is
-    /// limited by `limit_member`, where the client has not limited it.
-    pub fn decide(&mut self, model: &str, output_cap_tokens: Option<u64>, limit_member: LimitMember) {
+    /// of the client's own as far as that was read; more answers than were read by now are not allowed.
+    pub fn decide(&mut self, served_by: &ServedBy<'_>, output_cap_tokens: Option<u64>) {
         let answers = self.visitors.facts.answers();
         // Without a cap the client's own limit was reserved for, and none that follows may exceed it.
         let limit = output_cap_tokens.or(self.visitors.facts.max_output_tokens());
+        let limit = limit.and_then(|cap| cap.checked_div(answers));
         let changes = Changes {
-            model: Some(model.to_owned()),
-            max_output_tokens: limit.and_then(|cap| cap.checked_div(answers)),
-            limit_member,
+            model: Some(served_by.name.to_owned()),
+            max_output_tokens: limit.into_iter().chain(served_by.max_output_tokens).min(),
+            adds_limit: limit.is_some(),
+            limit_member: served_by.limit_member,
             max_answers: Some(answers),
-            include_usage: true,
+            include_usage: served_by.stream_usage,
         };
         self.edits = Some(Edits::new(self.api, changes));
     }
@@ -220,10 +223,12 @@ struct Visitors {
     facts: FactsReader,
     marks: Marks,
     input: InputMeter,
+    wants: WantsReader,
     members: Arc<Members>,
     is_array: bool,
-    /// Who wants the text of the value being read: facts and marks, and the meter of the input.
+    /// Who wants the text of the value being read: facts and marks, the reader of wants, and the meter of the input.
     facts_want: bool,
+    wants_want: bool,
     input_wants: bool,
 }
 
@@ -232,14 +237,18 @@ impl Visitor for Visitors {
         self.is_array |= path.is_empty() && kind == Kind::Array;
         self.facts_want = self.facts.begin(path, kind, offset);
         self.facts_want |= self.marks.begin(path, kind, offset);
+        self.wants_want = self.wants.begin(path, kind, offset);
         self.input_wants = self.input.begin(path, kind);
-        self.input_wants | self.facts_want
+        self.input_wants | self.facts_want | self.wants_want
     }
 
     fn text(&mut self, path: &[Key], piece: &[u8]) {
         if self.facts_want {
             self.facts.text(path, piece);
             self.marks.text(path, piece);
+        }
+        if self.wants_want {
+            self.wants.text(path, piece);
         }
         if self.input_wants {
             self.input.text(path, piece);
@@ -249,6 +258,7 @@ impl Visitor for Visitors {
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool) {
         self.facts.end(path, kind, end, is_empty);
         self.marks.end(path, kind, end, is_empty);
+        self.wants.end(path, kind, end, is_empty);
         self.input.end(path, kind);
     }
 

@@ -12,7 +12,7 @@ pub(super) fn rewritten(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) 
         let chunk = &text.as_bytes()[from..cut];
         body.scan(chunk);
         if from == 0 {
-            body.decide("large", cap, LimitMember::default());
+            body.decide(&ServedBy::named("large"), cap);
         }
         out.extend(body.rewrite(chunk).unwrap_or_else(|| chunk.to_vec()));
         from = cut;
@@ -42,7 +42,7 @@ fn a_missing_model_is_added_before_the_closing_brace() {
 fn a_model_name_is_quoted_as_json() {
     let mut body = RequestBody::default();
     body.scan(br#"{"model":1}"#);
-    body.decide("a\"b", None, LimitMember::default());
+    body.decide(&ServedBy::named("a\"b"), None);
     assert_eq!(body.rewrite(br#"{"model":1}"#).unwrap(), br#"{"model":"a\"b"}"#);
 }
 
@@ -105,7 +105,7 @@ fn with_length(api: Api, text: &str, cuts: &[usize], cap: Option<u64>) -> Option
         let chunk = &text.as_bytes()[from..cut];
         body.scan(chunk);
         if from == 0 {
-            body.decide("large", cap, LimitMember::default());
+            body.decide(&ServedBy::named("large"), cap);
         }
         let new = body.rewrite(chunk).unwrap_or_else(|| chunk.to_vec());
         if from == 0 {
@@ -250,7 +250,7 @@ proptest! {
         let mut body = RequestBody::new(apis[api]);
         for chunk in bytes.chunks(7) {
             body.scan(chunk);
-            body.decide("m", Some(1), LimitMember::default());
+            body.decide(&ServedBy::named("m"), Some(1));
             let _ = (body.rewrite(chunk), body.facts(), body.fix_length(9, 9, 9), body.overran());
         }
     }

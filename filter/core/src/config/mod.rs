@@ -23,8 +23,8 @@ pub use faults::{ConfigError, Fault};
 pub use ledger::{CallerConfig, LedgerConfig, OnFull};
 pub use members::{MembersConfig, StoredState};
 pub use models::{
-    Accepts, EstimateConfig, InputBound, LimitMember, MissingUsage, ModelConfig, Strategy, SwitchConfig,
-    UnlimitedAnswer,
+    Accepts, ApiName, Effort, EstimateConfig, InputBound, LimitMember, MissingUsage, ModelConfig, Strategy,
+    Structure, SwitchConfig, Thinking, UnlimitedAnswer,
 };
 pub use record::RecordConfig;
 pub use salt::{Environment, Salt};
@@ -342,7 +342,9 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let headers_only = self.mode == Mode::Headers;
         let locks = self.models.iter().any(|model| model.compat_group.is_some());
-        let narrow = self.models.iter().any(|model| !model.accepts.images || !model.accepts.tools);
+        let narrow = self.models.iter().any(|model| !model.accepts.is_default());
+        let adapted =
+            self.models.iter().any(|model| model.max_output_tokens.is_some() || !model.stream_usage);
         let shadow = self.is_shadow();
         let idle_canary = self.policy_canary_b64.is_some() && self.canary_share == 0.0;
         let checks = [
@@ -357,6 +359,10 @@ impl Config {
             (
                 headers_only && narrow,
                 "`accepts` has no effect in the mode `headers`: images and tools are not seen",
+            ),
+            (
+                headers_only && adapted,
+                "`max_output_tokens` and `stream_usage` have no effect in the mode `headers`: bodies are not changed",
             ),
             (idle_canary, "`policy_canary_b64` is not used, as `canary_share` is 0"),
             (shadow, "enforcement is `shadow`: nothing is charged or refused"),

@@ -1,5 +1,9 @@
 //! The models, who chooses among them, and what is assumed about their tokens.
 
+mod accepts;
+
+pub use accepts::{Accepts, ApiName, Effort, Structure, Thinking};
+
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
@@ -27,6 +31,9 @@ pub struct ModelConfig {
     pub name: String,
     /// The Envoy cluster that serves it.
     pub cluster: String,
+    /// APIs by which its server takes requests.
+    #[serde(default = "default_apis")]
+    pub apis: Vec<ApiName>,
     /// Prices in pico-USD per token.
     pub prices: Prices,
     /// The model is intentionally free; otherwise a price of 0 is an error.
@@ -39,12 +46,22 @@ pub struct ModelConfig {
     pub expected_output_tokens: u64,
     /// Output of a turn that is rarely exceeded; reserved where the request sets no limit.
     pub upper_output_tokens: u64,
+    /// The largest output limit that its server takes, of one answer; a larger one is lowered to it. Absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// The smallest output limit that its server takes, of one answer: no answer is cut at less.
+    #[serde(default = "default_min_output_tokens")]
+    pub min_output_tokens: u64,
     /// Most input tokens of one image, whatever its size.
     #[serde(default = "default_image_tokens")]
     pub image_tokens: u64,
     /// The member by which its server limits an OpenAI chat answer.
     #[serde(default)]
     pub limit_member: LimitMember,
+    /// A stream can be asked for its usage (`stream_options`). Where it cannot, the usage of a stream is what its server
+    /// reports unasked.
+    #[serde(default = "default_true")]
+    pub stream_usage: bool,
     /// What it accepts in addition to text.
     #[serde(default, skip_serializing_if = "Accepts::is_default")]
     pub accepts: Accepts,
@@ -63,6 +80,8 @@ pub enum LimitMember {
     MaxCompletionTokens,
     /// `max_tokens` alone (Ollama and older servers, which do not know the newer one).
     MaxTokens,
+    /// `max_tokens` alone, and requests that have `max_completion_tokens` are refused (Mistral).
+    MaxTokensOnly,
 }
 
 impl LimitMember {
@@ -71,7 +90,7 @@ impl LimitMember {
     pub fn name(self) -> &'static str {
         match self {
             LimitMember::MaxCompletionTokens => "max_completion_tokens",
-            LimitMember::MaxTokens => "max_tokens",
+            LimitMember::MaxTokens | LimitMember::MaxTokensOnly => "max_tokens",
         }
     }
 }
@@ -92,6 +111,18 @@ impl ModelConfig {
     /// Input tokens of an image at most: those of the largest of the open models (Qwen2-VL). Providers' own are below it,
     /// but for one (`filter/docs/api-facts.md`, 4.2).
     pub const DEFAULT_IMAGE_TOKENS: u64 = 16_384;
+
+    /// Output tokens above which no limit for so many answers is sent to it.
+    #[must_use]
+    pub fn most_output_tokens(&self, answers: u64) -> u64 {
+        self.max_output_tokens.map_or(u64::MAX, |most| most.saturating_mul(answers.max(1)))
+    }
+
+    /// Output tokens below which no limit for so many answers is sent to it, unless it is the client's own.
+    #[must_use]
+    pub fn least_output_tokens(&self, answers: u64) -> u64 {
+        self.min_output_tokens.saturating_mul(answers.max(1))
+    }
 
     fn check(&self, k: usize, is_repeated: bool, faults: &mut Faults) {
         let at = |name: &str| format!("models[{k}].{name}");
@@ -118,31 +149,22 @@ impl ModelConfig {
             faults.add(at("upper_output_tokens"), found, expected);
         }
         faults.require(self.context_tokens > 0, at("context_tokens"), self.context_tokens, "at least 1");
+        faults.require_present(!self.apis.is_empty(), at("apis"), "at least one API");
+        let (least, most) = (self.min_output_tokens, self.max_output_tokens.unwrap_or(u64::MAX));
+        faults.require(least > 0, at("min_output_tokens"), least, "at least 1");
+        faults.require(most >= least, at("max_output_tokens"), most, "at least `min_output_tokens`");
     }
 }
 
-/// What a model accepts in addition to text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Accepts {
-    /// Images and files in messages.
-    pub images: bool,
-    /// Tool definitions.
-    pub tools: bool,
+fn default_apis() -> Vec<ApiName> {
+    ApiName::ALL.to_vec()
 }
-
-impl Accepts {
-    fn is_default(&self) -> bool {
-        *self == Accepts::default()
-    }
+fn default_min_output_tokens() -> u64 {
+    1
 }
-
-impl Default for Accepts {
-    fn default() -> Self {
-        Accepts { images: true, tools: true }
-    }
+fn default_true() -> bool {
+    true
 }
-
 fn default_context_tokens() -> u64 {
     128_000
 }

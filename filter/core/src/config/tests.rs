@@ -187,6 +187,7 @@ fn maximal() -> Value {
     value["models"][0]["prices"]["cache_write_pico_usd_per_token"] = json!(1);
     value["models"][0]["free"] = json!(true);
     value["models"][0]["accepts"] = json!({"images": false, "tools": false});
+    value["models"][0]["max_output_tokens"] = json!(8192);
     value["models"][0]["compat_group"] = json!("family");
     value["models"].as_array_mut().unwrap().truncate(1);
     value
@@ -244,8 +245,10 @@ fn every_field_is_documented_with_its_default() {
         match *default {
             "required" => assert!(defaults.contains_key(*field), "`{field}`"),
             // `accepts` is serialised only where it was given.
-            "`true`" if field.starts_with("models[].accepts.") => {
-                assert_eq!(Accepts::default(), Accepts { images: true, tools: true });
+            json if field.starts_with("models[].accepts.") => {
+                let accepts = serde_json::to_value(Accepts::default()).unwrap();
+                let json: Value = serde_json::from_str(json.trim_matches('`')).unwrap();
+                assert_eq!(accepts[field.trim_start_matches("models[].accepts.")], json, "`{field}`");
             }
             "absent" => assert_eq!(defaults.get(*field), None, "`{field}`"),
             "below" => {
@@ -302,4 +305,30 @@ fn a_setting_without_effect_gives_a_warning() {
     value["budget"]["cap_output"] = json!(true);
     let config = Config::from_json(value.to_string().as_bytes()).unwrap();
     assert_eq!(config.warnings(), ["`budget.cap_output` has no effect in the mode `headers`"]);
+}
+
+#[test]
+fn the_profiles_of_known_models_are_accepted() {
+    let table: Value = serde_json::from_str(include_str!("../../../docs/model-profiles.json")).unwrap();
+    let profiles = table["profiles"].as_array().unwrap();
+    for entry in profiles {
+        let profile = entry["profile"].as_object().unwrap().clone();
+        assert!(
+            !entry["sources"].as_array().unwrap().is_empty() && profile.contains_key("max_output_tokens")
+        );
+        for name in entry["models"].as_array().unwrap() {
+            let mut value = example();
+            let model = value["models"][0].as_object_mut().unwrap();
+            model.extend(profile.clone());
+            model.insert("name".to_owned(), name.clone());
+            Config::from_json(value.to_string().as_bytes()).unwrap();
+        }
+    }
+    for family in ["gpt-", "claude-", "gemini-", "mistral-", "deepseek-", "amazon.nova-"] {
+        let begins = |name: &Value| name.as_str().unwrap().starts_with(family);
+        assert!(
+            profiles.iter().any(|entry| entry["models"].as_array().unwrap().iter().any(begins)),
+            "{family}"
+        );
+    }
 }

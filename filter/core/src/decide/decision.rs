@@ -5,7 +5,9 @@
 //! permitted model with an answer cut at the money left; then nothing, and the request is refused.
 
 use crate::body::text::TextFeatures;
-use crate::config::{Config, LambdaRule, Strategy};
+use crate::body::wants::Wants;
+use crate::config::{ApiName, Config, LambdaRule, Strategy};
+use crate::decide::capable::Candidates;
 use crate::decide::estimate::{self, CostEstimate, RequestSize, TokenEstimate};
 use crate::decide::features::{self, Features};
 use crate::decide::locks::{Needs, Permitted};
@@ -26,8 +28,8 @@ pub struct Decision {
     pub features: Features,
     /// Text features of the last user message; also part of the state.
     pub text: TextFeatures,
-    /// The models that the conversation permits.
-    pub permitted: Permitted,
+    /// The models that the conversation permits and that can take the request.
+    pub candidates: Candidates,
     /// The models that were allowed.
     pub mask: ActionMask,
     /// The policy's values, if it was asked.
@@ -51,6 +53,10 @@ pub struct Ask {
     pub size: RequestSize,
     /// Capabilities and locks.
     pub needs: Needs,
+    /// The API that was called; `None` where no request stands behind the question, as in simulations.
+    pub api: Option<ApiName>,
+    /// What the request asks of its model's abilities.
+    pub wants: Wants,
     /// Text features of the last user message.
     pub text: TextFeatures,
     /// The answer can be cut at what its reservation pays for.
@@ -79,8 +85,9 @@ impl Chooser<'_> {
         let tokens = TokenEstimate::new(&config.estimate, &ask.size, session);
         let estimates = self.estimates(&tokens);
         let permitted = Permitted::new(models, ask.needs, session);
-        let reserve = mask::future_reserve(&config.guard, models, &estimates, permitted, &tokens, session);
-        let mask = ActionMask::among(&estimates, permitted, session.available(), reserve);
+        let candidates = Candidates::new(permitted, models, ask.api, &ask.wants);
+        let reserve = mask::future_reserve(&config.guard, models, &estimates, candidates, &tokens, session);
+        let mask = ActionMask::among(&estimates, candidates, session.available(), reserve);
         // Only values for the spend to go depend on λ: the other rule charges λ itself.
         let seen_lambda = if config.lambda.rule == LambdaRule::SpendToGo { lambda } else { 0.0 };
         let features = features::extract(session, &tokens, &estimates, &mask, &ask.text, seen_lambda);
@@ -90,7 +97,7 @@ impl Chooser<'_> {
             reason: None,
             features,
             text: ask.text,
-            permitted,
+            candidates,
             mask,
             values,
             tokens,
@@ -105,7 +112,7 @@ impl Chooser<'_> {
         });
         if let Some((k, reason)) = choice {
             (decision.chosen, decision.reason) = (Some(k), Some(reason));
-            let to_leave = mask::to_leave(k, mask::cheapest(&decision.estimates, permitted), reserve);
+            let to_leave = mask::to_leave(k, mask::cheapest(&decision.estimates, candidates), reserve);
             (decision.reserved, decision.output_cap_tokens) = self.cap_for(k, &decision.tokens, to_leave);
         }
         decision
@@ -118,7 +125,7 @@ impl Chooser<'_> {
         let (models, guard) = (&self.config.models, &self.config.guard);
         let mut to_leave = NanoUsd::ZERO;
         if !guard.remaining_turns.is_empty() {
-            let (estimates, all) = (self.estimates(tokens), Permitted::all());
+            let (estimates, all) = (self.estimates(tokens), Candidates::all());
             let reserve = mask::future_reserve(guard, models, &estimates, all, tokens, self.session);
             to_leave = mask::to_leave(k, mask::cheapest(&estimates, all), reserve);
         }
@@ -186,12 +193,12 @@ impl Chooser<'_> {
             Strategy::Always(name) => Some(models.iter().position(|model| model.name == *name)?),
             Strategy::Policy | Strategy::BestAffordable => None,
         };
-        let k = strategy.or_else(|| mask::cheapest(&decision.estimates, decision.permitted))?;
+        let k = strategy.or_else(|| mask::cheapest(&decision.estimates, decision.candidates))?;
         let (model, estimate) = (models.get(k)?, decision.estimates.get(k)?);
         let wanted = decision.tokens.max_output_tokens.map_or(shortest, |limit| limit.min(shortest));
-        let wanted = wanted.max(decision.tokens.least_output_tokens);
+        let wanted = wanted.max(decision.tokens.least_output_of(model));
         let least = model.prices.upper_cost(decision.tokens.upper_input_tokens(model), wanted);
-        let able = decision.permitted.allows(k) && estimate.fits_context;
+        let able = decision.candidates.allows(k) && estimate.fits_context;
         (able && least <= self.session.available()).then_some(k)
     }
 

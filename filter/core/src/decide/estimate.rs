@@ -93,7 +93,16 @@ impl TokenEstimate {
     #[must_use]
     pub fn most_output_tokens(&self, model: &ModelConfig) -> u64 {
         let longest = model.context_tokens.saturating_mul(self.answers.max(1));
-        self.max_output_tokens.map_or(longest.max(self.least_output_tokens), |limit| limit.min(longest))
+        let longest = longest.min(model.most_output_tokens(self.answers));
+        self.max_output_tokens.map_or(longest.max(self.least_output_of(model)), |limit| limit.min(longest))
+    }
+
+    /// Output tokens below which an answer of `model` may not be cut: its server refuses lower limits, other than the
+    /// client's own.
+    #[must_use]
+    pub fn least_output_of(&self, model: &ModelConfig) -> u64 {
+        let least = model.least_output_tokens(self.answers).min(self.max_output_tokens.unwrap_or(u64::MAX));
+        least.max(self.least_output_tokens)
     }
 
     /// Input tokens that a turn with `model` does not exceed: no server takes more than its context.
@@ -173,13 +182,16 @@ pub fn cost_with_cache(
     let uncut = usual.saturating_mul(UNCUT_OUTPUT_FACTOR);
     let answers = tokens.answers.max(1);
     let limit = match tokens.max_output_tokens {
-        None if !(can_cut && tokens.is_unlimited) => {
-            model.upper_output_tokens.max(uncut).saturating_mul(answers).max(tokens.least_output_tokens)
-        }
+        None if !(can_cut && tokens.is_unlimited) => model
+            .upper_output_tokens
+            .max(uncut)
+            .saturating_mul(answers)
+            .max(tokens.least_output_of(model))
+            .min(model.most_output_tokens(answers)),
         _ => tokens.most_output_tokens(model),
     };
     let expected_output = usual.min(limit);
-    let uncut = if can_cut { uncut.max(tokens.least_output_tokens).min(limit) } else { limit };
+    let uncut = if can_cut { uncut.max(tokens.least_output_of(model)).min(limit) } else { limit };
     let expected = Usage {
         input_tokens: tokens.prompt_tokens,
         cached_input_tokens: cached_tokens,

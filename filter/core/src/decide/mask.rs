@@ -1,8 +1,8 @@
 //! The action mask: which models this turn may use at all.
 //!
-//! A model is allowed when the money that is free now (budget − spent − reserved by turns in flight) covers its
-//! least cost, and the prompt fits its context. The policy never sees a model that the mask removed, so no weight
-//! can overspend a budget.
+//! A model is allowed when the conversation permits it, it can take the request ([`Candidates`]), the money that is free
+//! now (budget − spent − reserved by turns in flight) covers its least cost, and the prompt fits its context. The policy
+//! never sees a model that the mask removed, so no weight can overspend a budget.
 //!
 //! **Guard.** Where a reserve for the turns to come is configured ([`future_reserve`]), every model but the cheapest
 //! must leave that reserve free: the session can then go on with the cheapest model when a stronger one has answered.
@@ -10,8 +10,8 @@
 
 use crate::MAX_MODELS;
 use crate::config::{GuardConfig, ModelConfig};
+use crate::decide::capable::Candidates;
 use crate::decide::estimate::{self, CostEstimate, TokenEstimate};
-use crate::decide::locks::Permitted;
 use crate::ledger::SessionView;
 use crate::money::NanoUsd;
 use crate::usage::Usage;
@@ -28,23 +28,23 @@ impl ActionMask {
     /// leave `reserve` of it.
     #[must_use]
     pub fn new(estimates: &[CostEstimate], available: NanoUsd, reserve: NanoUsd) -> Self {
-        Self::among(estimates, Permitted::all(), available, reserve)
+        Self::among(estimates, Candidates::all(), available, reserve)
     }
 
-    /// The mask among the models that the conversation permits.
+    /// The mask among the models that the conversation permits and that can take the request.
     #[must_use]
     pub fn among(
         estimates: &[CostEstimate],
-        permitted: Permitted,
+        candidates: Candidates,
         available: NanoUsd,
         reserve: NanoUsd,
     ) -> Self {
         let mut mask = ActionMask { len: estimates.len().min(MAX_MODELS), ..ActionMask::default() };
-        let cheapest = cheapest(estimates, permitted);
+        let cheapest = cheapest(estimates, candidates);
         for (k, (allowed, estimate)) in mask.allowed.iter_mut().zip(estimates).enumerate() {
             let to_leave = to_leave(k, cheapest, reserve);
             let affordable = estimate.least.saturating_add(to_leave) <= available;
-            *allowed = permitted.allows(k) && estimate.fits_context && affordable;
+            *allowed = candidates.allows(k) && estimate.fits_context && affordable;
         }
         mask
     }
@@ -75,11 +75,11 @@ impl ActionMask {
     }
 }
 
-/// The model that is cheapest this turn among the permitted ones whose context fits.
+/// The model that is cheapest this turn among the candidates whose context fits.
 #[must_use]
-pub fn cheapest(estimates: &[CostEstimate], permitted: Permitted) -> Option<usize> {
+pub fn cheapest(estimates: &[CostEstimate], candidates: Candidates) -> Option<usize> {
     let fitting = estimates.iter().enumerate();
-    let fitting = fitting.filter(|(k, estimate)| estimate.fits_context && permitted.allows(*k));
+    let fitting = fitting.filter(|(k, estimate)| estimate.fits_context && candidates.allows(*k));
     fitting.min_by_key(|(_, estimate)| estimate.least).map(|(k, _)| k)
 }
 
@@ -98,12 +98,13 @@ pub fn future_reserve(
     guard: &GuardConfig,
     models: &[ModelConfig],
     estimates: &[CostEstimate],
-    permitted: Permitted,
+    candidates: Candidates,
     tokens: &TokenEstimate,
     session: &SessionView,
 ) -> NanoUsd {
     let turns_left = guard.remaining_turns_after(session.turns);
-    let Some(model) = cheapest(estimates, permitted).and_then(|k| models.get(k)).filter(|_| turns_left > 0.0)
+    let Some(model) =
+        cheapest(estimates, candidates).and_then(|k| models.get(k)).filter(|_| turns_left > 0.0)
     else {
         return NanoUsd::ZERO;
     };
@@ -166,11 +167,18 @@ mod tests {
         // A turn is 300 × 100 + 100 × 400 pico-USD·1000; the prompt grows by 100 tokens, once and then twice.
         let expected = 2 * (300 * 100 + 100 * 400) + 3 * 100 * 100;
         assert_eq!(
-            future_reserve(&guard, &models, &estimates, Permitted::all(), &tokens, &session),
+            future_reserve(&guard, &models, &estimates, Candidates::all(), &tokens, &session),
             NanoUsd(expected)
         );
         assert_eq!(
-            future_reserve(&GuardConfig::default(), &models, &estimates, Permitted::all(), &tokens, &session),
+            future_reserve(
+                &GuardConfig::default(),
+                &models,
+                &estimates,
+                Candidates::all(),
+                &tokens,
+                &session
+            ),
             NanoUsd::ZERO
         );
     }

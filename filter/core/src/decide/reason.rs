@@ -21,7 +21,7 @@ text_enum! {
         TenantBudgetExceeded = "tenant_budget_exceeded",
         /// Refused: the prompt exceeds every model's context window.
         ContextLengthExceeded = "context_length_exceeded",
-        /// Refused: no available model supports the request's images or tools.
+        /// Refused: no available model can take the request.
         NoCapableModel = "no_capable_model",
         /// Refused: the session, or the tenant or address that it belongs to, has too many turns in flight.
         TooManyTurnsInFlight = "too_many_turns_in_flight",

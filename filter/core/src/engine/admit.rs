@@ -124,6 +124,8 @@ impl Engine {
                     least_output_tokens,
                     answers: body.map_or(1, |body| body.answers),
                 },
+                api: Some(head.call.api.name()),
+                wants: body.map(|body| body.wants).unwrap_or_default(),
                 needs: body.map(Needs::of).unwrap_or_default(),
                 text: body.map(|body| body.text).unwrap_or_default(),
                 // Only a body that was understood is rewritten.
@@ -302,7 +304,7 @@ fn count_decision(decision: &Decision, counts: &mut Counts) {
         _ => None,
     };
     counter.into_iter().for_each(|counter| counts.add(counter, 1));
-    counts.add(Counter::Locked, u64::from(decision.permitted.locked));
+    counts.add(Counter::Locked, u64::from(decision.candidates.permitted.locked));
 }
 
 fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &SessionView, has_text: bool) {
@@ -313,7 +315,7 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
     record.text = decision.text.to_base64().filter(|_| has_text && decision.text.is_long());
     record.mask = decision.mask.as_slice().to_vec();
     record.expected_nano_usd = decision.estimates.iter().map(|estimate| estimate.expected).collect();
-    record.locked = decision.permitted.locked;
+    record.locked = decision.candidates.permitted.locked;
     if let Some(values) = &decision.values {
         record.q_quality = values.quality.get(..models).unwrap_or_default().to_vec();
         record.q_cost = values.cost.get(..models).unwrap_or_default().to_vec();

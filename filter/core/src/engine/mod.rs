@@ -240,4 +240,6 @@ mod conclude_tests;
 #[cfg(test)]
 mod modes_tests;
 #[cfg(test)]
+mod profile_tests;
+#[cfg(test)]
 mod tests;

@@ -13,12 +13,12 @@ impl Engine {
         session: &SessionView,
         counts: &mut Counts,
     ) -> Refusal {
-        let permitted = |k: usize| decision.permitted.allows(k);
-        if !decision.permitted.any(self.config.models.len()) {
-            return Refusal::NoCapableModel;
+        let candidates = decision.candidates;
+        if !candidates.any(self.config.models.len()) {
+            return Refusal::NoCapableModel { lack: candidates.lack() };
         }
         let mut estimates = decision.estimates.iter().enumerate();
-        if !estimates.any(|(k, estimate)| permitted(k) && estimate.fits_context) {
+        if !estimates.any(|(k, estimate)| candidates.allows(k) && estimate.fits_context) {
             return Refusal::ContextTooLong;
         }
         let own = SessionView { outer_available: None, ..*session }.available();

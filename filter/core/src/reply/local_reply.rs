@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::body::facts::Forbidden;
 use crate::config::Config;
+use crate::decide::capable::Lack;
 use crate::decide::reason::Reason;
 use crate::money::NanoUsd;
 use crate::one_line::OneLine;
@@ -39,8 +40,11 @@ pub enum Refusal {
     },
     /// The prompt exceeds every model's context window.
     ContextTooLong,
-    /// No model that the conversation can go to supports the request's images or tools.
-    NoCapableModel,
+    /// No model that the conversation can go to can take the request.
+    NoCapableModel {
+        /// What of it the model that takes most of it does not take.
+        lack: Option<Lack>,
+    },
     /// The session, or the tenant or address that it belongs to, has too many turns in flight.
     TooManyInFlight,
     /// The caller has begun as many sessions as it may in this window.
@@ -71,7 +75,10 @@ pub enum Refusal {
     /// The call is neither counted nor free.
     UnknownCall,
     /// The body has a content encoding.
-    Encoded,
+    Encoded {
+        /// The first characters of the encoding.
+        encoding: String,
+    },
     /// The requested model is not configured.
     UnknownModel {
         /// The first characters of its name.
@@ -100,7 +107,7 @@ impl LocalReply {
         let refusal = match fault {
             HeadFault::Header { name, expected } => Refusal::InvalidHeader { header: name, expected },
             HeadFault::UnknownCall => Refusal::UnknownCall,
-            HeadFault::Encoded => Refusal::Encoded,
+            HeadFault::Encoded { encoding } => Refusal::Encoded { encoding },
         };
         LocalReply::new(&refusal, config, api, 0)
     }
@@ -124,6 +131,10 @@ impl LocalReply {
             let into_window_ms = now_ms.checked_rem(*window_ms).unwrap_or(0);
             let seconds = window_ms.saturating_sub(into_window_ms).div_ceil(1000);
             headers.push(("retry-after", seconds.to_string()));
+        }
+        if let Refusal::Encoded { .. } = refusal {
+            // The encodings that a request may have (RFC 9110, section 15.5.16).
+            headers.push(("accept-encoding", "identity".to_owned()));
         }
         let body = match api {
             Api::OpenAiChat | Api::OpenAiResponses => {
@@ -214,10 +225,12 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
             let message = "The prompt exceeds every configured model's context window.";
             invalid(Reason::ContextLengthExceeded, message.to_owned())
         }
-        Refusal::NoCapableModel => {
-            let message =
-                "No model available to this conversation supports the images or tools in the request.";
-            invalid(Reason::NoCapableModel, message.to_owned())
+        Refusal::NoCapableModel { lack } => {
+            let what = lack.map_or_else(|| "the request".to_owned(), |lack| lack.to_string());
+            invalid(
+                Reason::NoCapableModel,
+                format!("No model that is available to this conversation supports {what}."),
+            )
         }
         Refusal::TooManyInFlight => Description {
             status: 429,
@@ -262,11 +275,14 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
             status: 404,
             ..invalid(Reason::CallNotAllowed, "This gateway does not serve this method and path.".to_owned())
         },
-        Refusal::Encoded => Description {
+        Refusal::Encoded { encoding } => Description {
             status: 415,
             ..invalid(
                 Reason::UnsupportedBody,
-                "The request body must not have a content encoding.".to_owned(),
+                format!(
+                    "The content encoding `{}` is not supported; send the body uncompressed.",
+                    OneLine(encoding)
+                ),
             )
         },
         Refusal::UnknownModel { requested } => {
@@ -354,6 +370,15 @@ mod tests {
         assert_eq!((reply.status, body["error"]["code"].as_str()), (429, Some("too_many_new_sessions")));
         assert!(reply.headers.contains(&("retry-after", "1800".to_owned())));
         assert!(reply.headers.contains(&("x-should-retry", "true".to_owned())));
+    }
+
+    #[test]
+    fn a_compressed_body_is_refused_by_the_name_of_its_encoding() {
+        let refusal = Refusal::Encoded { encoding: "zstd".to_owned() };
+        let (reply, body) = reply_to(&refusal, "/v1/responses");
+        assert_eq!(reply.status, 415);
+        assert!(body["error"]["message"].as_str().unwrap().contains("`zstd`"));
+        assert!(reply.headers.contains(&("accept-encoding", "identity".to_owned())));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! Only the end of a path is looked at, so a gateway may add a prefix of its own. A path that an operator has
 //! configured and this table does not know is read as OpenAI chat completions.
 
+use crate::config::ApiName;
+
 /// A provider API: how a request is laid out, and where an answer reports its usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Api {
@@ -44,6 +46,18 @@ impl Api {
             Some(Api::BedrockConverse)
         } else {
             None
+        }
+    }
+
+    /// Its name in configurations.
+    #[must_use]
+    pub fn name(self) -> ApiName {
+        match self {
+            Api::OpenAiChat => ApiName::OpenAiChat,
+            Api::OpenAiResponses => ApiName::OpenAiResponses,
+            Api::AnthropicMessages => ApiName::AnthropicMessages,
+            Api::GeminiGenerate => ApiName::GeminiGenerate,
+            Api::BedrockConverse => ApiName::BedrockConverse,
         }
     }
 

@@ -14,6 +14,8 @@ use crate::request::identity::Identity;
 
 /// Prefix of the filter's own headers: a client may not send them upstream.
 pub const INTERNAL_PREFIX: &[u8] = b"x-seqroute-";
+/// Longest piece of a content encoding in a reply.
+const MAX_ENCODING_CHARS: usize = 64;
 
 /// What the headers say about one LLM request.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +60,10 @@ pub enum HeadFault {
     /// The call is neither counted nor free.
     UnknownCall,
     /// The body has a content encoding, so that it cannot be read.
-    Encoded,
+    Encoded {
+        /// The first characters of the encoding.
+        encoding: String,
+    },
 }
 
 /// What to do with a request, by its headers.
@@ -134,11 +139,19 @@ fn refuse(api: Api, fault: HeadFault) -> HeadVerdict {
     HeadVerdict::Refuse(HeadRefusal { api, fault })
 }
 
+/// Whether a `content-encoding` says that the body is not what its bytes are.
+#[must_use]
+pub fn is_encoded(encoding: &[u8]) -> bool {
+    let mut encodings = encoding.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    encodings.any(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"))
+}
+
 /// What is wrong with a message, whatever its headers say.
 fn fault_of_message(config: &Config, headers: &impl Headers) -> Option<HeadFault> {
-    let encoding = headers.get("content-encoding").unwrap_or_default().trim_ascii();
-    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
-        return Some(HeadFault::Encoded);
+    let encoding = headers.get("content-encoding").unwrap_or_default();
+    if is_encoded(encoding) {
+        let encoding = String::from_utf8_lossy(encoding.trim_ascii());
+        return Some(HeadFault::Encoded { encoding: encoding.chars().take(MAX_ENCODING_CHARS).collect() });
     }
     let sources = config.session.sources.iter().filter_map(|source| match source {
         SessionSource::Header(name) => Some(name.as_str()),
@@ -254,8 +267,12 @@ mod tests {
             HeadVerdict::Refuse(refusal) => Some(refusal.fault),
             _ => None,
         };
-        assert_eq!(fault(&[("content-encoding", b"zstd")]), Some(HeadFault::Encoded));
-        assert_eq!(fault(&[("content-encoding", b"identity")]), None);
+        let encoded = |encoding: &str| Some(HeadFault::Encoded { encoding: encoding.to_owned() });
+        assert_eq!(fault(&[("content-encoding", b" zstd ")]), encoded("zstd"));
+        assert_eq!(fault(&[("Content-Encoding", b"identity, gzip")]), encoded("identity, gzip"));
+        for none in [&b"identity"[..], b"Identity", b"", b" ", b"identity,identity"] {
+            assert_eq!(fault(&[("content-encoding", none)]), None);
+        }
         let repeated = |name: &str| Some(HeadFault::Header { name: name.to_owned(), expected: "one value" });
         assert_eq!(fault(&[("x-team", b"a"), ("X-Team", b"b")]), repeated("x-team"));
         assert_eq!(fault(&[("x-session-id", b"a"), ("x-session-id", b"a")]), repeated("x-session-id"));

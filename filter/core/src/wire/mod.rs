@@ -6,6 +6,7 @@
 pub mod event_stream;
 pub mod json;
 pub mod key;
+pub mod lines;
 #[cfg(test)]
 pub(crate) mod pieces;
 pub mod slot;

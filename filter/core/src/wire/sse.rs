@@ -3,15 +3,18 @@
 //! Follows the line and field rules of the WHATWG HTML standard, section 9.2.6: lines end in LF, CR or CRLF, a
 //! blank line ends an event, `data:` lines of one event are joined. Nothing is kept, not even a line.
 
-const DATA: &[u8] = b"data:";
+use crate::wire::lines::{Lines, Part};
+
+/// How a line of data begins.
+pub const DATA: &[u8] = b"data:";
 
 /// Receives the events of a stream.
 pub trait SseVisitor {
     /// A piece of an event's data.
     fn data(&mut self, piece: &[u8]);
 
-    /// An event that has data ends; `at` is the index after its last byte in the chunk just fed.
-    fn end_event(&mut self, at: usize);
+    /// An event that has data ends.
+    fn end_event(&mut self);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +31,18 @@ enum Line {
 #[derive(Clone, Debug)]
 pub struct SseReader {
     event_has_data: bool,
+    lines: Lines,
     line: Line,
     line_is_empty: bool,
-    after_carriage_return: bool,
 }
 
 impl Default for SseReader {
     fn default() -> Self {
         SseReader {
             event_has_data: false,
+            lines: Lines::default(),
             line: Line::Prefix(0),
             line_is_empty: true,
-            after_carriage_return: false,
         }
     }
 }
@@ -47,29 +50,20 @@ impl Default for SseReader {
 impl SseReader {
     /// Reads the next bytes.
     pub fn feed(&mut self, chunk: &[u8], visitor: &mut impl SseVisitor) {
-        let mut at = 0usize;
-        while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
-            let run = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-            let (line, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
-            if !line.is_empty() {
-                self.after_carriage_return = false;
-                self.in_line(line, visitor);
-            }
-            at = at.saturating_add(run);
-            if let Some(byte) = after.first() {
-                at = at.saturating_add(1);
-                let newline_of_crlf = self.after_carriage_return && *byte == b'\n';
-                self.after_carriage_return = *byte == b'\r';
-                if !newline_of_crlf {
-                    self.end_line(at, visitor);
-                }
+        let mut rest = chunk;
+        while let Some((part, piece, after)) = self.lines.next(rest) {
+            rest = after;
+            match part {
+                Part::Inner => self.in_line(piece, visitor),
+                Part::End => self.end_line(visitor),
+                Part::LineFeed => {}
             }
         }
     }
 
     /// The stream has ended: an event without its blank line counts too (a provider that closes early).
     pub fn finish(&mut self, visitor: &mut impl SseVisitor) {
-        self.end_event(0, visitor);
+        self.end_event(visitor);
     }
 
     fn in_line(&mut self, line: &[u8], visitor: &mut impl SseVisitor) {
@@ -91,9 +85,9 @@ impl SseReader {
         }
     }
 
-    fn end_line(&mut self, at: usize, visitor: &mut impl SseVisitor) {
+    fn end_line(&mut self, visitor: &mut impl SseVisitor) {
         if self.line_is_empty {
-            self.end_event(at, visitor);
+            self.end_event(visitor);
         } else if self.line == Line::Data {
             visitor.data(b"\n");
         }
@@ -101,9 +95,9 @@ impl SseReader {
         self.line_is_empty = true;
     }
 
-    fn end_event(&mut self, at: usize, visitor: &mut impl SseVisitor) {
+    fn end_event(&mut self, visitor: &mut impl SseVisitor) {
         if std::mem::take(&mut self.event_has_data) {
-            visitor.end_event(at);
+            visitor.end_event();
         }
     }
 }
@@ -123,7 +117,7 @@ mod tests {
             self.1.extend_from_slice(piece);
         }
 
-        fn end_event(&mut self, _at: usize) {
+        fn end_event(&mut self) {
             let data = std::mem::take(&mut self.1);
             self.0.push(String::from_utf8_lossy(&data).trim().to_owned());
         }

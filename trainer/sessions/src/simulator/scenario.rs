@@ -1,6 +1,6 @@
 //! Scenarios of the simulator: kinds of sessions, tiers of models, and how difficulty develops.
 
-use seqroute_core::config::{Accepts, LimitMember, ModelConfig};
+use seqroute_core::config::{Accepts, ApiName, LimitMember, ModelConfig};
 use seqroute_core::money::Prices;
 
 use super::{GROWTH_PER_TURN, MESSAGE_SPREAD, SPIKE_PROBABILITY_PER_TURN, STOP_PROBABILITY};
@@ -183,12 +183,16 @@ fn configured(tiers: &[Tier]) -> Vec<ModelConfig> {
             cache_write_pico_usd_per_token: None,
             output_pico_usd_per_token: tier.prices[1],
         },
+        apis: ApiName::ALL.to_vec(),
         free: false,
         context_tokens: 128_000,
         expected_output_tokens: tier.output_tokens[0],
         upper_output_tokens: tier.output_tokens[1],
+        max_output_tokens: None,
+        min_output_tokens: 1,
         image_tokens: ModelConfig::DEFAULT_IMAGE_TOKENS,
         limit_member: LimitMember::default(),
+        stream_usage: true,
         accepts: Accepts::default(),
         compat_group: None,
     };
