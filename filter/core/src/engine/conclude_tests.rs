@@ -249,9 +249,16 @@ proptest! {
         let usage = counts.map(|counts| {
             let [input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens] =
                 counts.map(|count| if small { count % 200 } else { count });
-            Usage { input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens }
+            Usage {
+                input_tokens,
+                cached_input_tokens,
+                cache_write_tokens,
+                output_tokens,
+                reasoning_tokens,
+                ..Usage::default()
+            }
         });
-        let shown = Shown { body_bytes, text_bytes, is_unbilled: false };
+        let shown = Shown { body_bytes, text_bytes, ..Shown::default() };
         let answer = Answer { usage, is_final, guessed_output_tokens, shown, kept, ..cut() };
         let turn = world.route();
         let reserved = turn.record().reserved_nano_usd;
