@@ -262,7 +262,10 @@ fn usage_of_the_other_streams_is_final_with_the_reason_of_their_end() {
     assert!(is_final(Api::OpenAiResponses, &completed));
     let in_progress = completed.replace("\"completed\",", "\"in_progress\",");
     assert!(is_final(Api::OpenAiResponses, &in_progress), "its type ends it");
-    assert!(!is_final(Api::OpenAiResponses, &in_progress.replace("response.completed", "response.in_progress")));
+    assert!(!is_final(
+        Api::OpenAiResponses,
+        &in_progress.replace("response.completed", "response.in_progress")
+    ));
     for status in ["incomplete", "failed", "cancelled"] {
         let ended = completed.replace("\"completed\",", &format!("\"{status}\","));
         assert!(is_final(Api::OpenAiResponses, &ended), "{status}");

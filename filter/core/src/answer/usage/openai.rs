@@ -9,7 +9,8 @@
 //! * **The cached part has many names**: `prompt_tokens_details.cached_tokens`, `cached_tokens` (Kimi),
 //!   `prompt_cache_hit_tokens` (DeepSeek), `cache_read_input_tokens` (LiteLLM); so has the written one.
 //! * **Parts beside the input.** Some count cached and written tokens beside the prompt. They do where the parts are more
-//!   than the prompt, or where exactly they are missing between the prompt and the total.
+//!   than the prompt, or where exactly they are missing between the prompt and the total. Where the total says that nothing
+//!   is beside a prompt that is smaller than its parts, these overlap: the dearer one, what was written, comes first.
 //! * **Reasoning beside the output.** Some leave reasoning out of `completion_tokens` and count it in `total_tokens` only
 //!   (xAI; Gemini's OpenAI-compatible endpoint, which does not even name it). It is billed as output, so the output is never
 //!   taken to be less than the total without the input, and reasoning of more tokens than the completion is added to it.
@@ -90,7 +91,7 @@ fn part_of_input(path: &[Key]) -> Option<Count> {
         [Key::CacheWriteTokens | Key::CacheCreationTokens | Key::CacheCreationInputTokens] => {
             Some(Count::Written)
         }
-        [Key::CacheCreation | Key::CacheCreationTokenDetails, kept] => match kept {
+        [kept] | [Key::CacheCreation | Key::CacheCreationTokenDetails, kept] => match kept {
             Key::Ephemeral5mInputTokens => Some(Count::ShortWritten),
             Key::Ephemeral1hInputTokens => Some(Count::LongWritten),
             _ => None,
@@ -120,9 +121,10 @@ fn responses_text(path: &[Key]) -> Option<Text> {
 fn inclusive(tally: &Tally) -> (Usage, Option<u64>) {
     let (prompt, cached) = (tally.or_zero(Count::Input), tally.or_zero(Count::Cached));
     let (written, long) = tally.written();
-    let input_tokens = prompt
-        .saturating_add(beside_prompt(tally, prompt, cached, written))
-        .saturating_add(tally.or_zero(Count::MoreInput));
+    let beside = beside_prompt(tally, prompt, cached, written);
+    // Parts that overlap: what was written is the dearer one.
+    let cached = cached.min(prompt.saturating_add(beside).saturating_sub(written));
+    let input_tokens = prompt.saturating_add(beside).saturating_add(tally.or_zero(Count::MoreInput));
     let reasoning_tokens = tally.or_zero(Count::Reasoning);
     let reported = tally.get(Count::Output).map(|output| {
         let is_apart = reasoning_tokens > output || tally.get(Count::MoreInput).is_some();
@@ -148,6 +150,9 @@ fn beside_prompt(tally: &Tally, prompt: u64, cached: u64, written: u64) -> u64 {
     let missing = tally.or_zero(Count::Total).saturating_sub(named);
     let is_reasoning = missing == tally.or_zero(Count::Reasoning);
     let is_part = [parts, cached, written].contains(&missing);
-    let beside = if is_part && !is_reasoning && tally.get(Count::Output).is_some() { missing } else { 0 };
-    if parts > prompt.saturating_add(beside) { parts } else { beside }
+    let has_output = tally.get(Count::Output).is_some();
+    let beside = if is_part && !is_reasoning && has_output { missing } else { 0 };
+    // A total of the prompt and the output says that nothing is beside them.
+    let is_whole = has_output && tally.get(Count::Total) == Some(named) && cached.max(written) <= prompt;
+    if parts > prompt.saturating_add(beside) && !is_whole { parts } else { beside }
 }
