@@ -190,8 +190,8 @@ impl Findings {
     /// The current text is no JSON, or not whole.
     pub fn give_up_text(&mut self) {
         self.object = UsageObject::default();
-        self.document.has_error = false;
-        self.document.has_end = false;
+        let Document { has_text, has_delta, whole_bytes, .. } = self.document;
+        self.document = Document { has_text, has_delta, whole_bytes, ..Document::default() };
         self.end_document();
     }
 
@@ -227,7 +227,7 @@ impl Findings {
         if path == [Key::Type] {
             return Reading::Type;
         }
-        if error_at(path) || path.contains(&Key::Error) {
+        if (1..=path.len()).any(|steps| path.get(..steps).is_some_and(error_at)) {
             return Reading::Error;
         }
         if matches!(path.last(), Some(Key::Role | Key::FinishReason | Key::NativeFinishReason)) {
@@ -290,12 +290,13 @@ impl Findings {
 
 /// Whether a text at a path belongs to what an answer begins its output with.
 fn is_in_output(path: &[Key]) -> bool {
-    match path {
-        [Key::Response | Key::Item, Key::Output | Key::Candidates, _, ..] => true,
-        [Key::Choices | Key::Candidates | Key::Output | Key::Content | Key::ContentBlock, ..] => true,
-        [Key::OutputItem | Key::Text | Key::Delta] | [Key::OutputItem, ..] => true,
-        _ => false,
-    }
+    matches!(
+        path,
+        [Key::Response | Key::Item, Key::Output | Key::Candidates, _, ..]
+            | [Key::Choices | Key::Candidates | Key::Output | Key::Content, ..]
+            | [Key::ContentBlock | Key::OutputItem, ..]
+            | [Key::Text | Key::Delta]
+    )
 }
 
 impl Visitor for Findings {

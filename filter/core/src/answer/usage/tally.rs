@@ -197,11 +197,14 @@ pub enum Place {
     Vendor,
 }
 
+/// Finds the usage object that a path leads to or into: its place, and the path within it.
+pub type UsageAt = fn(&[Key]) -> Option<(Place, &[Key])>;
+
 /// How a provider reports usage.
 #[derive(Clone, Copy, Debug)]
 pub struct Convention {
     /// Where the usage object is that a path leads to or into, and the path within it.
-    pub usage_at: fn(&[Key]) -> Option<(Place, &[Key])>,
+    pub usage_at: UsageAt,
     /// The count at a path within a usage object.
     pub count_at: fn(Place, &[Key]) -> Option<Count>,
     /// Brings a tally into the inclusive convention. The output is `None` while its count is missing.
