@@ -379,3 +379,7 @@ impl Visitor for Findings {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+mod tests;
