@@ -15,7 +15,7 @@
 //!
 //! ```text
 //! engine, reply, policy, decide, ledger, answer, body, request, wire, config,
-//! then the files at the top: counters, money, usage, one_line, pattern, text_enum
+//! then the files at the top: counters, prices, money, usage, one_line, pattern, text_enum
 //! ```
 //!
 //! `answer` and `body` do not import each other. Tests may import anything.
@@ -62,6 +62,7 @@ pub mod money;
 pub mod one_line;
 pub mod pattern;
 pub mod policy;
+pub mod prices;
 pub mod reply;
 pub mod request;
 mod text_enum;

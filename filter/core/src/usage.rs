@@ -16,6 +16,9 @@ pub struct Usage {
     /// The part of the input that was written to a prompt cache.
     #[serde(default)]
     pub cache_write_tokens: u64,
+    /// The part of what was written that the cache keeps for an hour rather than for minutes.
+    #[serde(default)]
+    pub long_cache_write_tokens: u64,
     /// All output tokens, reasoning included.
     pub output_tokens: u64,
     /// The part of the output that was reasoning.

@@ -26,6 +26,8 @@ use serde_json::{Value, json};
 const BUDGET_NANO_USD: u64 = 50_000_000;
 const CONTEXT_TOKENS: u64 = 20_000;
 const IMAGE_TOKENS: u64 = 500;
+/// Input above which a request has other prices.
+const LONG_CONTEXT_TOKENS: u64 = 400;
 const LEASE_MS: u64 = 10_000;
 /// Words that every vocabulary has as one token.
 const WORDS: [&str; 4] = ["the", "and", "report", "children"];
@@ -38,7 +40,15 @@ fn engine() -> Engine {
         json!({
             "name": name, "cluster": name, "context_tokens": CONTEXT_TOKENS, "image_tokens": IMAGE_TOKENS,
             "expected_output_tokens": 100, "upper_output_tokens": 400,
-            "prices": {"input_pico_usd_per_token": input, "output_pico_usd_per_token": output},
+            "prices": {
+                "input_pico_usd_per_token": input, "output_pico_usd_per_token": output,
+                "cached_input_pico_usd_per_token": input / 10, "cache_write_pico_usd_per_token": input * 5 / 4,
+                "long_context": {
+                    "above_input_tokens": LONG_CONTEXT_TOKENS,
+                    "input_pico_usd_per_token": input * 2, "output_pico_usd_per_token": output * 3 / 2,
+                    "cache_write_pico_usd_per_token": input * 5 / 2,
+                },
+            },
         })
     };
     let config = json!({
@@ -125,7 +135,18 @@ fn bill(draw: &mut impl Rng, body: &[u8]) -> Usage {
     let answers = ["n", "best_of", "N"].into_iter().filter_map(|name| body.get(name)?.as_u64()).max();
     let most = limit.unwrap_or(u64::MAX).min(CONTEXT_TOKENS);
     let output_tokens = most.saturating_mul(answers.unwrap_or(1).max(1));
-    Usage { input_tokens, output_tokens, ..Usage::default() }
+    // Its cache treats the input as it likes.
+    let cache_write_tokens = input_tokens * draw.random_range(0..=4) / 4;
+    let cached_input_tokens = (input_tokens - cache_write_tokens) * draw.random_range(0..=4) / 4;
+    let long_cache_write_tokens = cache_write_tokens * draw.random_range(0..=4) / 4;
+    Usage {
+        input_tokens,
+        cached_input_tokens,
+        cache_write_tokens,
+        long_cache_write_tokens,
+        output_tokens,
+        ..Usage::default()
+    }
 }
 
 struct World {

@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     whole.feed(input.text);
     input.pieces().into_iter().for_each(|piece| cut.feed(piece));
     let found = |reader: &AnswerReader| {
-        (reader.finish(3), reader.guessed_output_tokens(3), reader.is_final(false, 1), reader.shown())
+        (reader.finish(3), reader.guessed_output_tokens(3), reader.is_final(false, 1), reader.shown(false))
     };
     assert_eq!(found(&whole), found(&cut));
 });

@@ -64,7 +64,7 @@ fn play(engine: &Engine, actions: Vec<Action<'_>>) {
                         usage: reader.finish(3),
                         is_final: reader.is_final(whole, turn.answers()),
                         guessed_output_tokens: reader.guessed_output_tokens(3),
-                        shown: reader.shown(),
+                        shown: reader.shown(whole),
                     };
                     let _ = engine.conclude(&store, turn, &answer, now_ms, &mut counts);
                 }

@@ -57,7 +57,7 @@ impl Answering {
             usage: self.reader.finish(bytes_per_token),
             is_final: self.reader.is_final(self.whole, turn.answers()),
             guessed_output_tokens: self.reader.guessed_output_tokens(bytes_per_token),
-            shown: self.reader.shown(),
+            shown: self.reader.shown(self.whole),
             ..Answer::default()
         }
     }

@@ -3,7 +3,8 @@
 //! Nothing here depends on what a client or a model server said. A filter that makes them configurable is to be read
 //! from its configuration here.
 
-use seqroute_core::money::{NanoUsd, Prices};
+use seqroute_core::money::NanoUsd;
+use seqroute_core::prices::Prices;
 use seqroute_core::usage::Usage;
 
 /// Input tokens by which one turn may be billed beyond its reservation: chat templates and tokenizers differ.

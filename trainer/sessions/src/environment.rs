@@ -8,7 +8,7 @@
 //! A session goes **bankrupt** at the first turn that its policy does not serve: for a policy that may choose any allowed
 //! model, when the mask allows none. It ends there, and its remaining turns count as quality 0.
 //!
-//! [`Prices::cost`]: seqroute_core::money::Prices::cost
+//! [`Prices::cost`]: seqroute_core::prices::Prices::cost
 
 use seqroute_core::MAX_MODELS;
 use seqroute_core::body::text::TextFeatures;

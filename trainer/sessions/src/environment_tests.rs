@@ -4,7 +4,7 @@ use super::*;
 use crate::simulator;
 use proptest::prelude::*;
 use seqroute_core::config::{Accepts, ApiName, Strategy};
-use seqroute_core::money::Prices;
+use seqroute_core::prices::Prices;
 
 fn model(name: &str, pico: u64) -> ModelConfig {
     ModelConfig {
@@ -12,9 +12,8 @@ fn model(name: &str, pico: u64) -> ModelConfig {
         cluster: name.to_owned(),
         prices: Prices {
             input_pico_usd_per_token: pico,
-            cached_input_pico_usd_per_token: None,
-            cache_write_pico_usd_per_token: None,
             output_pico_usd_per_token: pico,
+            ..Prices::default()
         },
         apis: ApiName::ALL.to_vec(),
         free: false,

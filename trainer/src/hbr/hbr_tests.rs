@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use seqroute_core::body::text::TextFeatures;
 use seqroute_core::config::Strategy;
-use seqroute_core::money::Prices;
+use seqroute_core::prices::Prices;
 use seqroute_sessions::session::{Outcome, Turn};
 use seqroute_sessions::simulator;
 

@@ -22,7 +22,8 @@ use rand_distr::{Distribution, StandardNormal};
 use seqroute_core::config::{GuardConfig, ModelConfig, Strategy};
 use seqroute_core::decide::features;
 use seqroute_core::engine::Engine;
-use seqroute_core::money::{NanoUsd, Prices};
+use seqroute_core::money::NanoUsd;
+use seqroute_core::prices::{LongContext, Prices};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -295,7 +296,16 @@ fn multiplied(prices: &Prices, factor: f64) -> Prices {
         input_pico_usd_per_token: scaled(prices.input_pico_usd_per_token),
         cached_input_pico_usd_per_token: prices.cached_input_pico_usd_per_token.map(scaled),
         cache_write_pico_usd_per_token: prices.cache_write_pico_usd_per_token.map(scaled),
+        long_cache_write_pico_usd_per_token: prices.long_cache_write_pico_usd_per_token.map(scaled),
         output_pico_usd_per_token: scaled(prices.output_pico_usd_per_token),
+        long_context: prices.long_context.map(|long| LongContext {
+            above_input_tokens: long.above_input_tokens,
+            input_pico_usd_per_token: scaled(long.input_pico_usd_per_token),
+            cached_input_pico_usd_per_token: long.cached_input_pico_usd_per_token.map(scaled),
+            cache_write_pico_usd_per_token: long.cache_write_pico_usd_per_token.map(scaled),
+            long_cache_write_pico_usd_per_token: long.long_cache_write_pico_usd_per_token.map(scaled),
+            output_pico_usd_per_token: scaled(long.output_pico_usd_per_token),
+        }),
     }
 }
 

@@ -1,29 +1,17 @@
 //! The JSON texts of an answer: what they report, what they say, and whether more is to come.
 //!
 //! An answer is one JSON text or many: one in each event of a stream, several lines of them, or an array of answers.
-//! They are told apart here, so the counts are read alike from all.
+//! They are told apart here, so [`findings`](crate::answer::findings) reads the counts alike from all.
 //!
-//! **Last usage.** Usage in the middle of a stream is not what the answer will be billed: Gemini and some servers that
-//! imitate OpenAI repeat growing counts, Anthropic begins with the first of them. Usage is the last where
-//!
-//! * the answer's end was seen, on the transport or as OpenAI's `[DONE]`, or
-//! * it came with or after the reason why the answer ended (`finish_reason`, `stop_reason`, `status`, …), no text came
-//!   after it, and the request asked for one answer only. In a chat stream it must stand in an event without a `delta`,
-//!   since a server may repeat its usage with each.
+//! An event may have several JSON texts, one in each of its `data` lines: some servers part their events by one line end
+//! only, and clients that read line by line understand them. A line that is no JSON text does not spoil those after it.
 
-use crate::answer::usage::tally::{Convention, Count, Tally, Text};
+use crate::answer::findings::Findings;
+use crate::answer::usage::tally::{Convention, Tally};
 use crate::wire::event_stream::MessageVisitor;
-use crate::wire::json::{JsonReader, Kind, Visitor};
-use crate::wire::key::Key;
-use crate::wire::slot::Slot;
+use crate::wire::json::{JsonReader, Progress};
 use crate::wire::sse::SseVisitor;
 
-/// Longest number that is read as a count.
-const MAX_COUNT_BYTES: usize = 20;
-/// Longest reason that is told from others.
-const MAX_REASON_BYTES: usize = 32;
-/// What stands for a reason while there is none.
-const NO_REASON: [&[u8]; 5] = [b"", b"null", b"in_progress", b"queued", b"FINISH_REASON_UNSPECIFIED"];
 /// The data of the event that ends OpenAI's streams.
 const DONE: &[u8] = b"[DONE]";
 
@@ -92,7 +80,8 @@ impl Documents {
         self.head.push(bytes);
         let before = self.json.offset();
         self.json.feed(bytes, &mut self.findings);
-        let Some(end) = self.findings.end_of_text.take() else { return &[] };
+        let Some(end) = self.findings.take_end_of_text() else { return &[] };
+        self.events = self.events.saturating_add(1);
         self.begin_text();
         let read = usize::try_from(end.saturating_sub(before)).unwrap_or(usize::MAX);
         bytes.get(read..).unwrap_or_default()
@@ -104,14 +93,28 @@ impl Documents {
         self.head = Head::default();
     }
 
+    /// A line of data has ended, and perhaps its event.
+    fn end_line(&mut self) {
+        if self.json.progress() == Progress::Invalid {
+            self.end_broken_text();
+        }
+    }
+
     fn end_event(&mut self) {
+        if self.is_begun {
+            self.end_broken_text();
+        }
+    }
+
+    /// Gives up a text that is no JSON, or that ended too early.
+    fn end_broken_text(&mut self) {
         self.events = self.events.saturating_add(1);
         self.is_done |= self.head.is_done();
-        self.findings.end_document();
+        self.findings.give_up_text();
         self.begin_text();
     }
 
-    /// Events seen, where the answer is a stream of them.
+    /// JSON texts seen, where the answer is a stream of events: one in each, as a rule.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
@@ -120,44 +123,59 @@ impl Documents {
     /// The counts so far.
     #[must_use]
     pub fn tally(&self) -> &Tally {
-        &self.findings.tally
+        self.findings.tally()
+    }
+
+    /// The counts are those of one choice.
+    #[must_use]
+    pub fn is_tally_of_choice(&self) -> bool {
+        self.findings.is_tally_of_choice()
     }
 
     /// Bytes of text that is probably output.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
-        self.findings.text_bytes
+        self.findings.text_bytes()
     }
 
     /// Bytes of text that is output for sure.
     #[must_use]
     pub fn sure_text_bytes(&self) -> u64 {
-        let Findings { piece_bytes, whole_bytes, document, .. } = &self.findings;
-        (*piece_bytes).max(*whole_bytes).max(document.whole_bytes)
+        self.findings.sure_text_bytes()
     }
 
     /// The server said that this was all.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.is_done || self.head.is_done()
+        self.is_done || self.head.is_done() || self.findings.has_end()
     }
 
     /// The last usage came with or after the reason why the answer ended.
     #[must_use]
     pub fn has_last_usage(&self) -> bool {
-        self.findings.has_last_usage
+        self.findings.has_last_usage()
     }
 
     /// The provider answered without a model, and bills nothing.
     #[must_use]
     pub fn is_unbilled(&self) -> bool {
-        self.findings.is_unbilled
+        self.findings.is_unbilled()
+    }
+
+    /// All that came is that the request failed, and nothing of it is cut off.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        (!self.is_begun || self.head.is_done()) && self.findings.is_error()
     }
 }
 
 impl SseVisitor for Documents {
     fn data(&mut self, piece: &[u8]) {
         self.read_data(piece);
+        // No other piece has a line end.
+        if piece == b"\n" {
+            self.end_line();
+        }
     }
 
     fn end_event(&mut self) {
@@ -197,149 +215,5 @@ impl Head {
 
     fn is_done(&self) -> bool {
         self.bytes == *DONE && !self.is_longer
-    }
-}
-
-/// What the text that is being read is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Reading {
-    #[default]
-    Nothing,
-    Count(Count),
-    Reason,
-    Text(Option<Text>),
-}
-
-/// What all texts have said.
-#[derive(Clone, Debug)]
-struct Findings {
-    convention: Convention,
-    reading: Reading,
-    number: Slot,
-    reason: Slot,
-    /// Where the current text ends, once it has.
-    end_of_text: Option<u64>,
-    document: Document,
-    tally: Tally,
-    text_bytes: u64,
-    piece_bytes: u64,
-    whole_bytes: u64,
-    has_reason: bool,
-    has_last_usage: bool,
-    is_unbilled: bool,
-}
-
-/// What the current text has said: an event, or an element of an array of answers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Document {
-    has_usage: bool,
-    has_text: bool,
-    /// It continues a choice of a chat.
-    has_delta: bool,
-    whole_bytes: u64,
-}
-
-impl Findings {
-    fn new(convention: Convention) -> Findings {
-        Findings {
-            convention,
-            reading: Reading::Nothing,
-            number: Slot::new(Kind::Scalar, MAX_COUNT_BYTES),
-            reason: Slot::new(Kind::String, MAX_REASON_BYTES),
-            end_of_text: None,
-            document: Document::default(),
-            tally: Tally::default(),
-            text_bytes: 0,
-            piece_bytes: 0,
-            whole_bytes: 0,
-            has_reason: false,
-            has_last_usage: false,
-            is_unbilled: false,
-        }
-    }
-
-    fn end_document(&mut self) {
-        let document = std::mem::take(&mut self.document);
-        let is_last = self.has_reason && document.has_usage && !document.has_delta;
-        self.has_last_usage = is_last || (self.has_last_usage && !document.has_text);
-        self.whole_bytes = self.whole_bytes.max(document.whole_bytes);
-    }
-
-    fn reading_of(&self, path: &[Key], kind: Kind) -> Reading {
-        match kind {
-            Kind::Scalar => (self.convention.count_at)(path).map_or(Reading::Nothing, Reading::Count),
-            Kind::String if (self.convention.finish_at)(path) => Reading::Reason,
-            Kind::String => {
-                let text = (self.convention.text_at)(path);
-                let is_text = text.is_some() || path.contains(&Key::Delta) || path.contains(&Key::Candidates);
-                if is_text { Reading::Text(text) } else { Reading::Nothing }
-            }
-            Kind::Object | Kind::Array => Reading::Nothing,
-        }
-    }
-
-    fn take_reason(&mut self) {
-        self.reason.end();
-        let reason = self.reason.get();
-        // One that is too long to keep is a reason nevertheless.
-        self.has_reason |= reason.is_none_or(|reason| !NO_REASON.contains(&reason));
-        let unbilled = self.convention.unbilled_finish;
-        self.is_unbilled |= !unbilled.is_empty() && reason == Some(unbilled);
-    }
-}
-
-impl Visitor for Findings {
-    fn begin(&mut self, path: &[Key], kind: Kind, _offset: u64) -> bool {
-        self.document.has_delta |= path == [Key::Choices, Key::Item, Key::Delta];
-        self.reading = self.reading_of(path, kind);
-        match self.reading {
-            Reading::Nothing => false,
-            Reading::Count(_) => self.number.begin(kind),
-            Reading::Reason => self.reason.begin(kind),
-            Reading::Text(_) => true,
-        }
-    }
-
-    fn text(&mut self, _path: &[Key], piece: &[u8]) {
-        let bytes = piece.len() as u64;
-        match self.reading {
-            Reading::Nothing => {}
-            Reading::Count(_) => self.number.push(piece),
-            Reading::Reason => self.reason.push(piece),
-            Reading::Text(text) => {
-                self.text_bytes = self.text_bytes.saturating_add(bytes);
-                self.document.has_text = true;
-                match text {
-                    Some(Text::Piece) => self.piece_bytes = self.piece_bytes.saturating_add(bytes),
-                    Some(Text::Whole) => {
-                        self.document.whole_bytes = self.document.whole_bytes.saturating_add(bytes);
-                    }
-                    None => {}
-                }
-            }
-        }
-    }
-
-    fn end(&mut self, path: &[Key], kind: Kind, end: u64, _is_empty: bool) {
-        match std::mem::take(&mut self.reading) {
-            Reading::Count(count) => {
-                self.number.end();
-                if let Some(tokens) = self.number.number() {
-                    self.tally.add(count, tokens);
-                    self.document.has_usage |=
-                        matches!(count, Count::Output | Count::Reasoning | Count::Total);
-                }
-            }
-            Reading::Reason => self.take_reason(),
-            Reading::Nothing | Reading::Text(_) => {}
-        }
-        match path {
-            [] => {
-                self.end_document();
-                self.end_of_text = Some(end);
-            }
-            [Key::Item] if kind == Kind::Object => self.end_document(),
-            _ => {}
-        }
     }
 }

@@ -21,6 +21,9 @@
 //! * **Output** of less than one token per [`LONGEST_TOKEN_BYTES`] of text. Only what is output for sure counts as text,
 //!   so signatures, citations, images, echoed input and padding do not matter.
 //!
+//! So a usage of zeros with an answer that has text is none: some servers send it for what they did not count. Zeros with
+//! an empty answer are no usage either, since its input is not 0. Only a count of an output without text may be 0.
+//!
 //! An answer that the provider gave instead of the model (a guardrail's text) may well report nothing. A total below its
 //! parts is ignored, one above them counts as output. Hidden reasoning, tool calls, refusals, an empty answer and a
 //! cached prompt break no rule. Old versions of Ollama report an input of 0 where their cache held the whole prompt;
@@ -59,6 +62,8 @@ pub struct Shown {
     pub text_bytes: u64,
     /// The provider answered without a model.
     pub is_unbilled: bool,
+    /// It is whole, and all of it is that the request failed.
+    pub is_error: bool,
 }
 
 /// Why a count cannot be true.
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_guardrails_answer_may_report_nothing() {
-        let shown = Shown { body_bytes: 900, text_bytes: 500, is_unbilled: true };
+        let shown = Shown { body_bytes: 900, text_bytes: 500, is_unbilled: true, ..Shown::default() };
         assert!(ALLOWANCE.doubts(&usage(0, 0), &shown).is_empty());
         assert!(!ALLOWANCE.doubts(&usage(0, u64::MAX), &shown).is_empty());
     }
@@ -223,13 +228,13 @@ mod tests {
             let usage = Usage {
                 input_tokens,
                 cached_input_tokens: of(input_tokens, cached).min(input_tokens),
-                cache_write_tokens: 0,
                 output_tokens: output,
                 reasoning_tokens,
+                ..Usage::default()
             };
             let output_limit = limit.map(|limit| limit * answers);
             let allowance = Allowance { context_tokens, answers, runs_per_answer, output_limit };
-            (allowance, usage, Shown { body_bytes: text_bytes + frame, text_bytes, is_unbilled: false })
+            (allowance, usage, Shown { body_bytes: text_bytes + frame, text_bytes, ..Shown::default() })
         }
     }
 
@@ -246,9 +251,9 @@ mod tests {
         ) {
             let usage = Usage {
                 input_tokens: input, cached_input_tokens: cached, cache_write_tokens: written,
-                output_tokens: output, reasoning_tokens: reasoning,
+                output_tokens: output, reasoning_tokens: reasoning, ..Usage::default()
             };
-            let doubts = ALLOWANCE.doubts(&usage, &Shown { body_bytes, text_bytes, is_unbilled });
+            let doubts = ALLOWANCE.doubts(&usage, &Shown { body_bytes, text_bytes, is_unbilled, ..Shown::default() });
             if doubts.is_empty() {
                 prop_assert!(input.max(cached).max(written).max(output) <= 144_064);
             }

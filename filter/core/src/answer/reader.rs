@@ -9,7 +9,7 @@
 use crate::answer::documents::Documents;
 use crate::answer::plausible::Shown;
 use crate::answer::usage::convention;
-use crate::answer::usage::tally::{Convention, Count};
+use crate::answer::usage::tally::Convention;
 use crate::request::api::Api;
 use crate::usage::Usage;
 use crate::wire::event_stream::EventStreamReader;
@@ -84,7 +84,9 @@ impl AnswerReader {
     #[must_use]
     pub fn finish(&self, bytes_per_token: u64) -> Option<Usage> {
         let tally = self.documents.tally();
-        tally.get(Count::Input).or(tally.get(Count::Output))?;
+        if !tally.has_usage() {
+            return None;
+        }
         let (mut usage, output_tokens) = (self.convention.inclusive)(tally);
         if output_tokens.is_none() {
             usage.output_tokens = usage.output_tokens.max(self.guessed_output_tokens(bytes_per_token));
@@ -96,9 +98,13 @@ impl AnswerReader {
     /// were asked for at once.
     #[must_use]
     pub fn is_final(&self, whole: bool, answers: u64) -> bool {
-        let (_, output_tokens) = (self.convention.inclusive)(self.documents.tally());
-        let has_ended = whole || self.documents.is_done();
-        output_tokens.is_some() && (has_ended || (answers <= 1 && self.documents.has_last_usage()))
+        let tally = self.documents.tally();
+        let (_, output_tokens) = (self.convention.inclusive)(tally);
+        let has_ended =
+            whole || self.documents.is_done() || (answers <= 1 && self.documents.has_last_usage());
+        // Usage of one of several choices is not that of all.
+        let is_of_all = answers <= 1 || !self.documents.is_tally_of_choice();
+        output_tokens.is_some() && tally.is_readable() && has_ended && is_of_all
     }
 
     /// Output tokens guessed from what passed, erring on the high side: an event of a stream carries one token
@@ -117,13 +123,15 @@ impl AnswerReader {
         }
     }
 
-    /// What was seen besides the usage.
+    /// What was seen besides the usage. `whole`: the answer's end was seen.
     #[must_use]
-    pub fn shown(&self) -> Shown {
+    pub fn shown(&self, whole: bool) -> Shown {
+        let has_ended = whole || self.documents.is_done();
         Shown {
             body_bytes: self.body_bytes,
             text_bytes: self.documents.sure_text_bytes(),
             is_unbilled: self.documents.is_unbilled(),
+            is_error: has_ended && self.documents.is_error(),
         }
     }
 }

@@ -25,6 +25,7 @@ fn usage(input: u64, cached: u64, written: u64, output: u64, reasoning: u64) -> 
         cache_write_tokens: written,
         output_tokens: output,
         reasoning_tokens: reasoning,
+        ..Usage::default()
     })
 }
 
@@ -259,7 +260,12 @@ fn usage_of_the_other_streams_is_final_with_the_reason_of_their_end() {
     let completed =
         RESPONSES_STREAM.replace("\"response\":{\"out", "\"response\":{\"status\":\"completed\",\"out");
     assert!(is_final(Api::OpenAiResponses, &completed));
-    assert!(!is_final(Api::OpenAiResponses, &completed.replace("\"completed\",", "\"in_progress\",")));
+    let in_progress = completed.replace("\"completed\",", "\"in_progress\",");
+    assert!(is_final(Api::OpenAiResponses, &in_progress), "its type ends it");
+    assert!(!is_final(
+        Api::OpenAiResponses,
+        &in_progress.replace("response.completed", "response.in_progress")
+    ));
     for status in ["incomplete", "failed", "cancelled"] {
         let ended = completed.replace("\"completed\",", &format!("\"{status}\","));
         assert!(is_final(Api::OpenAiResponses, &ended), "{status}");
@@ -289,7 +295,7 @@ fn a_json_answer_is_final_once_it_is_complete() {
 
 #[test]
 fn only_what_is_output_for_sure_is_shown_as_text() {
-    let shown = |api: Api, text: &str| reader(api, &[text.as_bytes()]).shown().text_bytes;
+    let shown = |api: Api, text: &str| reader(api, &[text.as_bytes()]).shown(false).text_bytes;
     let chat = r#"{"choices":[{"message":{"content":"12345","reasoning_content":"x","audio":{"data":"AAAA"},
         "annotations":[{"url":"u"}]},"logprobs":{"content":[{"token":"x"}]}}]}"#;
     assert_eq!(shown(Api::OpenAiChat, chat), 5);
@@ -308,7 +314,7 @@ fn only_what_is_output_for_sure_is_shown_as_text() {
     assert_eq!(shown(Api::GeminiGenerate, parts), 3);
     let blocked =
         message(r#"{"stopReason":"guardrail_intervened","usage":{"inputTokens":0,"outputTokens":0}}"#);
-    assert!(reader(Api::BedrockConverse, &[&blocked]).shown().is_unbilled);
+    assert!(reader(Api::BedrockConverse, &[&blocked]).shown(false).is_unbilled);
 }
 
 fn any_answer() -> impl Strategy<Value = (Api, Vec<u8>)> {
@@ -333,7 +339,7 @@ fn any_answer() -> impl Strategy<Value = (Api, Vec<u8>)> {
 
 /// All that is read.
 fn found(reader: &AnswerReader) -> (Option<Usage>, u64, bool, Shown) {
-    (reader.finish(4), reader.guessed_output_tokens(4), reader.is_final(false, 1), reader.shown())
+    (reader.finish(4), reader.guessed_output_tokens(4), reader.is_final(false, 1), reader.shown(false))
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 use crate::MAX_MODELS;
-use crate::money::Prices;
+use crate::prices::Prices;
 
 /// Who chooses the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +141,14 @@ impl ModelConfig {
         if let Some(cached) = self.prices.cached_input_pico_usd_per_token {
             let field = at("prices.cached_input_pico_usd_per_token");
             faults.require(cached <= input, field, cached, "at most the input price");
+        }
+        if let Some(long) = self.prices.long_context {
+            let above = long.above_input_tokens;
+            let field = at("prices.long_context.above_input_tokens");
+            faults.require(above > 0, field, above, "at least 1");
+            let dearer = long.rates().are_at_least(&self.prices.base_rates());
+            let found = "a price below that of other requests";
+            faults.require(dearer, at("prices.long_context"), found, "prices that are at least as high");
         }
         let (mean, upper) = (self.expected_output_tokens, self.upper_output_tokens);
         if mean == 0 || upper < mean {

@@ -39,10 +39,16 @@ fn the_example_is_accepted() {
     assert_eq!(config.mode, Mode::Peek);
 }
 
+fn long_context(above: u64, input: u64) -> Value {
+    json!({
+        "above_input_tokens": above, "input_pico_usd_per_token": input, "output_pico_usd_per_token": 400_000,
+    })
+}
+
 #[test]
 fn each_bad_value_is_named_with_its_field() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 26] = [
+    let cases: [(Change, &str); 28] = [
         (|v| v["version"] = json!(2), "`version`: found `2`"),
         (|v| v["salt"] = json!("short"), "`salt`: found `5 bytes`"),
         (|v| v["budget"]["default_usd"] = json!("-1"), "`budget.default_usd`: found `-1`"),
@@ -80,6 +86,14 @@ fn each_bad_value_is_named_with_its_field() {
         (
             |v| v["models"][0]["prices"]["cached_input_pico_usd_per_token"] = json!(100_001),
             "`models[0].prices.cached_input_pico_usd_per_token`: found `100001`",
+        ),
+        (
+            |v| v["models"][0]["prices"]["long_context"] = long_context(0, 100_000),
+            "`models[0].prices.long_context.above_input_tokens`: found `0`",
+        ),
+        (
+            |v| v["models"][0]["prices"]["long_context"] = long_context(200_000, 99_999),
+            "`models[0].prices.long_context`: found `a price below that of other requests`",
         ),
     ];
     for (change, expected) in cases {
@@ -185,6 +199,12 @@ fn maximal() -> Value {
     value["books_b64"] = json!("");
     value["models"][0]["prices"]["cached_input_pico_usd_per_token"] = json!(1);
     value["models"][0]["prices"]["cache_write_pico_usd_per_token"] = json!(1);
+    value["models"][0]["prices"]["long_cache_write_pico_usd_per_token"] = json!(1);
+    value["models"][0]["prices"]["long_context"] = json!({
+        "above_input_tokens": 200_000, "input_pico_usd_per_token": 200_000,
+        "cached_input_pico_usd_per_token": 1, "cache_write_pico_usd_per_token": 1,
+        "long_cache_write_pico_usd_per_token": 1, "output_pico_usd_per_token": 400_000,
+    });
     value["models"][0]["free"] = json!(true);
     value["models"][0]["accepts"] = json!({"images": false, "tools": false});
     value["models"][0]["max_output_tokens"] = json!(8192);

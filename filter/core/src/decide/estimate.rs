@@ -219,9 +219,10 @@ pub fn expected_output_tokens(model: &ModelConfig, session: &SessionView) -> u64
 /// The output tokens that `reserved` pays for after the upper input: what an answer is cut at.
 #[must_use]
 pub fn affordable_output_tokens(model: &ModelConfig, tokens: &TokenEstimate, reserved: NanoUsd) -> u64 {
-    let input = model.prices.upper_cost(tokens.upper_input_tokens(model), 0);
+    let input_tokens = tokens.upper_input_tokens(model);
+    let input = model.prices.upper_cost(input_tokens, 0);
     let free_pico = u128::from(reserved.saturating_sub(input).0).saturating_mul(1000);
-    let tokens = free_pico.checked_div(u128::from(model.prices.output_pico_usd_per_token));
+    let tokens = free_pico.checked_div(u128::from(model.prices.upper_output_price(input_tokens)));
     // Free output is not cut.
     tokens.and_then(|tokens| u64::try_from(tokens).ok()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Config, tests::example};
+use crate::prices::LongContext;
 use proptest::prelude::*;
 
 fn model() -> ModelConfig {
@@ -152,8 +153,15 @@ proptest! {
     #[test]
     fn an_answer_cut_at_what_a_reservation_pays_for_costs_no_more(
         body in 0u64..1_000_000, reserved in any::<u64>(), input in 1u64..1 << 40, output in 1u64..1 << 40,
+        above in proptest::option::of(0u64..400_000),
     ) {
         let mut model = model();
+        model.prices.long_context = above.map(|above_input_tokens| LongContext {
+            above_input_tokens,
+            input_pico_usd_per_token: 2 * input,
+            output_pico_usd_per_token: 2 * output,
+            ..LongContext::default()
+        });
         model.prices.input_pico_usd_per_token = input;
         model.prices.output_pico_usd_per_token = output;
         let tokens = fresh(body);

@@ -9,7 +9,9 @@
 //! * **Kept.** An answer that the provider keeps (`store`, `background`) can be had without this stream. Where nobody
 //!   received it and the upstream had the whole request, what was reserved is charged.
 //! * **Not answered.** An error of the upstream, or one of Envoy's own, costs nothing, unless it reports usage: then it
-//!   is paid like an answer.
+//!   is paid like an answer. An error with the status of a success is one too, where it came whole and is all that came
+//!   ([`findings`](crate::answer::findings)); behind a part of an answer, or with its end not seen, it is an answer that
+//!   began.
 //! * **Left.** The client left before any answer, although the upstream had the whole request: nothing is charged a few
 //!   times, then what was reserved ([`Ending::Left`]).
 //!
@@ -120,6 +122,7 @@ impl Closing<'_> {
     fn bill(&self) -> Bill {
         let Answer { status, upstream, kept, .. } = *self.answer;
         match (status, upstream) {
+            _ if self.is_failure_in_disguise() => Bill::NOTHING,
             _ if self.answer.is_success() => self.answered(),
             // An error that reports usage is billed by it.
             (_, Upstream::Answered) if self.reports_usage() => self.answered(),
@@ -133,6 +136,12 @@ impl Closing<'_> {
     /// The upstream says that something was used.
     fn reports_usage(&self) -> bool {
         self.answer.usage.is_some_and(|usage| usage.input_tokens > 0 || usage.output_tokens > 0)
+    }
+
+    /// A success by its status only: nothing came, and nothing of it can be had later.
+    fn is_failure_in_disguise(&self) -> bool {
+        let Answer { shown, kept, .. } = *self.answer;
+        self.answer.is_success() && shown.is_error && !kept && !self.reports_usage()
     }
 
     /// An answer came, or a part of it.

@@ -56,6 +56,25 @@ fn an_error_of_the_upstream_that_reports_usage_is_charged_by_it() {
 }
 
 #[test]
+fn an_error_with_the_status_of_a_success_is_refunded_unless_it_reports_usage_or_is_kept() {
+    let error = Answer { shown: Shown { is_error: true, ..Shown::default() }, is_final: true, ..cut() };
+    for (answer, outcome) in [
+        (error, "refunded"),
+        (Answer { usage: usage(0, 0), ..error }, "refunded"),
+        (Answer { usage: usage(90, 0), ..error }, "settled"),
+        (Answer { kept: true, ..error }, "estimated"),
+        (Answer { shown: Shown::default(), ..error }, "estimated"),
+    ] {
+        for change in [|_: &mut serde_json::Value| {}, by_estimate] {
+            let mut world = World::new(change);
+            let record = ended(&mut world, answer);
+            assert_eq!(record.outcome, outcome, "{answer:?}");
+            assert_eq!(record.charged_nano_usd == NanoUsd::ZERO, outcome == "refunded");
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_the_provider_keeps_is_paid_although_nobody_received_it() {
     for (status, upstream, is_paid) in [
         (None, Upstream::Silent, true),
@@ -249,9 +268,16 @@ proptest! {
         let usage = counts.map(|counts| {
             let [input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens] =
                 counts.map(|count| if small { count % 200 } else { count });
-            Usage { input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens }
+            Usage {
+                input_tokens,
+                cached_input_tokens,
+                cache_write_tokens,
+                output_tokens,
+                reasoning_tokens,
+                ..Usage::default()
+            }
         });
-        let shown = Shown { body_bytes, text_bytes, is_unbilled: false };
+        let shown = Shown { body_bytes, text_bytes, ..Shown::default() };
         let answer = Answer { usage, is_final, guessed_output_tokens, shown, kept, ..cut() };
         let turn = world.route();
         let reserved = turn.record().reserved_nano_usd;

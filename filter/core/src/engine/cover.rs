@@ -13,6 +13,8 @@ use crate::decide::estimate::TokenEstimate;
 use crate::ledger::Namespace;
 use crate::ledger::holding::Ledger;
 use crate::ledger::store::SharedStore;
+use crate::money::NanoUsd;
+use crate::prices::Prices;
 
 /// Tokens by which a reservation grows at once, where the money allows it, so that not every piece of a body costs a write.
 const STEP_TOKENS: u64 = 4096;
@@ -63,8 +65,7 @@ impl Engine {
         now_ms: u64,
         counts: &mut Counts,
     ) -> bool {
-        let cost = |tokens| model.prices.upper_cost(tokens, 0);
-        let more = cost(tokens).saturating_sub(cost(turn.input_tokens));
+        let more = more_cost(&model.prices, turn.record.reserved_nano_usd, turn.input_tokens, tokens);
         let reserved = turn.record.reserved_nano_usd.saturating_add(more);
         let ledger = Ledger::new(store, &self.config, turn.namespace);
         let fits = reserved <= turn.record.budget_nano_usd;
@@ -80,12 +81,28 @@ impl Engine {
     }
 }
 
+/// What must be added to `reserved`, which pays for `held` tokens of input and for output, when the input is `needed`
+/// tokens. Input that crosses into prices of a long context makes the output dearer too.
+fn more_cost(prices: &Prices, reserved: NanoUsd, held: u64, needed: u64) -> NanoUsd {
+    let input = |tokens| prices.upper_cost(tokens, 0);
+    let more = input(needed).saturating_sub(input(held));
+    let (before, after) = (prices.upper_output_price(held), prices.upper_output_price(needed));
+    if after <= before {
+        return more;
+    }
+    let output = u128::from(reserved.saturating_sub(input(held)).0.saturating_add(1));
+    let dearer = output.saturating_mul(u128::from(after)).div_ceil(u128::from(before.max(1)));
+    more.saturating_add(NanoUsd(u64::try_from(dearer.saturating_sub(output)).unwrap_or(u64::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::Answer;
     use crate::engine::tests::{World, read, usage};
-    use crate::money::NanoUsd;
+    use crate::prices::LongContext;
+    use crate::usage::Usage;
+    use proptest::prelude::*;
 
     #[test]
     fn a_body_that_proves_denser_is_reserved_for_while_the_money_lasts() {
@@ -121,6 +138,53 @@ mod tests {
         let World { engine, store, counts } = &mut world;
         assert!(engine.cover_input(store, &mut turn, &read(800), 1000, counts));
         assert_eq!(turn.input_tokens, 864);
+    }
+
+    #[test]
+    fn input_that_crosses_into_a_long_context_makes_the_output_dearer() {
+        let long_context = LongContext {
+            above_input_tokens: 200,
+            input_pico_usd_per_token: 6_000_000,
+            output_pico_usd_per_token: 22_500_000,
+            ..LongContext::default()
+        };
+        let prices = Prices {
+            input_pico_usd_per_token: 3_000_000,
+            output_pico_usd_per_token: 15_000_000,
+            long_context: Some(long_context),
+            ..Prices::default()
+        };
+        let reserved = prices.upper_cost(134, 100);
+        assert_eq!(more_cost(&prices, reserved, 134, 200), NanoUsd(66 * 3000));
+        assert_eq!(more_cost(&prices, reserved, 134, 201), NanoUsd(201 * 6000 - 134 * 3000 + 100 * 7500 + 1));
+    }
+
+    proptest! {
+        #[test]
+        fn a_grown_reservation_pays_for_what_it_paid_before_and_the_new_input(
+            [low, high, output_low, output_high] in any::<[u16; 4]>(), above in 1u64..2000,
+            held in 0u64..2000, more in 0u64..2000, output_tokens in 0u64..2000,
+        ) {
+            let price = |a: u16, b: u16| (1 + u64::from(a.min(b)), 1 + u64::from(a.max(b)));
+            let ((input, long_input), (output, long_output)) = (price(low, high), price(output_low, output_high));
+            let long_context = LongContext {
+                above_input_tokens: above,
+                input_pico_usd_per_token: long_input,
+                output_pico_usd_per_token: long_output,
+                ..LongContext::default()
+            };
+            let prices = Prices {
+                input_pico_usd_per_token: input,
+                output_pico_usd_per_token: output,
+                long_context: Some(long_context),
+                ..Prices::default()
+            };
+            let reserved = prices.upper_cost(held, output_tokens);
+            let grown = reserved.saturating_add(more_cost(&prices, reserved, held, held + more));
+            let usage = Usage { input_tokens: held + more, output_tokens, ..Usage::default() };
+            // The cost of the input was rounded by itself.
+            prop_assert!(NanoUsd(grown.0 + 1) >= prices.cost(&usage));
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::ModelConfig;
-use crate::money::{NanoUsd, Prices};
+use crate::money::NanoUsd;
 use crate::policy::error::PolicyError;
+use crate::prices::Prices;
 
 /// The manifest's name in the archive.
 pub const FILE_NAME: &str = "seqroute.json";

@@ -1,7 +1,8 @@
 //! Tests of policy archives: what is written opens, and every kind of damage is refused with its own line.
 
 use super::*;
-use crate::money::{NanoUsd, Prices};
+use crate::money::NanoUsd;
+use crate::prices::Prices;
 use manifest::TrainedModel;
 use proptest::prelude::*;
 use write::{Front, Layer, NetworkWeights};
@@ -30,12 +31,7 @@ fn network(models: usize) -> NetworkWeights {
 }
 
 fn manifest_of(models: usize) -> Manifest {
-    let prices = Prices {
-        input_pico_usd_per_token: 1,
-        cached_input_pico_usd_per_token: None,
-        cache_write_pico_usd_per_token: None,
-        output_pico_usd_per_token: 1,
-    };
+    let prices = Prices { input_pico_usd_per_token: 1, output_pico_usd_per_token: 1, ..Prices::default() };
     let model = |k| TrainedModel {
         name: format!("m{k}"),
         prices,

@@ -58,9 +58,60 @@ impl Slot {
         (self.state == State::Full).then_some(self.bytes.as_slice())
     }
 
+    /// The value as a count, rounded up: some servers write counts with decimals. An exponent, a sign or anything else
+    /// makes it none.
+    #[must_use]
+    pub fn rounded_up(&self) -> Option<u64> {
+        let text = std::str::from_utf8(self.get()?).ok()?;
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_digits(whole) || !is_digits(decimals) {
+            return None;
+        }
+        let more = u64::from(decimals.bytes().any(|digit| digit != b'0'));
+        whole.parse::<u64>().ok()?.checked_add(more)
+    }
+
     /// The value as a count.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         std::str::from_utf8(self.get()?).ok()?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_with_decimals_is_rounded_up() {
+        let count = |text: &str| {
+            let mut slot = Slot::new(Kind::Scalar, 40);
+            slot.begin(Kind::Scalar);
+            slot.push(text.as_bytes());
+            slot.end();
+            slot.rounded_up()
+        };
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("20", Some(20)),
+            ("20.0", Some(20)),
+            ("1843.2", Some(1844)),
+            ("0.0000000000000001", Some(1)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551615.5", None),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("-0.5", None),
+            ("+1", None),
+            ("1e3", None),
+            ("1.", None),
+            (".5", None),
+            ("1.2.3", None),
+            ("null", None),
+            ("", None),
+        ] {
+            assert_eq!(count(text), expected, "{text:?}");
+        }
     }
 }

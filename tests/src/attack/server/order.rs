@@ -1,7 +1,8 @@
 //! A paid turn: what it is billed, and what its usage says.
 
 use seqroute_core::config::ModelConfig;
-use seqroute_core::money::{NanoUsd, Prices};
+use seqroute_core::money::NanoUsd;
+use seqroute_core::prices::Prices;
 use seqroute_core::usage::Usage;
 use serde_json::{Value, json};
 
@@ -66,22 +67,13 @@ impl PriceList {
         let find = |name: &str| self.models.iter().find(|model| model.name == name);
         let largest = || self.models.iter().max_by_key(|model| model.prices.output_pico_usd_per_token);
         let found = find(name).or_else(|| if name == PREMIUM { largest() } else { find(own) });
-        let Some(model) = found.or_else(largest) else { return (no_price(), 0) };
+        let Some(model) = found.or_else(largest) else { return (Prices::default(), 0) };
         let mut prices = model.prices;
         if name == PREMIUM {
             prices.input_pico_usd_per_token *= PREMIUM_FACTOR;
             prices.output_pico_usd_per_token *= PREMIUM_FACTOR;
         }
         (prices, model.context_tokens)
-    }
-}
-
-fn no_price() -> Prices {
-    Prices {
-        input_pico_usd_per_token: 0,
-        cached_input_pico_usd_per_token: None,
-        cache_write_pico_usd_per_token: None,
-        output_pico_usd_per_token: 0,
     }
 }
 

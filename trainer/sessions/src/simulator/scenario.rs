@@ -1,7 +1,7 @@
 //! Scenarios of the simulator: kinds of sessions, tiers of models, and how difficulty develops.
 
 use seqroute_core::config::{Accepts, ApiName, LimitMember, ModelConfig};
-use seqroute_core::money::Prices;
+use seqroute_core::prices::Prices;
 
 use super::{GROWTH_PER_TURN, MESSAGE_SPREAD, SPIKE_PROBABILITY_PER_TURN, STOP_PROBABILITY};
 
@@ -179,9 +179,8 @@ fn configured(tiers: &[Tier]) -> Vec<ModelConfig> {
         cluster: tier.name.to_owned(),
         prices: Prices {
             input_pico_usd_per_token: tier.prices[0],
-            cached_input_pico_usd_per_token: None,
-            cache_write_pico_usd_per_token: None,
             output_pico_usd_per_token: tier.prices[1],
+            ..Prices::default()
         },
         apis: ApiName::ALL.to_vec(),
         free: false,
