@@ -1,5 +1,5 @@
-//! The body of a request: what it says ([`facts`], [`messages`], [`tools`], [`text`]), what its members mean to servers
-//! ([`members`]), how much input it is ([`input`]), and what is changed in it on its way to the upstream
+//! The body of a request: what it says ([`facts`], [`messages`], [`opening`], [`tools`], [`text`]), what its members
+//! mean to servers ([`members`]), how much input it is ([`input`]), and what is changed in it on its way to the upstream
 //! ([`marks`], [`edits`], [`rewrite`]).
 
 pub mod edits;
@@ -8,6 +8,7 @@ pub mod input;
 pub mod marks;
 pub mod members;
 pub mod messages;
+pub mod opening;
 pub mod rewrite;
 pub mod text;
 pub mod tools;
