@@ -16,6 +16,7 @@ fn model(name: &str, pico: u64) -> ModelConfig {
             cache_write_pico_usd_per_token: None,
             output_pico_usd_per_token: pico,
         },
+        rank: None,
         free: false,
         context_tokens: 100_000,
         expected_output_tokens: 10,

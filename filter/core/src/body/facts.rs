@@ -15,6 +15,7 @@ use crate::body::messages::Messages;
 use crate::body::text::TextFeatures;
 use crate::body::tools::Tools;
 use crate::request::api::Api;
+use crate::request::conversation::Opening;
 use crate::request::identity::BodySessionIds;
 use crate::request::session_id::MAX_RAW_ID_BYTES;
 use crate::wire::json::{Kind, Visitor};
@@ -183,7 +184,10 @@ impl FactsReader {
             response_format_json: self.response_format_json,
             messages: self.messages.count,
             session_ids: BodySessionIds {
-                opening: self.messages.opening.opening(read.complete),
+                opening: match self.previous_response_id || self.is_in_conversation {
+                    true => Opening::default(),
+                    false => self.messages.opening.opening(read.complete),
+                },
                 metadata_session_id: id(&self.metadata_session_id),
                 conversation: id(&self.conversation),
                 prompt_cache_key: id(&self.prompt_cache_key),

@@ -241,6 +241,7 @@ impl Visitor for Messages {
         if matches!(meaning, Meaning::Role) {
             self.of_user = Some(word == b"user");
             self.of_system = matches!(word, b"system" | b"developer");
+            self.opening.role(self.of_system);
         }
         match meaning {
             Meaning::Role if matches!(word, b"tool" | b"function") => self.last_is_tool_result = true,

@@ -16,6 +16,8 @@ pub struct OpeningReader {
     /// Everything up to the end of the first message.
     first: Digest,
     message_bytes: usize,
+    /// The message being read is not the system's.
+    is_of_client: bool,
     is_first_read: bool,
     /// The system prompt behind it.
     system: Digest,
@@ -42,17 +44,24 @@ impl OpeningReader {
         }
     }
 
+    /// The role of the message being read is known.
+    pub fn role(&mut self, of_system: bool) {
+        self.is_of_client = !of_system;
+    }
+
     /// A message has ended; `of_system`: its role is the system's, so that the first message is still to come.
     pub fn end_message(&mut self, of_system: bool) {
         self.is_first_read |= !of_system;
-        self.message_bytes = 0;
+        (self.message_bytes, self.is_of_client) = (0, false);
     }
 
     /// How the body begins. Whether it was read to its end says whether a system prompt may still come.
     #[must_use]
     pub fn opening(&self, is_complete: bool) -> Opening {
+        // What follows in a long message changes nothing, so that it need not be read to its end.
+        let is_known = self.is_first_read || (self.is_of_client && self.message_bytes >= MAX_TEXT_BYTES);
         Opening {
-            first: self.is_first_read.then(|| self.first.value()),
+            first: is_known.then(|| self.first.value()),
             system: (self.is_first_read && (is_complete || self.is_system_read)).then(|| self.system.short()),
         }
     }
@@ -128,5 +137,20 @@ mod tests {
         assert_eq!((whole.first, none.first), (cut.first, cut.first));
         assert!(whole.system.is_some() && none.system.is_some() && whole.system != none.system);
         assert_eq!(of_text(r#"{"messages":[{"role":"user","content":"hel"#).first, None);
+    }
+
+    #[test]
+    fn a_long_first_message_is_known_before_it_ends() {
+        let start = format!(r#"{{"messages":[{{"role":"user","content":"{}"#, "hello ".repeat(1000));
+        let cut = of_text(&start);
+        assert!(cut.first.is_some());
+        assert_eq!(of_text(&format!(r#"{start} more"}}]}}"#)).first, cut.first);
+    }
+
+    #[test]
+    fn a_request_that_continues_a_stored_history_does_not_show_how_it_began() {
+        let body = json!({"previous_response_id": "resp_1", "input": "more"});
+        assert_eq!(opening(&body), Opening::default());
+        assert_eq!(opening(&json!({"input": "more", "conversation": "conv_1"})), Opening::default());
     }
 }

@@ -183,6 +183,7 @@ fn configured(tiers: &[Tier]) -> Vec<ModelConfig> {
             cache_write_pico_usd_per_token: None,
             output_pico_usd_per_token: tier.prices[1],
         },
+        rank: None,
         free: false,
         context_tokens: 128_000,
         expected_output_tokens: tier.output_tokens[0],
