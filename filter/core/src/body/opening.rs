@@ -76,9 +76,12 @@ fn feed(digest: &mut Digest, bytes: &mut usize, piece: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::members::Members;
     use crate::body::rewrite::RequestBody;
+    use crate::config::{MembersConfig, StoredState};
     use crate::request::api::Api;
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     fn opening(body: &Value) -> Opening {
         of_text(&body.to_string())
@@ -149,8 +152,27 @@ mod tests {
 
     #[test]
     fn a_request_that_continues_a_stored_history_does_not_show_how_it_began() {
-        let body = json!({"previous_response_id": "resp_1", "input": "more"});
-        assert_eq!(opening(&body), Opening::default());
-        assert_eq!(opening(&json!({"input": "more", "conversation": "conv_1"})), Opening::default());
+        let stored_state = StoredState::Allow;
+        let members = Arc::new(Members::new(&MembersConfig { stored_state, ..MembersConfig::default() }));
+        for body in [
+            json!({"previous_response_id": "resp_1", "input": "more"}),
+            json!({"input": "more", "conversation": "conv_1"}),
+        ] {
+            let mut scanned = RequestBody::with_members(Api::OpenAiResponses, members.clone());
+            scanned.scan(body.to_string().as_bytes());
+            assert_eq!(scanned.facts().session_ids.opening, Opening::default(), "{body}");
+        }
+    }
+
+    #[test]
+    fn how_a_body_begins_does_not_depend_on_how_it_was_cut() {
+        let text = r#"{"system":[{"text":"be\u0020brief"}],"messages":[{"role":"user","content":[{"text":"h\u00e9llo"},{"text":"x"}]}],"system":"y"}"#;
+        for cut in 0..text.len() {
+            let mut body = RequestBody::new(Api::AnthropicMessages);
+            let (start, rest) = text.as_bytes().split_at(cut);
+            body.scan(start);
+            body.scan(rest);
+            assert_eq!(body.facts().session_ids.opening, of_text(text), "{cut}");
+        }
     }
 }
