@@ -125,7 +125,9 @@ impl Call {
             (response.status().as_u16(), header("x-mock-model"), header("x-seqroute-reason"));
         match status {
             200 => {}
-            429 if reason == "session_budget_exceeded" => return Ok(Seen::Refused),
+            429 if matches!(reason.as_str(), "session_budget_exceeded" | "money_in_flight") => {
+                return Ok(Seen::Refused);
+            }
             400..500 => anyhow::bail!("session `{session}`: found status {status} ({reason})"),
             _ => return Ok(Seen::Nothing),
         }

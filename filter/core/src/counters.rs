@@ -33,7 +33,9 @@ counters! {
     Bypassed = "bypassed",
     /// Requests refused because no model was affordable.
     Exhausted = "exhausted",
-    /// Of these, refused because the tenant's budget was used up, not the session's.
+    /// Requests refused because turns in flight held the money that they needed.
+    MoneyInFlight = "money_in_flight",
+    /// Of the exhausted, refused because the tenant's budget was used up, not the session's.
     TenantExhausted = "tenant_exhausted",
     /// Requests served with an answer cut shorter than usual, the last resort before a refusal.
     Shortened = "shortened",

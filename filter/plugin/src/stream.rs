@@ -197,6 +197,11 @@ impl HttpContext for Stream {
                 if let Some(path) = call.new_path(None).filter(|_| enforces) {
                     set_request_header(":path", Some(&path));
                 }
+                // A model that the path names is known to its own cluster only.
+                if let Some(model) = engine.config().model_named(call.model.as_deref()).filter(|_| enforces) {
+                    set_request_header(CLUSTER_HEADER, Some(&model.cluster));
+                    let _ = hostcalls::call_foreign_function("clear_route_cache", None);
+                }
                 self.stage = Stage::Passing;
                 Action::Continue
             }
@@ -217,7 +222,7 @@ impl HttpContext for Stream {
             }
             HeadVerdict::Llm(head) if end_of_stream => self.decide_on_invalid_body(&engine, &head, true),
             HeadVerdict::Llm(head) => {
-                self.body = RequestBody::with_members(head.call.api, engine.members());
+                self.body = RequestBody::of_call(&head.call, engine.members());
                 self.stage = Stage::Reading(head);
                 Action::Pause
             }

@@ -7,6 +7,7 @@ use seqroute_core::ledger::Namespace;
 use seqroute_core::ledger::sessions::SessionTable;
 use seqroute_core::ledger::sessions::bucket::Owner;
 use seqroute_core::ledger::store::MemoryStore;
+use seqroute_core::request::conversation::Conversation;
 use serde_json::{Value, json};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -56,7 +57,14 @@ fn left(config: &Config, books: &Books, session: u8, now_hour: u64) -> u64 {
     books.clone().restore(&store, config).unwrap();
     let table = SessionTable::new(&store, &config.ledger, Namespace::Real);
     let owner = Owner::default;
-    let open = table.open(id(session), NanoUsd(1000), owner, now_hour * HOUR_MS, &mut Counts::default());
+    let open = table.open(
+        id(session),
+        Conversation::default(),
+        NanoUsd(1000),
+        owner,
+        now_hour * HOUR_MS,
+        &mut Counts::default(),
+    );
     open.unwrap().view.available().0
 }
 

@@ -16,6 +16,7 @@ fn model(name: &str, pico: u64) -> ModelConfig {
             ..Prices::default()
         },
         apis: ApiName::ALL.to_vec(),
+        rank: None,
         free: false,
         context_tokens: 100_000,
         expected_output_tokens: 10,

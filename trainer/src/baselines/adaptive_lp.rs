@@ -92,7 +92,7 @@ impl Router for AdaptiveLpRouter {
         if decision.mask.allows(drawn) {
             return Some(drawn);
         }
-        rule::cheapest(&decision.mask, &decision.estimates)
+        rule::cheapest(&decision.mask, &self.engine.config().models)
     }
 }
 

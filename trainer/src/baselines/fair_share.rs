@@ -48,7 +48,7 @@ impl Router for FairShareRouter {
         let share = self.factor * view.available().0 as f64 / (1.0 + later_turns);
         let fits = |k: &usize| decision.estimates[*k].expected.0 as f64 <= share;
         let fair = decision.mask.allowed().filter(fits).max_by_key(|k| decision.estimates[*k].expected);
-        fair.or_else(|| rule::cheapest(&decision.mask, &decision.estimates))
+        fair.or_else(|| rule::cheapest(&decision.mask, &self.engine.config().models))
     }
 }
 

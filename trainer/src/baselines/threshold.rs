@@ -43,9 +43,9 @@ impl Router for ThresholdRouter {
         let view = episode.view();
         let free_share = view.available().0 as f64 / view.budget.0.max(1) as f64;
         if free_share > self.threshold {
-            rule::most_expensive(&decision.mask, &decision.estimates)
+            rule::most_expensive(&decision.mask, &self.engine.config().models)
         } else {
-            rule::cheapest(&decision.mask, &decision.estimates)
+            rule::cheapest(&decision.mask, &self.engine.config().models)
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::body::text::TextFeatures;
 use crate::body::tools::Tools;
 use crate::body::wants::Wants;
 use crate::request::api::Api;
+use crate::request::conversation::Opening;
 use crate::request::identity::BodySessionIds;
 use crate::request::session_id::MAX_RAW_ID_BYTES;
 use crate::wire::json::{Kind, Visitor};
@@ -67,8 +68,10 @@ pub struct BodyFacts {
     /// `background`. OpenAI responses are kept unless `store` is `false`, and as part of a `conversation`. Any value but
     /// `false` and `null` is a yes, and one yes of several counts.
     pub detached: bool,
-    /// The history holds thinking that its model signed or encrypted; other models refuse it.
-    pub signed_thinking: bool,
+    /// The history holds state of a provider, such as thinking that its model signed or encrypted; other models refuse it.
+    pub provider_state: bool,
+    /// The history refers to files that a provider keeps.
+    pub kept_files: bool,
     /// A message holds an image or another file that is not text.
     pub has_images: bool,
     /// What it asks of its model's abilities.
@@ -178,12 +181,17 @@ impl FactsReader {
             open_tool_loop: self.messages.ends_with_tool_result(),
             previous_response_id: self.previous_response_id,
             detached: self.is_detached || self.is_kept(),
-            signed_thinking: self.messages.signed_thinking,
+            provider_state: self.messages.provider_state,
+            kept_files: self.messages.kept_files,
             has_images: self.messages.has_images,
             wants: Wants { tools: self.tools.any, thinking_tokens: self.thinking_tokens.number(), ..wants },
             response_format_json: self.response_format_json,
             messages: self.messages.count,
             session_ids: BodySessionIds {
+                opening: match self.previous_response_id || self.is_in_conversation {
+                    true => Opening::default(),
+                    false => self.messages.opening.opening(read.complete),
+                },
                 metadata_session_id: id(&self.metadata_session_id),
                 conversation: id(&self.conversation),
                 prompt_cache_key: id(&self.prompt_cache_key),
@@ -303,6 +311,14 @@ fn is_of_tools(path: &[Key]) -> bool {
     matches!(strip_additional(path), [Key::Tools | Key::Functions | Key::ToolConfig, _, ..])
 }
 
+/// Whether a value is text of the system prompt.
+fn is_of_system(path: &[Key]) -> bool {
+    matches!(
+        path,
+        [Key::System] | [Key::System, Key::Item, Key::Text] | [Key::System, Key::Parts, Key::Item, Key::Text]
+    )
+}
+
 /// Whether a value is judged by its literal: `stream`, or a member that is refused unless it says nothing.
 fn is_literal(path: &[Key]) -> bool {
     matches!(path, [Key::Stream | Key::StreamLike] | [.., Key::Refused(_)])
@@ -315,6 +331,7 @@ impl Visitor for FactsReader {
             [Key::Messages | Key::Input | Key::Contents, ..] => {
                 return self.messages.begin(path, kind, offset);
             }
+            [Key::System, ..] => return kind == Kind::String && is_of_system(path),
             _ => {}
         }
         self.slot(path).is_some_and(|slot| slot.begin(kind))
@@ -323,6 +340,7 @@ impl Visitor for FactsReader {
     fn text(&mut self, path: &[Key], piece: &[u8]) {
         match path {
             [Key::Messages | Key::Input | Key::Contents, ..] => self.messages.text(path, piece),
+            [Key::System, ..] => self.messages.opening.feed_system(piece),
             _ if is_of_tools(path) => self.tools.text(path, piece),
             _ => {
                 if let Some(slot) = self.slot(path) {
@@ -335,6 +353,8 @@ impl Visitor for FactsReader {
     fn end(&mut self, path: &[Key], kind: Kind, end: u64, is_empty: bool) {
         match path {
             [] => return,
+            [Key::System] => return self.messages.opening.end_system(),
+            [Key::System, ..] => return,
             [Key::Messages | Key::Input | Key::Contents, ..] => {
                 return self.messages.end(path, kind, end, is_empty);
             }

@@ -212,7 +212,7 @@ fn a_tool_loop_is_open_while_its_result_is_the_last_message() {
 fn arguments_and_results_of_tools_are_not_messages() {
     let call = json!({"type": "tool_use", "input": {"type": "tool_result", "signature": "s", "image": {}}});
     let found = facts(&json!({"messages": [{"role": "assistant", "content": [call]}]}));
-    assert!(!found.open_tool_loop && !found.signed_thinking && !found.has_images);
+    assert!(!found.open_tool_loop && !found.provider_state && !found.has_images);
     let call = json!({"functionCall": {"args": {"functionResponse": {}, "inlineData": {}}}});
     let found = facts(&json!({"contents": [{"role": "model", "parts": [call]}]}));
     assert!(!found.open_tool_loop && !found.has_images);
@@ -229,13 +229,13 @@ fn thinking_is_signed_when_it_carries_a_signature() {
         content(json!({"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}})),
     ];
     for body in signed {
-        assert!(facts(&body).signed_thinking, "{body}");
+        assert!(facts(&body).provider_state, "{body}");
     }
     for body in [
         content(json!({"type": "thinking", "thinking": "hm", "signature": ""})),
         json!({"input": [{"type": "reasoning", "encrypted_content": null}]}),
     ] {
-        assert!(!facts(&body).signed_thinking, "{body}");
+        assert!(!facts(&body).provider_state, "{body}");
     }
 }
 

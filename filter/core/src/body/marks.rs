@@ -76,6 +76,8 @@ pub struct Marks {
     /// Offset after the body's object, once that was read.
     pub end_of_body: Option<u64>,
     allows_stored_state: bool,
+    /// `store` is added where it is missing.
+    adds_store: bool,
     in_object: bool,
     /// Length of the path to the place being read: what is inside of it changes with it.
     open: Option<usize>,
@@ -99,6 +101,7 @@ impl Marks {
         Marks {
             api,
             allows_stored_state,
+            adds_store: api == Api::OpenAiResponses && !allows_stored_state,
             marks: Vec::new(),
             overflowed: false,
             has_model: false,
@@ -116,7 +119,12 @@ impl Marks {
     /// The answer would be kept by the provider if the request did not say otherwise (OpenAI responses, `store`).
     #[must_use]
     pub fn lacks_store(&self) -> bool {
-        self.api == Api::OpenAiResponses && !self.allows_stored_state && !self.has_store
+        self.adds_store && !self.has_store
+    }
+
+    /// The call's body has no `store`, and its answer is not kept.
+    pub fn add_nothing(&mut self) {
+        self.adds_store = false;
     }
 
     /// The places found and not yet taken, in their order; only the last one can be unfinished.

@@ -1,18 +1,36 @@
 //! What the messages of a request say about where it can go.
 //!
-//! | API | list | a tool's result | signed thinking | image |
-//! |---|---|---|---|---|
-//! | OpenAI chat | `messages` | role `tool` or `function` | – | part `image_url` |
-//! | OpenAI responses | `input` | item type `…_call_output` | `encrypted_content` | part `input_image` |
-//! | Anthropic | `messages` | part type `tool_result` | `signature`, `redacted_thinking` | part `image` |
-//! | Gemini | `contents` | part `functionResponse` | `thoughtSignature` | part `inlineData`, `fileData` |
-//! | Bedrock | `messages` | part `toolResult` | `signature`, `redactedContent` | part `image` |
+//! | API | list | a tool's result | image |
+//! |---|---|---|---|
+//! | OpenAI chat | `messages` | role `tool` or `function` | part `image_url` |
+//! | OpenAI responses | `input` | item type `…_call_output` | part `input_image` |
+//! | Anthropic | `messages` | part type `tool_result` | part `image` |
+//! | Gemini | `contents` | part `functionResponse` | part `inlineData`, `fileData` |
+//! | Bedrock | `messages` | part `toolResult` | part `image` |
+//!
+//! **State of a provider** in a message, which no other model accepts:
+//!
+//! | of | where |
+//! |---|---|
+//! | Anthropic, Bedrock's and Vertex AI's Claude | `signature`, parts of type `redacted_thinking`; `encrypted_content`, `encrypted_index` of server tools |
+//! | Bedrock | `reasoningContent` with `signature` or `redactedContent` |
+//! | OpenAI and xAI, responses | `encrypted_content`, items `compaction` and `item_reference` |
+//! | OpenRouter | items of `reasoning_details` |
+//! | LiteLLM | items of `thinking_blocks`, `provider_specific_fields` with a signature |
+//! | Gemini, Vertex AI | `thoughtSignature`; in OpenAI's form `extra_content.google.thought_signature` of a message or tool call |
+//! | Copilot and gateways | `reasoning_opaque`, `reasoning_signature`, `thinking_signature` |
+//!
+//! Plain text of a model's reasoning (`reasoning_content` of DeepSeek, Kimi, Qwen and vLLM, `reasoning` of Groq, parts of
+//! type `thinking` of Mistral) is none: other
+//! models ignore it, and where a server wants it back it is in an open tool loop, which is locked by itself. Breakpoints of the
+//! prompt cache are none either. Files that a provider keeps (`file_id`, `fileUri`) belong to the provider, not to one model.
 //!
 //! The text of the last message of the user (role `user`, or none) is hashed ([`TextHasher`]); its parts count as
 //! separate lines, and a message without text, such as a tool's result, changes nothing.
 //!
 //! Arguments and results of tools may hold any JSON and are ignored, except images in a result's content.
 
+use crate::body::opening::OpeningReader;
 use crate::body::text::{TextFeatures, TextHasher};
 use crate::wire::json::{Kind, Visitor};
 use crate::wire::key::Key;
@@ -26,8 +44,10 @@ const MAX_WORD_BYTES: usize = 40;
 pub struct Messages {
     /// Messages begun.
     pub count: u64,
-    /// Some message carries thinking that only its model accepts.
-    pub signed_thinking: bool,
+    /// Some message carries state of a provider that only its model accepts.
+    pub provider_state: bool,
+    /// Some message refers to a file that a provider keeps.
+    pub kept_files: bool,
     /// Some message carries an image or a file.
     pub has_images: bool,
     last_is_tool_result: bool,
@@ -35,7 +55,10 @@ pub struct Messages {
     /// Text of the message being read, and whether its role, as far as it was read, is the user's.
     text: TextHasher,
     of_user: Option<bool>,
+    of_system: bool,
     last_user_text: TextFeatures,
+    /// How the body begins.
+    pub opening: OpeningReader,
 }
 
 impl Default for Messages {
@@ -43,13 +66,16 @@ impl Default for Messages {
         let word = Slot::new(Kind::String, MAX_WORD_BYTES);
         Messages {
             count: 0,
-            signed_thinking: false,
+            provider_state: false,
+            kept_files: false,
             has_images: false,
             last_is_tool_result: false,
             word,
             text: TextHasher::default(),
             of_user: None,
+            of_system: false,
             last_user_text: TextFeatures::default(),
+            opening: OpeningReader::default(),
         }
     }
 }
@@ -60,6 +86,9 @@ enum Meaning {
     Type,
     ToolResult,
     Signature,
+    /// An item of a list of what a model signed.
+    Signed,
+    KeptFile,
     Image,
     Text,
     Other,
@@ -77,6 +106,7 @@ impl Messages {
         self.last_is_tool_result = false;
         self.text.reset();
         self.of_user = None;
+        self.of_system = false;
     }
 
     /// What was counted in the last message of the user, as far as it was read.
@@ -91,6 +121,7 @@ impl Messages {
             self.last_user_text = self.text.finish();
         }
         self.text.reset();
+        self.opening.end_message(self.of_system);
     }
 }
 
@@ -105,6 +136,15 @@ fn meaning(path: &[Key]) -> Meaning {
     let [_, Key::Item, containers @ .., last] = path else {
         return Meaning::Other;
     };
+    if matches!((containers, last), ([.., Key::ReasoningDetails | Key::ThinkingBlocks], Key::Item)) {
+        return Meaning::Signed;
+    }
+    // A list of signatures.
+    if let ([before @ .., Key::ThoughtSignature], Key::Item) = (containers, last)
+        && before.iter().all(may_hold_state)
+    {
+        return Meaning::Signature;
+    }
     let in_content = containers.iter().all(|key| {
         matches!(key, Key::Item | Key::Content | Key::Parts | Key::ReasoningContent | Key::ReasoningText)
     });
@@ -113,16 +153,45 @@ fn meaning(path: &[Key]) -> Meaning {
         Key::Role if containers.is_empty() => Meaning::Role,
         Key::Type if in_content => Meaning::Type,
         Key::ToolResult | Key::FunctionResponse if in_content => Meaning::ToolResult,
-        Key::Signature | Key::EncryptedContent | Key::ThoughtSignature | Key::RedactedContent
-            if in_content =>
+        Key::Signature
+        | Key::EncryptedContent
+        | Key::ThoughtSignature
+        | Key::RedactedContent
+        | Key::ReasoningOpaque
+            if containers.iter().all(may_hold_state) =>
         {
             Meaning::Signature
         }
+        Key::FileId | Key::FileUri if containers.iter().all(may_hold_file) => Meaning::KeptFile,
         Key::Image | Key::ImageUrl | Key::InlineData | Key::FileData if in_content || in_result => {
             Meaning::Image
         }
         _ => Meaning::Other,
     }
+}
+
+/// Whether a member leads to state of a provider, and not into the arguments of a tool.
+fn may_hold_state(key: &Key) -> bool {
+    matches!(
+        key,
+        Key::Item
+            | Key::Content
+            | Key::Parts
+            | Key::ReasoningContent
+            | Key::ReasoningText
+            | Key::ReasoningDetails
+            | Key::ThinkingBlocks
+            | Key::ProviderSpecificFields
+            | Key::ToolCalls
+            | Key::Function
+            | Key::ExtraContent
+            | Key::Google
+    )
+}
+
+fn may_hold_file(key: &Key) -> bool {
+    let holder = matches!(key, Key::File | Key::FileData | Key::Source | Key::Image | Key::ImageUrl);
+    holder || matches!(key, Key::Item | Key::Content | Key::Parts | Key::ToolResult)
 }
 
 impl Visitor for Messages {
@@ -133,7 +202,8 @@ impl Visitor for Messages {
         let is_absent = kind == Kind::Scalar;
         match meaning(path) {
             Meaning::Role | Meaning::Type => return self.word.begin(kind),
-            Meaning::Signature | Meaning::Text => return kind == Kind::String,
+            Meaning::Signature | Meaning::KeptFile | Meaning::Text => return kind == Kind::String,
+            Meaning::Signed => self.provider_state |= kind == Kind::Object,
             Meaning::ToolResult if !is_absent => self.last_is_tool_result = true,
             Meaning::Image if !is_absent => self.has_images = true,
             Meaning::ToolResult | Meaning::Image | Meaning::Other => {}
@@ -145,8 +215,12 @@ impl Visitor for Messages {
         match meaning(path) {
             Meaning::Role | Meaning::Type => self.word.push(piece),
             // An empty signature does not count.
-            Meaning::Signature => self.signed_thinking = true,
-            Meaning::Text => self.text.feed(piece),
+            Meaning::Signature => self.provider_state = true,
+            Meaning::KeptFile => self.kept_files = true,
+            Meaning::Text => {
+                self.text.feed(piece);
+                self.opening.feed_message(piece);
+            }
             _ => {}
         }
     }
@@ -166,13 +240,17 @@ impl Visitor for Messages {
         let word = self.word.get().unwrap_or_default();
         if matches!(meaning, Meaning::Role) {
             self.of_user = Some(word == b"user");
+            self.of_system = matches!(word, b"system" | b"developer");
+            self.opening.role(self.of_system);
         }
         match meaning {
             Meaning::Role if matches!(word, b"tool" | b"function") => self.last_is_tool_result = true,
             Meaning::Type if word == b"tool_result" || word.ends_with(b"_call_output") => {
                 self.last_is_tool_result = true;
             }
-            Meaning::Type if word == b"redacted_thinking" => self.signed_thinking = true,
+            Meaning::Type if matches!(word, b"redacted_thinking" | b"compaction" | b"item_reference") => {
+                self.provider_state = true;
+            }
             Meaning::Type if matches!(word, b"image" | b"image_url" | b"input_image") => {
                 self.has_images = true
             }
@@ -180,3 +258,7 @@ impl Visitor for Messages {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "messages_tests.rs"]
+mod tests;

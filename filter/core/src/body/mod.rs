@@ -1,4 +1,4 @@
-//! The body of a request: what it says ([`facts`], [`messages`], [`tools`], [`text`]), what it asks of its model
+//! The body of a request: what it says ([`facts`], [`messages`], [`opening`], [`tools`], [`text`]), what it asks of its model
 //! ([`wants`]), what its members mean to servers
 //! ([`members`]), how much input it is ([`input`]), and what is changed in it on its way to the upstream
 //! ([`marks`], [`edits`], [`rewrite`]).
@@ -9,6 +9,7 @@ pub mod input;
 pub mod marks;
 pub mod members;
 pub mod messages;
+pub mod opening;
 pub mod rewrite;
 pub mod text;
 pub mod tools;

@@ -17,6 +17,7 @@ use crate::body::marks::Marks;
 use crate::body::members::{Members, look_alike};
 use crate::body::wants::WantsReader;
 use crate::request::api::Api;
+use crate::request::call::Call;
 use crate::wire::json::{JsonReader, Kind, Progress, Visitor};
 use crate::wire::key::Key;
 
@@ -28,6 +29,8 @@ pub struct RequestBody {
     visitors: Visitors,
     edits: Option<Edits>,
     asks_for_usage: bool,
+    /// It may be limited, and asked not to be kept.
+    takes_limits: bool,
     /// Bytes by which the pieces to come must make the body longer; `None` where its length was not declared.
     room_bytes: Option<i64>,
 }
@@ -65,8 +68,20 @@ impl RequestBody {
             visitors,
             edits: None,
             asks_for_usage: false,
+            takes_limits: true,
             room_bytes: None,
         }
+    }
+
+    /// A body for a call.
+    #[must_use]
+    pub fn of_call(call: &Call, members: Arc<Members>) -> RequestBody {
+        let mut body = RequestBody::with_members(call.api, members);
+        if call.compacts {
+            body.takes_limits = false;
+            body.visitors.marks.add_nothing();
+        }
+        body
     }
 
     /// Reads the next bytes.
@@ -125,10 +140,11 @@ impl RequestBody {
         let answers = self.visitors.facts.answers();
         // Without a cap the client's own limit was reserved for, and none that follows may exceed it.
         let limit = output_cap_tokens.or(self.visitors.facts.max_output_tokens());
-        let limit = limit.and_then(|cap| cap.checked_div(answers));
+        let limit = limit.and_then(|cap| cap.checked_div(answers)).filter(|_| self.takes_limits);
+        let most = served_by.max_output_tokens.filter(|_| self.takes_limits);
         let changes = Changes {
             model: Some(served_by.name.to_owned()),
-            max_output_tokens: limit.into_iter().chain(served_by.max_output_tokens).min(),
+            max_output_tokens: limit.into_iter().chain(most).min(),
             adds_limit: limit.is_some(),
             limit_member: served_by.limit_member,
             max_answers: Some(answers),

@@ -274,3 +274,21 @@ fn members(text: &str) -> Vec<(String, String)> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde::Deserializer::deserialize_map(&mut json, Members(Vec::new())).unwrap()
 }
+
+#[test]
+fn a_compaction_gets_the_model_and_nothing_that_its_api_does_not_know() {
+    let call = crate::request::call::Call {
+        api: Api::OpenAiResponses,
+        compacts: true,
+        ..crate::request::call::Call::default()
+    };
+    let mut body = RequestBody::of_call(&call, Members::built_in());
+    let text = br#"{"model":"auto","input":[{"role":"user","content":"hello"}]}"#;
+    body.scan(text);
+    body.decide(&ServedBy::named("large"), None);
+    let sent = body.rewrite(text).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&sent),
+        r#"{"model":"large","input":[{"role":"user","content":"hello"}]}"#
+    );
+}

@@ -40,17 +40,64 @@ pub struct ForwardConfig {
     pub betas: Vec<String>,
 }
 
+/// Paths of LLM calls, as the clients of the usual APIs write them behind the address that they are given.
+pub(super) const COUNTED: [&str; 27] = [
+    // OpenAI and the servers that imitate it, with the prefixes of Groq, Azure, OpenRouter and Gemini, and with none.
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/responses/compact",
+    "/chat/completions",
+    "/responses",
+    "/responses/compact",
+    "/openai/v1/chat/completions",
+    "/openai/v1/responses",
+    "/openai/v1/responses/compact",
+    "/openai/responses",
+    "/openai/deployments/{model}/chat/completions",
+    "/api/v1/chat/completions",
+    "/api/v1/responses",
+    "/v1beta/openai/chat/completions",
+    // Anthropic and the servers that imitate it.
+    "/v1/messages",
+    "/api/v1/messages",
+    "/anthropic/v1/messages",
+    // Gemini, and Vertex AI without a project.
+    "/v1/models/{model}:generateContent",
+    "/v1/models/{model}:streamGenerateContent",
+    "/v1beta/models/{model}:generateContent",
+    "/v1beta/models/{model}:streamGenerateContent",
+    "/v1alpha/models/{model}:generateContent",
+    "/v1alpha/models/{model}:streamGenerateContent",
+    "/v1/publishers/google/models/{model}:generateContent",
+    "/v1/publishers/google/models/{model}:streamGenerateContent",
+    // Bedrock.
+    "/model/{model}/converse",
+    "/model/{model}/converse-stream",
+];
+const FREE: [&str; 17] = [
+    "GET /v1/models",
+    "GET /v1/models/{model}",
+    "GET /models",
+    "GET /models/{model}",
+    "GET /openai/v1/models",
+    "GET /openai/v1/models/{model}",
+    "POST /v1/responses/input_tokens",
+    "POST /v1/messages/count_tokens",
+    "POST /anthropic/v1/messages/count_tokens",
+    "GET /v1beta/models",
+    "GET /v1beta/models/{model}",
+    "GET /v1alpha/models",
+    "POST /v1/models/{model}:countTokens",
+    "POST /v1beta/models/{model}:countTokens",
+    "POST /v1alpha/models/{model}:countTokens",
+    "POST /v1/publishers/google/models/{model}:countTokens",
+    "POST /model/{model}/count-tokens",
+];
+
 impl Default for CallsConfig {
     fn default() -> Self {
-        let free = [
-            "GET /v1/models",
-            "GET /v1/models/{model}",
-            "POST /v1/messages/count_tokens",
-            "GET /v1beta/models",
-            "GET /v1beta/models/{model}",
-            "POST /v1beta/models/{model}:countTokens",
-        ];
-        CallsConfig { free: free.map(str::to_owned).to_vec(), others: OtherCalls::default() }
+        let free = FREE.iter().map(|call| (*call).to_owned()).collect();
+        CallsConfig { free, others: OtherCalls::default() }
     }
 }
 

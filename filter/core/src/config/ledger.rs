@@ -12,6 +12,8 @@ pub struct LedgerConfig {
     pub buckets: u32,
     /// Sessions a bucket holds at most.
     pub sessions_per_bucket: u32,
+    /// Conversations a bucket remembers for each of its sessions on average; busy sessions take the places of quiet ones.
+    pub conversations_per_session: u32,
     /// Turns in flight that the sessions of one bucket can have together.
     pub reservations_per_bucket: u32,
     /// Evicted sessions whose spending a bucket remembers (`on_full: evict_idle`).
@@ -49,6 +51,7 @@ impl Default for LedgerConfig {
         LedgerConfig {
             buckets: 4096,
             sessions_per_bucket: 32,
+            conversations_per_session: 2,
             reservations_per_bucket: 256,
             evicted_per_bucket: 32,
             session_ttl_ms: 24 * 3600 * 1000,
@@ -74,6 +77,9 @@ impl LedgerConfig {
         faults.require((1..=1 << 20).contains(&buckets), "ledger.buckets", buckets, "1 to 1048576");
         let sessions = self.sessions_per_bucket;
         faults.require((1..=256).contains(&sessions), "ledger.sessions_per_bucket", sessions, "1 to 256");
+        let conversations = self.conversations_per_session;
+        let field = "ledger.conversations_per_session";
+        faults.require((1..=16).contains(&conversations), field, conversations, "1 to 16");
         let reservations = self.reservations_per_bucket;
         let field = "ledger.reservations_per_bucket";
         faults.require((1..=4096).contains(&reservations), field, reservations, "1 to 4096");

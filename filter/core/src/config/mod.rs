@@ -198,16 +198,7 @@ fn default_peek_bytes() -> u64 {
     256 * 1024
 }
 fn default_paths() -> Vec<String> {
-    let paths = [
-        "/v1/chat/completions",
-        "/v1/responses",
-        "/v1/messages",
-        "/v1beta/models/{model}:generateContent",
-        "/v1beta/models/{model}:streamGenerateContent",
-        "/model/{model}/converse",
-        "/model/{model}/converse-stream",
-    ];
-    paths.map(str::to_owned).to_vec()
+    calls::COUNTED.iter().map(|path| (*path).to_owned()).collect()
 }
 fn default_difficulty() -> HintConfig {
     HintConfig::untrusted("x-seqroute-difficulty")
@@ -323,6 +314,12 @@ impl Config {
     #[must_use]
     pub fn max_budget(&self) -> NanoUsd {
         self.budget.max_usd.unwrap_or(self.budget.default_usd)
+    }
+
+    /// The model with this name.
+    #[must_use]
+    pub fn model_named(&self, name: Option<&str>) -> Option<&ModelConfig> {
+        self.models.iter().find(|model| Some(model.name.as_str()) == name)
     }
 
     /// Whether decisions are only recorded.

@@ -17,7 +17,7 @@ pub enum Strategy {
     /// The trained policy.
     #[default]
     Policy,
-    /// The most expensive model that the budget covers now: the myopic baseline.
+    /// The dearest model, by rank or list price, that the budget covers now: the myopic baseline.
     BestAffordable,
     /// Always the named model; refused when the budget does not cover it.
     Always(String),
@@ -36,6 +36,9 @@ pub struct ModelConfig {
     pub apis: Vec<ApiName>,
     /// Prices in pico-USD per token.
     pub prices: Prices,
+    /// Its place where the dearest or the cheapest model is meant; the greatest is the dearest. Absent: by list price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
     /// The model is intentionally free; otherwise a price of 0 is an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub free: bool,
@@ -105,6 +108,14 @@ pub(super) fn check(models: &[ModelConfig], faults: &mut Faults) {
         let repeated = models.iter().filter(|other| other.name == model.name).count() > 1;
         model.check(k, repeated, faults);
     }
+    let ranked = models.iter().filter(|model| model.rank.is_some()).count();
+    let found = format_args!("a rank of {ranked} models");
+    faults.require(
+        ranked == 0 || ranked == count,
+        "models[].rank",
+        found,
+        "a rank of each model, or of none",
+    );
 }
 
 impl ModelConfig {
@@ -122,6 +133,14 @@ impl ModelConfig {
     #[must_use]
     pub fn least_output_tokens(&self, answers: u64) -> u64 {
         self.min_output_tokens.saturating_mul(answers.max(1))
+    }
+
+    /// What models are ordered by where the dearest or the cheapest one is meant: the rank, or the list price of three
+    /// input tokens and one of output. It does not depend on a turn.
+    #[must_use]
+    pub fn order(&self) -> (u32, u64) {
+        let Prices { input_pico_usd_per_token: input, output_pico_usd_per_token: output, .. } = self.prices;
+        (self.rank.unwrap_or(0), input.saturating_mul(3).saturating_add(output))
     }
 
     fn check(&self, k: usize, is_repeated: bool, faults: &mut Faults) {

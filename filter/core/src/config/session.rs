@@ -4,12 +4,30 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::{Faults, is_token};
 
+/// Headers by which clients name their session. What an operator sets comes first; a parent's id before a child's, so that
+/// a sub-agent spends its parent's money; names of one client before those that several share.
+const HEADERS: [&str; 11] = [
+    "x-parent-session-id",
+    "x-session-id",
+    "x-conversation-id",
+    "x-claude-code-session-id",
+    "session-id",
+    "session_id",
+    "x-session-affinity",
+    "x-opencode-session",
+    "x-amp-thread-id",
+    "x-litellm-session-id",
+    "agent-session-id",
+];
+
 /// Sources of session identity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionConfig {
     /// Where the session id may be found; the first source that has one wins.
     pub sources: Vec<SessionSource>,
+    /// Headers that name the agent, so that its conversation is told from others of its session; the first that is there.
+    pub agent_headers: Vec<String>,
     /// Header whose value keeps the sessions of tenants apart, and names the tenant whose budget is charged.
     pub tenant_header: Option<String>,
     /// What happens to a request without a session.
@@ -40,12 +58,18 @@ pub enum BodySource {
     /// `prompt_cache_key` (OpenAI).
     #[serde(rename = "prompt_cache_key")]
     PromptCacheKey,
+    /// The session in `metadata.user_id` (Claude Code), a JSON text with `session_id`.
+    #[serde(rename = "metadata.user_id.session_id")]
+    MetadataUserIdSession,
     /// `metadata.user_id` (Anthropic): an end user, and a session only where each user has one.
     #[serde(rename = "metadata.user_id")]
     MetadataUserId,
     /// `user` (OpenAI): an end user as well.
     #[serde(rename = "user")]
     User,
+    /// A hash of how the body begins, up to the end of the first message that is not the system's.
+    #[serde(rename = "opening")]
+    Opening,
 }
 
 /// What happens to a request without a session.
@@ -82,6 +106,8 @@ impl HintConfig {
 
 impl SessionConfig {
     pub(super) fn check(&self, sees_bodies: bool, faults: &mut Faults) {
+        // The default has fields of the body, which the mode `headers` does without.
+        let sees_bodies = sees_bodies || self.sources == SessionConfig::default().sources;
         let count = self.sources.len();
         let found = format_args!("{count} sources");
         faults.require((1..=16).contains(&count), "session.sources", found, "1 to 16 sources");
@@ -100,6 +126,9 @@ impl SessionConfig {
                 ),
             }
         }
+        for (k, name) in self.agent_headers.iter().enumerate() {
+            faults.require_header(name, format_args!("session.agent_headers[{k}]"));
+        }
         if let Some(name) = &self.tenant_header {
             faults.require_header(name, "session.tenant_header");
         }
@@ -108,9 +137,11 @@ impl SessionConfig {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        let headers = ["x-session-id", "x-conversation-id", "session-id", "agent-session-id"];
+        let headers = HEADERS.iter().map(|name| SessionSource::Header((*name).to_owned()));
+        let fields = [BodySource::MetadataSessionId, BodySource::MetadataUserIdSession];
         SessionConfig {
-            sources: headers.map(|name| SessionSource::Header(name.to_owned())).to_vec(),
+            sources: headers.chain(fields.map(SessionSource::Body)).collect(),
+            agent_headers: ["x-claude-code-agent-id", "thread-id"].map(str::to_owned).to_vec(),
             tenant_header: None,
             no_session: NoSession::default(),
         }
@@ -135,8 +166,10 @@ impl BodySource {
             BodySource::MetadataSessionId => "metadata.session_id",
             BodySource::Conversation => "conversation",
             BodySource::PromptCacheKey => "prompt_cache_key",
+            BodySource::MetadataUserIdSession => "metadata.user_id.session_id",
             BodySource::MetadataUserId => "metadata.user_id",
             BodySource::User => "user",
+            BodySource::Opening => "opening",
         }
     }
 }

@@ -209,6 +209,7 @@ fn maximal() -> Value {
     value["models"][0]["accepts"] = json!({"images": false, "tools": false});
     value["models"][0]["max_output_tokens"] = json!(8192);
     value["models"][0]["compat_group"] = json!("family");
+    value["models"][0]["rank"] = json!(1);
     value["models"].as_array_mut().unwrap().truncate(1);
     value
 }

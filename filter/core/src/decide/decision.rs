@@ -145,14 +145,14 @@ impl Chooser<'_> {
     /// The allowed model that the strategy or the policy prefers, and why.
     fn prefer(&self, decision: &Decision) -> Option<(usize, Reason)> {
         let Decision { mask, estimates, values, .. } = decision;
-        let fallback = || rule::cheapest(mask, estimates).map(|k| (k, Reason::Fallback));
+        let fallback = || rule::cheapest(mask, &self.config.models).map(|k| (k, Reason::Fallback));
         match (&self.config.strategy, values) {
             (Strategy::Always(name), _) => {
                 let fixed = self.config.models.iter().position(|model| model.name == *name);
                 fixed.filter(|k| mask.allows(*k)).map(|k| (k, Reason::Strategy))
             }
             (Strategy::BestAffordable, _) => {
-                rule::most_expensive(mask, estimates).map(|k| (k, Reason::Strategy))
+                rule::most_expensive(mask, &self.config.models).map(|k| (k, Reason::Strategy))
             }
             (Strategy::Policy, Some(values)) => {
                 let (budget, lambda, rule) = (self.session.budget, self.lambda, self.config.lambda.rule);

@@ -4,11 +4,16 @@
 //!
 //! **Locks.** Some requests belong to the model that answered last: one with the results of tools that this
 //! model called (an open tool loop), one that refers to a response stored at its provider (`previous_response_id`),
-//! one that carries thinking that this model signed. They stay with it, or within its `compat_group`, whose models
+//! one that carries thinking that this model signed or other state of its
+//! provider ([`crate::body::messages`] has the table), one that refers to files that the provider keeps. They stay with it, or within its `compat_group`, whose models
 //! accept each other's conversations. If none of these is affordable, the request is refused: another model would
-//! answer with an error or with nonsense, and the client could not see why. A session whose last model is not known
-//! (its first turn here, or forgotten) is not locked. A conversation of which a part was not read when it was decided on
-//! may hold any of these there, so it stays as well.
+//! answer with an error or with nonsense, and the client could not see why. A conversation of which a part was not read when
+//! it was decided on may hold any of these there, so it stays as well.
+//!
+//! A lock belongs to a conversation, not to its session: side calls and sub-agents may go anywhere. Where a locked
+//! conversation is not known (its beginning was cut off, or it was forgotten), it goes to the model of the one that
+//! resembles it most, or was the last. A session whose last model is not known (its first turn here, or forgotten) is not
+//! locked.
 
 use crate::MAX_MODELS;
 use crate::body::facts::BodyFacts;
@@ -24,6 +29,8 @@ pub struct Needs {
     pub tools: bool,
     /// It can only be answered by the model of the last turn, or its group.
     pub same_model: bool,
+    /// It refers to files that the provider of the last turn, if there was one, keeps.
+    pub same_provider: bool,
 }
 
 impl Needs {
@@ -35,8 +42,9 @@ impl Needs {
             tools: body.read.has_tools,
             same_model: body.open_tool_loop
                 || body.previous_response_id
-                || body.signed_thinking
+                || body.provider_state
                 || !body.read.complete,
+            same_provider: body.kept_files,
         }
     }
 }
@@ -59,7 +67,13 @@ impl Permitted {
     /// The models that support the request's needs and can continue its conversation.
     #[must_use]
     pub fn new(models: &[ModelConfig], needs: Needs, session: &SessionView) -> Permitted {
-        let last = session.last_model.map(usize::from).filter(|_| needs.same_model);
+        let last = match needs {
+            Needs { same_model: true, .. } => session.last_model.or(session.likely_model),
+            // The first turn of a conversation may bring a file, and says nothing of its provider.
+            Needs { same_provider: true, .. } => session.last_model,
+            _ => None,
+        };
+        let last = last.map(usize::from);
         let last = last.and_then(|last| Some((last, models.get(last)?)));
         let mut permitted = Permitted { models: [false; MAX_MODELS], locked: last.is_some() };
         for (k, (permitted, model)) in permitted.models.iter_mut().zip(models).enumerate() {
@@ -130,8 +144,8 @@ mod tests {
     fn tool_loops_stored_responses_and_signed_thinking_lock_a_conversation() {
         let open_tool_loop = BodyFacts { open_tool_loop: true, ..BodyFacts::default() };
         let previous_response_id = BodyFacts { previous_response_id: true, ..BodyFacts::default() };
-        let signed_thinking = BodyFacts { signed_thinking: true, ..BodyFacts::default() };
-        for body in [open_tool_loop, previous_response_id, signed_thinking] {
+        let provider_state = BodyFacts { provider_state: true, ..BodyFacts::default() };
+        for body in [open_tool_loop, previous_response_id, provider_state] {
             assert!(Needs::of(&body).same_model, "{body:?}");
         }
         let unread = ReadInput { complete: false, ..ReadInput::default() };
@@ -141,7 +155,21 @@ mod tests {
         );
         let read = ReadInput { has_tools: true, complete: true, ..ReadInput::default() };
         let tools = BodyFacts { read, has_images: true, ..BodyFacts::default() };
-        assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, same_model: false });
+        assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, ..Needs::default() });
+    }
+
+    #[test]
+    fn a_locked_conversation_that_is_not_known_goes_where_it_most_likely_was() {
+        let session = SessionView { likely_model: Some(0), turns: 1, ..SessionView::default() };
+        let of = |needs| {
+            let permitted = Permitted::new(&models(), needs, &session);
+            [0, 1, 2].map(|k| permitted.allows(k))
+        };
+        assert_eq!(of(Needs { same_model: true, ..Needs::default() }), [true, false, false]);
+        assert_eq!(of(Needs { same_provider: true, ..Needs::default() }), [true; 3]);
+        assert_eq!(of(Needs::default()), [true; 3]);
+        let files = Needs { same_provider: true, ..Needs::default() };
+        assert_eq!(permitted(files, Some(2)), [false, true, true]);
     }
 
     #[test]

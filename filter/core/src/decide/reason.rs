@@ -17,6 +17,8 @@ text_enum! {
         Fallback = "fallback",
         /// Refused: no model is affordable with what the session has left.
         SessionBudgetExceeded = "session_budget_exceeded",
+        /// Refused: turns in flight hold the money that this one needs; it may be tried again.
+        MoneyInFlight = "money_in_flight",
         /// Refused: the tenant's budget is used up.
         TenantBudgetExceeded = "tenant_budget_exceeded",
         /// Refused: the prompt exceeds every model's context window.

@@ -6,7 +6,7 @@
 //! overrules both, and a value that is not finite never wins.
 
 use crate::MAX_MODELS;
-use crate::config::LambdaRule;
+use crate::config::{LambdaRule, ModelConfig};
 use crate::decide::estimate::CostEstimate;
 use crate::decide::mask::ActionMask;
 use crate::money::NanoUsd;
@@ -55,21 +55,26 @@ pub fn score(
     score.is_finite().then_some(score)
 }
 
-/// The allowed model with the highest expected cost: the myopic baseline.
+/// The dearest of the allowed models: the myopic baseline.
+///
+/// By rank or list price, never by what this turn would cost: a warm cache makes a dear model cheaper than a cheap one
+/// whose cache is cold, and a session that followed it would go to and fro between them and break the cache of both.
 #[must_use]
-pub fn most_expensive(mask: &ActionMask, estimates: &[CostEstimate]) -> Option<usize> {
-    mask.allowed().max_by_key(|k| estimates.get(*k).map(|estimate| estimate.expected))
+pub fn most_expensive(mask: &ActionMask, models: &[ModelConfig]) -> Option<usize> {
+    mask.allowed().max_by_key(|k| models.get(*k).map(ModelConfig::order))
 }
 
-/// The allowed model with the lowest expected cost: the fallback when a policy fails.
+/// The cheapest of the allowed models, by rank or list price: the fallback when a policy fails.
 #[must_use]
-pub fn cheapest(mask: &ActionMask, estimates: &[CostEstimate]) -> Option<usize> {
-    mask.allowed().min_by_key(|k| estimates.get(*k).map(|estimate| estimate.expected))
+pub fn cheapest(mask: &ActionMask, models: &[ModelConfig]) -> Option<usize> {
+    mask.allowed().min_by_key(|k| models.get(*k).map(ModelConfig::order))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::changed_example;
+    use serde_json::json;
 
     fn estimates() -> [CostEstimate; 3] {
         [10, 50, 100].map(|cost| CostEstimate {
@@ -133,7 +138,31 @@ mod tests {
     #[test]
     fn the_baselines_pick_the_most_and_the_least_expensive_affordable_model() {
         let mask = ActionMask::new(&estimates(), NanoUsd(60), NanoUsd::ZERO);
-        assert_eq!(most_expensive(&mask, &estimates()), Some(1));
-        assert_eq!(cheapest(&mask, &estimates()), Some(0));
+        let models = models(|_| {});
+        assert_eq!(most_expensive(&mask, &models), Some(1));
+        assert_eq!(cheapest(&mask, &models), Some(0));
+    }
+
+    fn models(change: impl FnOnce(&mut serde_json::Value)) -> Vec<ModelConfig> {
+        let config = changed_example(|v| {
+            let mut third = v["models"][1].clone();
+            third["name"] = json!("huge");
+            third["prices"]["output_pico_usd_per_token"] = json!(75_000_000);
+            v["models"].as_array_mut().unwrap().push(third);
+            change(v);
+        });
+        config.models
+    }
+
+    #[test]
+    fn a_warm_cache_does_not_make_a_dear_model_the_cheap_one() {
+        let mut estimates = estimates();
+        // This turn would cost more with the cheap model, whose cache is cold.
+        (estimates[0].expected, estimates[2].expected) = (NanoUsd(36), NanoUsd(23));
+        let mask = ActionMask::new(&estimates, NanoUsd(1000), NanoUsd::ZERO);
+        let by_price = models(|_| {});
+        assert_eq!((most_expensive(&mask, &by_price), cheapest(&mask, &by_price)), (Some(2), Some(0)));
+        let ranked = models(|v| (0..3).for_each(|k| v["models"][k]["rank"] = json!([5, 9, 1][k])));
+        assert_eq!((most_expensive(&mask, &ranked), cheapest(&mask, &ranked)), (Some(1), Some(2)));
     }
 }

@@ -18,6 +18,7 @@ use crate::ledger::{LedgerError, Namespace, SessionView};
 use crate::money::NanoUsd;
 use crate::reply::local_reply::{LocalReply, Refusal};
 use crate::reply::record::{DecisionRecord, Outcome, RECORD_VERSION};
+use crate::request::conversation::Conversation;
 use crate::request::head::RequestHead;
 use crate::request::identity::Tenant;
 use crate::request::session_id::SessionId;
@@ -29,6 +30,7 @@ const MAX_REQUESTED_MODEL_CHARS: usize = 64;
 struct Request<'a> {
     head: &'a RequestHead,
     session: Option<SessionId>,
+    conversation: Conversation,
     tenant: Option<Tenant>,
     arm: &'a Arm,
     ask: Ask,
@@ -106,12 +108,16 @@ impl Engine {
         body_bytes: Option<u64>,
         now_ms: u64,
     ) -> Request<'a> {
-        let max_output_tokens = body.and_then(|body| body.max_output_tokens);
+        let max_output_tokens = match head.call.compacts {
+            true => self.longest_output(),
+            false => body.and_then(|body| body.max_output_tokens),
+        };
         let least_output_tokens = body.map_or(0, least_output);
         let session = head.identity.session(&self.config, body.map(|body| &body.session_ids));
         Request {
             head,
             session,
+            conversation: head.identity.conversation(body.map(|body| &body.session_ids)),
             tenant: head.identity.tenant(),
             arm: self.arm(session),
             ask: Ask {
@@ -129,13 +135,18 @@ impl Engine {
                 needs: body.map(Needs::of).unwrap_or_default(),
                 text: body.map(|body| body.text).unwrap_or_default(),
                 // Only a body that was understood is rewritten.
-                can_cut: self.config.can_cut_answers() && body.is_some(),
+                can_cut: self.config.can_cut_answers() && body.is_some() && !head.call.compacts,
             },
             asked: Asked::by(body),
             requested_model: body.and_then(|body| body.requested_model.as_deref()),
             forbidden: body.and_then(|body| body.forbidden.as_ref()),
             now_ms,
         }
+    }
+
+    /// What an answer that cannot be limited is at most: no model writes more than its context.
+    fn longest_output(&self) -> Option<u64> {
+        self.config.models.iter().map(|model| model.context_tokens).max()
     }
 
     fn admit_in(
@@ -173,9 +184,15 @@ impl Engine {
         request: &Request<'_>,
         counts: &mut Counts,
     ) -> Result<Decided, LedgerError> {
-        let Request { head, session, tenant, arm, ask, now_ms, .. } = request;
+        let Request { head, session, conversation, tenant, arm, ask, now_ms, .. } = request;
         let caller = head.identity.caller();
-        let payer = Payer { session: *session, budget_if_new: head.budget, tenant: *tenant, caller };
+        let payer = Payer {
+            session: *session,
+            conversation: *conversation,
+            budget_if_new: head.budget,
+            tenant: *tenant,
+            caller,
+        };
         for _ in 0..MAX_ATTEMPTS {
             let open = ledger.open(&payer, *now_ms, counts)?;
             let session = open.view;

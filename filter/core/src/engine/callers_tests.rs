@@ -9,6 +9,7 @@ use crate::ledger::holding::{Ledger, Payer};
 use crate::ledger::store::{MemoryStore, SharedStore, StoreError, Swap, Versioned};
 use crate::ledger::{Ended, Ending, Namespace, SettledTurn};
 use crate::request::caller::{Caller, Network};
+use crate::request::conversation::Conversation;
 use crate::request::head::RequestHead;
 use crate::request::identity::Identity;
 use serde_json::{Value, json};
@@ -255,7 +256,13 @@ fn leave(turns: usize, session: Option<SessionId>, change: impl FnOnce(&mut Valu
     let headers = vec![(b"x-team".to_vec(), b"gold".to_vec())];
     let identity = Identity::read(&config, &headers, None);
     let caller = Caller::Address(Network::V4([10, 0, 0, 1]));
-    let payer = Payer { session, budget_if_new: NanoUsd(1000), tenant: identity.tenant(), caller: &caller };
+    let payer = Payer {
+        session,
+        conversation: Conversation::default(),
+        budget_if_new: NanoUsd(1000),
+        tenant: identity.tenant(),
+        caller: &caller,
+    };
     let turn = SettledTurn { cost: NanoUsd(5), model: 0, prompt_tokens: 1, body_bytes: 4, output_tokens: 1 };
     let ended = (0..turns).map(|_| {
         let open = ledger.open(&payer, 0, &mut counts).unwrap();

@@ -321,3 +321,59 @@ fn where_clients_are_trusted_the_length_of_a_body_bounds_its_input() {
     let Admission::Route(turn) = admission else { panic!("refused") };
     assert_eq!(turn.record().reserved_nano_usd, NanoUsd(134 * 3000 + 100 * 15000));
 }
+
+/// A turn whose body begins with this message, settled by 90 and 20 tokens where it is answered.
+fn turn_that_begins(world: &mut World, first: u64, change: impl FnOnce(&mut BodyFacts)) -> Option<String> {
+    let mut body = body();
+    body.session_ids.opening = crate::request::conversation::Opening { first: Some(first), system: Some(1) };
+    change(&mut body);
+    let head = head(&world.engine);
+    let admission = world.engine.admit(&world.store, &head, Some(&body), Some(400), 1000, &mut world.counts);
+    let Admission::Route(turn) = admission else { return None };
+    let chosen = turn.record().chosen.as_ref().map(ToString::to_string);
+    let answer = Answer { status: Some(200), usage: usage(90, 20), is_final: true, ..Answer::default() };
+    world.end(*turn, answer);
+    chosen
+}
+
+#[test]
+fn a_side_call_does_not_move_the_lock_of_the_main_conversation() {
+    let mut world = World::new(|v| {
+        v["budget"] = json!({"default_usd": "0.005", "cap_output": false});
+    });
+    let signed = |body: &mut BodyFacts| body.provider_state = true;
+    assert_eq!(turn_that_begins(&mut world, 1, |_| {}).as_deref(), Some("large"));
+    // Too long for the large model: it goes to the small one.
+    let long = |body: &mut BodyFacts| body.max_output_tokens = Some(10_000);
+    assert_eq!(turn_that_begins(&mut world, 2, long).as_deref(), Some("small"));
+    assert_eq!(turn_that_begins(&mut world, 1, signed).as_deref(), Some("large"));
+    assert_eq!(turn_that_begins(&mut world, 2, signed).as_deref(), Some("small"));
+}
+
+#[test]
+fn an_agent_that_a_header_names_has_a_conversation_of_its_own() {
+    let engine = engine(|_| {});
+    let of = |agent: &str| {
+        let headers = vec![
+            (b"x-claude-code-session-id".to_vec(), b"s".to_vec()),
+            (b"x-claude-code-agent-id".to_vec(), agent.as_bytes().to_vec()),
+        ];
+        let identity = Identity::read(engine.config(), &headers, None);
+        (identity.session(engine.config(), None), identity.conversation(None))
+    };
+    assert_eq!(of("a").0, of("b").0);
+    assert_ne!(of("a").1, of("b").1);
+    assert_ne!(of("a").1, of("").1);
+}
+
+#[test]
+fn a_compaction_is_reserved_for_as_an_answer_that_cannot_be_limited() {
+    let mut world = World::new(|v| v["budget"] = json!({"default_usd": "5"}));
+    let mut head = head(&world.engine);
+    head.call.compacts = true;
+    let body = BodyFacts { max_output_tokens: None, ..body() };
+    let admission = world.engine.admit(&world.store, &head, Some(&body), Some(400), 1000, &mut world.counts);
+    let Admission::Route(turn) = admission else { panic!() };
+    assert_eq!(turn.record().output_cap_tokens, None);
+    assert_eq!(turn.record().reserved_nano_usd, NanoUsd(134 * 3000 + 128_000 * 15_000));
+}

@@ -142,6 +142,7 @@ mod tests {
     use crate::config::tests::changed_example;
     use crate::counters::Counts;
     use crate::ledger::store::MemoryStore;
+    use crate::request::conversation::Conversation;
     use crate::request::identity::Tenant;
     use proptest::prelude::*;
     use serde_json::json;
@@ -174,7 +175,9 @@ mod tests {
     fn open(store: &MemoryStore, config: &Config, number: u64) -> (NanoUsd, bool) {
         let table = SessionTable::new(store, &config.ledger, Namespace::Real);
         let owner = || Owner(7);
-        let open = table.open(id(number), NanoUsd(100), owner, 2000, &mut Counts::default()).unwrap();
+        let open = table
+            .open(id(number), Conversation::default(), NanoUsd(100), owner, 2000, &mut Counts::default())
+            .unwrap();
         (open.view.available(), open.is_new)
     }
 

@@ -18,6 +18,7 @@ use crate::ledger::tenants::{OpenTenant, TenantLease, TenantTable};
 use crate::ledger::view::{Booking, Ended, Ending, Namespace, Renewal, SessionView};
 use crate::money::NanoUsd;
 use crate::request::caller::Caller;
+use crate::request::conversation::Conversation;
 use crate::request::identity::Tenant;
 use crate::request::session_id::SessionId;
 
@@ -26,6 +27,8 @@ use crate::request::session_id::SessionId;
 pub struct Payer<'a> {
     /// The session; `None` for a turn that is a session of its own.
     pub session: Option<SessionId>,
+    /// The conversation within it.
+    pub conversation: Conversation,
     /// Budget of the session, if it is new.
     pub budget_if_new: NanoUsd,
     /// The tenant; `None` where tenants have no budgets.
@@ -39,6 +42,7 @@ pub struct Payer<'a> {
 #[must_use = "money that is not ended is locked until its lease expires"]
 pub struct Holding {
     session: Option<(SessionId, u64)>,
+    conversation: Conversation,
     tenant: Option<TenantLease>,
 }
 
@@ -96,7 +100,8 @@ impl<'a, S: SharedStore> Ledger<'a, S> {
         let tenant = tenant.map(|(tenant, table)| table.open(tenant, now_ms)).transpose()?;
         let owner = || Owner::of(payer.caller.id(self.salt));
         let session = payer.session;
-        let session = session.map(|id| self.sessions.open(id, payer.budget_if_new, owner, now_ms, counts));
+        let (conversation, budget) = (payer.conversation, payer.budget_if_new);
+        let session = session.map(|id| self.sessions.open(id, conversation, budget, owner, now_ms, counts));
         let session = session.transpose()?;
         let caller = match self.open_caller(payer, session.as_ref(), now_ms) {
             Ok(caller) => caller,
@@ -166,8 +171,9 @@ impl<'a, S: SharedStore> Ledger<'a, S> {
         counts: &mut Counts,
     ) -> Result<Ended, LedgerError> {
         let ended = Ok(booking.ended(0));
-        let Holding { session, tenant } = holding;
-        let session = session.map(|(id, number)| self.sessions.end(id, number, booking, now_ms, counts));
+        let Holding { session, conversation, tenant } = holding;
+        let session = session
+            .map(|(id, number)| self.sessions.end_in((id, conversation), number, booking, now_ms, counts));
         let tenant = tenant.zip(self.tenants.as_ref());
         let tenant = tenant.map(|(share, table)| table.end(share, booking, now_ms, counts));
         session.unwrap_or(ended.clone()).and(tenant.unwrap_or(ended))
@@ -181,7 +187,7 @@ impl<'a, S: SharedStore> Ledger<'a, S> {
         counts: &mut Counts,
     ) -> Result<Ended, LedgerError> {
         let leave = |free_before| Booking::Leave { cost, free_before };
-        let Holding { session, tenant } = holding;
+        let Holding { session, tenant, .. } = holding;
         let tenant = tenant.zip(self.tenants.as_ref());
         let Some((id, number)) = session else {
             let free_before = self.free_early_leaves;
@@ -214,7 +220,7 @@ impl<'a, S: SharedStore> Ledger<'a, S> {
         now_ms: u64,
         counts: &mut Counts,
     ) -> Result<bool, LedgerError> {
-        let Holding { session, tenant } = holding;
+        let Holding { session, tenant, .. } = holding;
         let session = session.map(|(id, number)| self.sessions.renew(id, number, now_ms, counts));
         let tenant = tenant.as_mut().zip(self.tenants.as_ref());
         let tenant = tenant.map(|(share, table)| table.renew(share, now_ms, counts));
@@ -273,6 +279,7 @@ impl<S: SharedStore> Open<'_, S> {
         let give_back = |counts: &mut Counts| {
             claimed.map_or(Ok(()), |(claim, table)| table.give_back(claim, now_ms, counts))
         };
+        let conversation = session.as_ref().map(|open| open.conversation).unwrap_or_default();
         let session = match session {
             None => None,
             Some(open) => {
@@ -284,17 +291,17 @@ impl<S: SharedStore> Open<'_, S> {
             }
         };
         let Some((open, table)) = tenant.zip(ledger.tenants.as_ref()) else {
-            return Ok(Some(Holding { session, tenant: None }));
+            return Ok(Some(Holding { session, conversation, tenant: None }));
         };
         let leased = table.hold(open, amount, now_ms, counts);
         if let Ok(Some(lease)) = leased {
-            return Ok(Some(Holding { session, tenant: Some(lease) }));
+            return Ok(Some(Holding { session, conversation, tenant: Some(lease) }));
         }
         // A session that was written exists, and its claim with it.
         let undone = match session {
             None => give_back(counts),
             Some(_) => {
-                let holding = Holding { session, tenant: None };
+                let holding = Holding { session, conversation, tenant: None };
                 ledger.book(holding, Booking::Refund, now_ms, counts).map(|_| ())
             }
         };

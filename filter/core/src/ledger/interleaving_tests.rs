@@ -106,7 +106,11 @@ fn ending(rng: &mut impl Rng) -> Ending {
 /// The holding of an operation that is run again from its start.
 fn again(holding: &Holding) -> Holding {
     let lease = |lease: &TenantLease| TenantLease { ..*lease };
-    Holding { session: holding.session, tenant: holding.tenant.as_ref().map(lease) }
+    Holding {
+        session: holding.session,
+        conversation: holding.conversation,
+        tenant: holding.tenant.as_ref().map(lease),
+    }
 }
 
 /// Holds the first of these amounts that is free, and decides again while other VMs are faster.
@@ -203,7 +207,13 @@ impl World {
         let result = match &running.job {
             Job::Reserve { session, caller, amounts } => {
                 let session = session.map(|number| SessionId([number; 16]));
-                let payer = Payer { session, budget_if_new: BUDGET, tenant: Some(tenant()), caller };
+                let payer = Payer {
+                    session,
+                    conversation: Conversation::default(),
+                    budget_if_new: BUDGET,
+                    tenant: Some(tenant()),
+                    caller,
+                };
                 // Nothing is in flight for a decision that was stopped or failed.
                 let held = reserve(&ledger, &payer, amounts, now_ms, &mut counts);
                 held.map(|holding| self.in_flight.extend(holding))
@@ -279,7 +289,7 @@ impl World {
     }
 
     fn outstanding(&self) -> u64 {
-        self.bucket().entries.iter().map(|entry| entry.view(self.now_ms).outstanding.0).sum()
+        self.bucket().entries.iter().map(|entry| entry.last_view(self.now_ms).outstanding.0).sum()
     }
 
     /// What must hold after every step.
@@ -317,7 +327,7 @@ impl World {
         assert!(spent + evicted <= settled + overrun + late, "{counts:?}");
         assert!(spent + evicted >= settled + overrun, "{counts:?}");
         for entry in &bucket.entries {
-            let view = entry.view(self.now_ms);
+            let view = entry.last_view(self.now_ms);
             assert!(view.spent.0 + view.outstanding.0 <= BUDGET.0 + overrun + late, "{view:?}");
         }
         let [granted, settled, refunded, expired, overrun] = [

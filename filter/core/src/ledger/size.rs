@@ -4,6 +4,7 @@
 use crate::config::{CallerConfig, Config, LedgerConfig, TenantConfig};
 use crate::ledger::callers;
 use crate::ledger::sessions::bucket as session;
+use crate::ledger::sessions::conversations::per_bucket;
 use crate::ledger::tenants::bucket as tenant;
 
 /// Largest size of all tables, in bytes.
@@ -17,17 +18,19 @@ pub fn max_bytes(config: &Config) -> u64 {
 /// Largest size of the session table, in bytes:
 ///
 /// ```text
-/// buckets · (11 + 88 · sessions_per_bucket + 24 · reservations_per_bucket + 47 · evicted_per_bucket)
+/// buckets · (11 + (64 + 29 · conversations_per_session) · sessions_per_bucket + 24 · reservations_per_bucket
+///            + 47 · evicted_per_bucket)
 /// ```
 #[must_use]
 pub fn max_session_bytes(config: &LedgerConfig) -> u64 {
     let parts = [
         (1, session::HEADER_BYTES),
-        (config.sessions_per_bucket, session::SESSION_BYTES),
-        (config.reservations_per_bucket, session::RESERVATION_BYTES),
-        (config.evicted_per_bucket, session::EVICTED_BYTES),
+        (config.sessions_per_bucket.into(), session::SESSION_BYTES),
+        (per_bucket(config), session::CONVERSATION_BYTES),
+        (config.reservations_per_bucket.into(), session::RESERVATION_BYTES),
+        (config.evicted_per_bucket.into(), session::EVICTED_BYTES),
     ];
-    let bucket = parts.iter().map(|(count, bytes)| u64::from(*count).saturating_mul(*bytes));
+    let bucket = parts.iter().map(|(count, bytes): &(u64, u64)| count.saturating_mul(*bytes));
     bucket.fold(0, u64::saturating_add).saturating_mul(u64::from(config.buckets))
 }
 
@@ -61,13 +64,13 @@ mod tests {
     #[test]
     fn the_bound_of_the_session_table_is_what_its_formula_says() {
         let config = LedgerConfig { buckets: 2, ..LedgerConfig::default() };
-        assert_eq!(max_session_bytes(&config), 2 * (11 + 88 * 32 + 24 * 256 + 47 * 32));
+        assert_eq!(max_session_bytes(&config), 2 * (11 + (64 + 29 * 2) * 32 + 24 * 256 + 47 * 32));
     }
 
     #[test]
     fn the_memory_that_the_readme_names_is_what_the_formula_gives() {
         let tenants = |json: &str| serde_json::from_str::<TenantConfig>(json).unwrap();
-        assert_eq!(max_session_bytes(&LedgerConfig::default()), 42_905_600);
+        assert_eq!(max_session_bytes(&LedgerConfig::default()), 47_362_048);
         assert_eq!(max_caller_bytes(&CallerConfig::default()), 1_836_032);
         assert_eq!(max_tenant_bytes(&tenants(r#"{"default_usd": "1"}"#)), 862);
         let each = r#"{"default_usd": "1", "default_per_name": true}"#;

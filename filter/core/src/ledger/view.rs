@@ -17,15 +17,18 @@ pub struct SessionView {
     pub in_flight: u32,
     /// Turns that the client left before an answer.
     pub early_leaves: u16,
-    /// The model of the last settled turn.
+    /// The model of the conversation's last settled turn.
     pub last_model: Option<u8>,
-    /// Input tokens of the last settled turn.
+    /// The model that the conversation goes on with where its own is not known but it is locked to one: that of the
+    /// session's conversation that resembles it most, or was the last.
+    pub likely_model: Option<u8>,
+    /// Input tokens of the conversation's last settled turn.
     pub last_prompt_tokens: u64,
-    /// Length of the last settled turn's request body; 0 where it was unknown.
+    /// Length of the request body of the conversation's last settled turn; 0 where it was unknown.
     pub last_body_bytes: u64,
     /// Output tokens of all settled turns.
     pub output_tokens: u64,
-    /// Time since the last settled turn; `None` before the first, and where time does not pass.
+    /// Time since the conversation's last settled turn; `None` before the first, and where time does not pass.
     pub idle_ms: Option<u64>,
     /// What an outer budget (the tenant's) still allows; `None` where there is none.
     pub outer_available: Option<NanoUsd>,
@@ -45,13 +48,18 @@ impl SessionView {
         self.outer_available.map_or(own, |outer| own.min(outer))
     }
 
-    /// Adds a settled turn (without its reservation).
+    /// Adds a settled turn (without its reservation) of the only conversation.
     pub fn settle(&mut self, turn: &SettledTurn) {
-        self.spent = self.spent.saturating_add(turn.cost);
-        self.turns = self.turns.saturating_add(1);
+        self.charge(turn);
         self.last_model = Some(turn.model);
         self.last_prompt_tokens = turn.prompt_tokens;
         self.last_body_bytes = turn.body_bytes;
+    }
+
+    /// Adds a settled turn to what all conversations share.
+    pub fn charge(&mut self, turn: &SettledTurn) {
+        self.spent = self.spent.saturating_add(turn.cost);
+        self.turns = self.turns.saturating_add(1);
         self.output_tokens = self.output_tokens.saturating_add(turn.output_tokens);
     }
 }

@@ -8,7 +8,9 @@
 //! | Bedrock Converse | `{"message"}`, and the kind in `x-amzn-errortype` |
 //!
 //! Client libraries retry 429 by themselves. A session's budget is never renewed, so `x-should-retry: false` tells them
-//! not to. A tenant's budget per window is, as is a caller's number of new sessions: `retry-after` says when.
+//! not to, and on OpenAI's paths `insufficient_quota`, OpenAI's own word for it, by which clients show the message and stop.
+//! Money that turns in flight hold may come back, a tenant's budget per window is renewed, as is a caller's number of new
+//! sessions: `retry-after` says when (Gemini: `RetryInfo`), and none of these is called exhausted but the tenant's.
 
 use serde_json::json;
 
@@ -21,20 +23,44 @@ use crate::one_line::OneLine;
 use crate::request::api::Api;
 use crate::request::head::{HeadFault, HeadRefusal};
 
+/// OpenAI's error type and code where money lacks.
+const QUOTA: &str = "insufficient_quota";
+/// After so many seconds it is worth while to look whether a turn in flight has ended.
+const SECONDS_OF_A_TURN: u64 = 2;
+/// Several answers need a token each; what needs more output than that asks for thinking.
+const MOST_ANSWERS: u64 = 128;
+
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No model is affordable with what the session has left.
     Exhausted {
-        /// What may still be reserved.
-        available: NanoUsd,
+        /// What the turn needs at least.
+        needed: NanoUsd,
+        /// What is not spent yet.
+        left: NanoUsd,
+        /// What of it turns in flight hold.
+        outstanding: NanoUsd,
         /// The session's budget.
         budget: NanoUsd,
+        /// Output tokens below which the answer may not be cut.
+        least_output_tokens: u64,
+    },
+    /// The session has the money, but turns in flight hold it.
+    MoneyInFlight {
+        /// What the turn needs at least.
+        needed: NanoUsd,
+        /// What may be reserved now.
+        available: NanoUsd,
+        /// What turns in flight hold.
+        outstanding: NanoUsd,
     },
     /// The session has money left, but its tenant's budget is used up.
     TenantExhausted {
         /// What may still be reserved.
         available: NanoUsd,
+        /// What the turn needs at least.
+        needed: NanoUsd,
         /// Length of the tenant's budget window; `None`: the budget does not come back.
         window_ms: Option<u64>,
     },
@@ -73,7 +99,10 @@ pub enum Refusal {
     /// The body asks for something that is not allowed.
     Forbidden(Forbidden),
     /// The call is neither counted nor free.
-    UnknownCall,
+    UnknownCall {
+        /// Why it is not served.
+        reason: &'static str,
+    },
     /// The body has a content encoding.
     Encoded {
         /// The first characters of the encoding.
@@ -106,7 +135,7 @@ impl LocalReply {
         let HeadRefusal { api, fault } = refusal;
         let refusal = match fault {
             HeadFault::Header { name, expected } => Refusal::InvalidHeader { header: name, expected },
-            HeadFault::UnknownCall => Refusal::UnknownCall,
+            HeadFault::UnknownCall { reason } => Refusal::UnknownCall { reason },
             HeadFault::Encoded { encoding } => Refusal::Encoded { encoding },
         };
         LocalReply::new(&refusal, config, api, 0)
@@ -125,11 +154,8 @@ impl LocalReply {
         if api == Api::BedrockConverse {
             headers.push(("x-amzn-errortype", aws_name(status).to_owned()));
         }
-        if let Refusal::TenantExhausted { window_ms: Some(window_ms), .. }
-        | Refusal::TooManyNewSessions { window_ms } = refusal
-        {
-            let into_window_ms = now_ms.checked_rem(*window_ms).unwrap_or(0);
-            let seconds = window_ms.saturating_sub(into_window_ms).div_ceil(1000);
+        let retry_after = refusal.retry_after(now_ms);
+        if let Some(seconds) = retry_after {
             headers.push(("retry-after", seconds.to_string()));
         }
         if let Refusal::Encoded { .. } = refusal {
@@ -138,17 +164,39 @@ impl LocalReply {
         }
         let body = match api {
             Api::OpenAiChat | Api::OpenAiResponses => {
-                json!({"error": {"message": message, "type": kind, "param": null, "code": reason.as_str()}})
+                let code = if kind == QUOTA { QUOTA } else { reason.as_str() };
+                json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
             }
             Api::AnthropicMessages => {
                 json!({"type": "error", "error": {"type": anthropic_name(status), "message": message}})
             }
             Api::GeminiGenerate => {
-                json!({"error": {"code": status, "message": message, "status": google_name(status)}})
+                let mut error = json!({"code": status, "message": message, "status": google_name(status)});
+                if let (Some(seconds), Some(error)) = (retry_after, error.as_object_mut()) {
+                    let kind = "type.googleapis.com/google.rpc.RetryInfo";
+                    let details = json!([{"@type": kind, "retryDelay": format!("{seconds}s")}]);
+                    error.insert("details".to_owned(), details);
+                }
+                json!({"error": error})
             }
             Api::BedrockConverse => json!({"message": message}),
         };
         LocalReply { status, headers, body: body.to_string(), reason }
+    }
+}
+
+impl Refusal {
+    /// After how many seconds a retry may succeed, where that is known.
+    fn retry_after(&self, now_ms: u64) -> Option<u64> {
+        match self {
+            Refusal::TenantExhausted { window_ms: Some(window_ms), .. }
+            | Refusal::TooManyNewSessions { window_ms } => {
+                let into_window_ms = now_ms.checked_rem(*window_ms).unwrap_or(0);
+                Some(window_ms.saturating_sub(into_window_ms).div_ceil(1000))
+            }
+            Refusal::MoneyInFlight { .. } => Some(SECONDS_OF_A_TURN),
+            _ => None,
+        }
     }
 }
 
@@ -204,23 +252,48 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
         retry: false,
     };
     match refusal {
-        Refusal::Exhausted { available, budget } => Description {
-            status: exhausted,
-            kind: "budget_exceeded",
-            reason: Reason::SessionBudgetExceeded,
-            message: format!("The session's budget is exhausted: {available} of {budget} USD are left."),
-            retry: false,
+        Refusal::Exhausted { needed, left, outstanding, budget, least_output_tokens } => {
+            let held = match *outstanding {
+                NanoUsd::ZERO => String::new(),
+                held => format!(" ({held} USD of them held by turns in flight)"),
+            };
+            let output = match *least_output_tokens {
+                0..=MOST_ANSWERS => String::new(),
+                tokens => format!(", since its answer may not be cut below {tokens} tokens"),
+            };
+            let message = format!(
+                "The session's budget is exhausted: {left} of {budget} USD are left{held}, and this turn needs {needed} USD{output}."
+            );
+            Description {
+                status: exhausted,
+                kind: QUOTA,
+                reason: Reason::SessionBudgetExceeded,
+                message,
+                retry: false,
+            }
+        }
+        Refusal::MoneyInFlight { needed, available, outstanding } => Description {
+            status: 429,
+            kind: "rate_limit_error",
+            reason: Reason::MoneyInFlight,
+            message: format!(
+                "This turn needs {needed} USD and {available} USD are free now: turns in flight hold {outstanding} USD; retry."
+            ),
+            retry: true,
         },
-        Refusal::TenantExhausted { window_ms, .. } => Description {
-            status: exhausted,
-            kind: "budget_exceeded",
-            reason: Reason::TenantBudgetExceeded,
-            message: match window_ms {
-                Some(_) => "The team's budget for this period is exhausted.".to_owned(),
-                None => "The team's budget is exhausted.".to_owned(),
-            },
-            retry: false,
-        },
+        Refusal::TenantExhausted { available, needed, window_ms } => {
+            let period = if window_ms.is_some() { " for this period" } else { "" };
+            let message = format!(
+                "The team's budget{period} is exhausted: {available} USD are left, and this turn needs {needed} USD."
+            );
+            Description {
+                status: exhausted,
+                kind: QUOTA,
+                reason: Reason::TenantBudgetExceeded,
+                message,
+                retry: false,
+            }
+        }
         Refusal::ContextTooLong => {
             let message = "The prompt exceeds every configured model's context window.";
             invalid(Reason::ContextLengthExceeded, message.to_owned())
@@ -271,9 +344,9 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
             invalid(Reason::InvalidBody, "The request body is not a JSON object.".to_owned())
         }
         Refusal::Forbidden(what) => invalid(Reason::RequestNotAllowed, forbidden_message(what)),
-        Refusal::UnknownCall => Description {
+        Refusal::UnknownCall { reason } => Description {
             status: 404,
-            ..invalid(Reason::CallNotAllowed, "This gateway does not serve this method and path.".to_owned())
+            ..invalid(Reason::CallNotAllowed, format!("This gateway does not serve this call: {reason}."))
         },
         Refusal::Encoded { encoding } => Description {
             status: 415,
@@ -308,86 +381,5 @@ fn forbidden_message(what: &Forbidden) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::tests::example;
-    use serde_json::Value;
-
-    fn reply_to(refusal: &Refusal, path: &str) -> (LocalReply, Value) {
-        let config = Config::from_json(example().to_string().as_bytes()).unwrap();
-        let reply = LocalReply::new(refusal, &config, Api::of_path(path).unwrap(), 3_600_000 * 5 + 1_800_000);
-        let body = serde_json::from_str(&reply.body).unwrap();
-        (reply, body)
-    }
-
-    fn exhausted(path: &str) -> (LocalReply, Value) {
-        let refusal = Refusal::Exhausted { available: NanoUsd(1_000_000), budget: NanoUsd(10_000_000) };
-        reply_to(&refusal, path)
-    }
-
-    #[test]
-    fn exhaustion_has_openais_shape_and_forbids_retries() {
-        let (reply, body) = exhausted("/v1/chat/completions");
-        assert_eq!(reply.status, 429);
-        assert_eq!(body["error"]["code"], "session_budget_exceeded");
-        assert_eq!(
-            body["error"]["message"],
-            "The session's budget is exhausted: 0.001 of 0.01 USD are left."
-        );
-        assert!(reply.headers.contains(&("x-should-retry", "false".to_owned())));
-    }
-
-    #[test]
-    fn exhaustion_has_anthropics_shape_under_messages() {
-        let (_, body) = exhausted("/v1/messages");
-        assert_eq!(
-            (body["type"].as_str(), body["error"]["type"].as_str()),
-            (Some("error"), Some("rate_limit_error"))
-        );
-    }
-
-    #[test]
-    fn exhaustion_has_the_shapes_of_gemini_and_bedrock() {
-        let (_, body) = exhausted("/v1beta/models/gemini-pro:streamGenerateContent");
-        assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
-        let (reply, body) = exhausted("/model/some.model/converse");
-        assert!(body["message"].is_string());
-        assert!(reply.headers.contains(&("x-amzn-errortype", "ThrottlingException".to_owned())));
-    }
-
-    #[test]
-    fn a_budget_that_is_renewed_says_when() {
-        let refusal = Refusal::TenantExhausted { available: NanoUsd::ZERO, window_ms: Some(3_600_000) };
-        let (reply, body) = reply_to(&refusal, "/v1/chat/completions");
-        assert_eq!(body["error"]["code"], "tenant_budget_exceeded");
-        assert!(reply.headers.contains(&("retry-after", "1800".to_owned())));
-    }
-
-    #[test]
-    fn too_many_new_sessions_say_when_the_next_may_begin() {
-        let refusal = Refusal::TooManyNewSessions { window_ms: 3_600_000 };
-        let (reply, body) = reply_to(&refusal, "/v1/chat/completions");
-        assert_eq!((reply.status, body["error"]["code"].as_str()), (429, Some("too_many_new_sessions")));
-        assert!(reply.headers.contains(&("retry-after", "1800".to_owned())));
-        assert!(reply.headers.contains(&("x-should-retry", "true".to_owned())));
-    }
-
-    #[test]
-    fn a_compressed_body_is_refused_by_the_name_of_its_encoding() {
-        let refusal = Refusal::Encoded { encoding: "zstd".to_owned() };
-        let (reply, body) = reply_to(&refusal, "/v1/responses");
-        assert_eq!(reply.status, 415);
-        assert!(body["error"]["message"].as_str().unwrap().contains("`zstd`"));
-        assert!(reply.headers.contains(&("accept-encoding", "identity".to_owned())));
-    }
-
-    #[test]
-    fn an_unknown_tenant_is_told_so_in_every_shape() {
-        let (reply, body) = reply_to(&Refusal::TenantUnknown, "/v1/messages");
-        assert_eq!((reply.status, body["error"]["type"].as_str()), (403, Some("permission_error")));
-        let (_, body) = reply_to(&Refusal::TenantUnknown, "/v1beta/models/gemini-pro:generateContent");
-        assert_eq!(body["error"]["status"], "PERMISSION_DENIED");
-        let (reply, _) = reply_to(&Refusal::TenantUnknown, "/model/some.model/converse");
-        assert!(reply.headers.contains(&("x-amzn-errortype", "AccessDeniedException".to_owned())));
-    }
-}
+#[path = "local_reply_tests.rs"]
+mod tests;

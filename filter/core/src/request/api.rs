@@ -3,7 +3,7 @@
 //! | API | path | model |
 //! |---|---|---|
 //! | OpenAI chat completions | `…/chat/completions` | body; Azure: also `/deployments/{model}/` |
-//! | OpenAI responses | `…/responses` | body; Azure: also `/deployments/{model}/` |
+//! | OpenAI responses | `…/responses`, `…/responses/compact` | body; Azure: also `/deployments/{model}/` |
 //! | Anthropic messages | `…/messages` | body |
 //! | Gemini, Vertex AI | `…/models/{model}:generateContent`, `:streamGenerateContent` | path |
 //! | Bedrock Converse | `/model/{model}/converse`, `/converse-stream` | path |
@@ -36,7 +36,7 @@ impl Api {
         let ends = |suffix: &str| path.ends_with(suffix);
         if ends("/chat/completions") {
             Some(Api::OpenAiChat)
-        } else if ends("/responses") {
+        } else if ends("/responses") || Api::compacts(path) {
             Some(Api::OpenAiResponses)
         } else if ends("/messages") {
             Some(Api::AnthropicMessages)
@@ -59,6 +59,28 @@ impl Api {
             Api::GeminiGenerate => ApiName::GeminiGenerate,
             Api::BedrockConverse => ApiName::BedrockConverse,
         }
+    }
+
+    /// The API that a path which is not served resembles most: a refusal has its shape.
+    #[must_use]
+    pub fn resembling(path: &[u8]) -> Api {
+        let has = |part: &[u8]| memchr::memmem::find(path, part).is_some();
+        if has(b"/messages") {
+            Api::AnthropicMessages
+        } else if path.starts_with(b"/model/") {
+            Api::BedrockConverse
+        } else if has(b"/v1beta") || has(b"/v1alpha") || (has(b"/models/") && has(b":")) {
+            Api::GeminiGenerate
+        } else {
+            Api::OpenAiChat
+        }
+    }
+
+    /// Whether a call makes a shorter history of a long one (`/responses/compact`). Its body has no output limit, no
+    /// `stream` and no `store`, and is refused with one.
+    #[must_use]
+    pub fn compacts(path: &str) -> bool {
+        path.ends_with("/responses/compact")
     }
 
     /// The body has a `model` member.
@@ -90,6 +112,7 @@ mod tests {
             ("/v1/chat/completions", Some(Api::OpenAiChat)),
             ("/openai/deployments/gpt/chat/completions", Some(Api::OpenAiChat)),
             ("/v1/responses", Some(Api::OpenAiResponses)),
+            ("/v1/responses/compact", Some(Api::OpenAiResponses)),
             ("/anthropic/v1/messages", Some(Api::AnthropicMessages)),
             ("/v1beta/models/gemini-2.5-pro:generateContent", Some(Api::GeminiGenerate)),
             ("/v1beta/models/gemini-2.5-pro:streamGenerateContent", Some(Api::GeminiGenerate)),

@@ -58,7 +58,10 @@ pub enum HeadFault {
         expected: &'static str,
     },
     /// The call is neither counted nor free.
-    UnknownCall,
+    UnknownCall {
+        /// Why it is not served.
+        reason: &'static str,
+    },
     /// The body has a content encoding, so that it cannot be read.
     Encoded {
         /// The first characters of the encoding.
@@ -101,13 +104,13 @@ impl RequestHead {
                 counts.add(Counter::Bypassed, 1);
                 return HeadVerdict::Free(call);
             }
-            Found::Unknown if config.calls.others == OtherCalls::Pass || config.is_shadow() => {
+            Found::Unknown { .. } if config.calls.others == OtherCalls::Pass || config.is_shadow() => {
                 counts.add(Counter::Bypassed, 1);
                 return HeadVerdict::Bypass;
             }
-            Found::Unknown => {
+            Found::Unknown { api, reason } => {
                 counts.add(Counter::RefusedCalls, 1);
-                return refuse(Api::default(), HeadFault::UnknownCall);
+                return refuse(api, HeadFault::UnknownCall { reason });
             }
         };
         let api = call.api;

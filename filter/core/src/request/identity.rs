@@ -1,13 +1,18 @@
-//! Which session, which tenant and which caller a request belongs to.
+//! Which session, which conversation of it, which tenant and which caller a request belongs to.
 //!
 //! The configured sources are consulted in their order: headers and cookies when the headers come, fields of the body
 //! once it was read. The first that has an id wins, so an earlier body field wins over a later header. Ids that are
 //! empty or longer than [`MAX_RAW_ID_BYTES`] count as absent. The tenant's name is hashed into every session id: the
 //! same id of two tenants is two sessions.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
 use crate::config::{BodySource, Config, Purse, SessionSource};
 use crate::money::NanoUsd;
 use crate::request::caller::{Caller, Network};
+use crate::request::conversation::{Conversation, Opening};
 use crate::request::headers::Headers;
 use crate::request::session_id::{MAX_RAW_ID_BYTES, SessionId};
 
@@ -36,6 +41,8 @@ pub struct BodySessionIds {
     pub metadata_user_id: Option<Vec<u8>>,
     /// `user`: the end user, not a session
     pub user: Option<Vec<u8>>,
+    /// How it begins.
+    pub opening: Opening,
 }
 
 /// What the headers say about a request's identity.
@@ -51,6 +58,8 @@ pub struct Identity {
     caller: Caller,
     /// The session that a header or cookie names, and the rank of that source.
     session: Option<(usize, SessionId)>,
+    /// The conversation that a header names.
+    conversation: Option<Conversation>,
 }
 
 impl Identity {
@@ -77,7 +86,8 @@ impl Identity {
             };
             fits(raw).then(|| (rank, SessionId::new(salt, name, raw)))
         });
-        Identity { tenant_name: name.to_vec(), tenant, is_unknown_tenant, caller, session }
+        let conversation = Conversation::named(headers, &config.session.agent_headers);
+        Identity { tenant_name: name.to_vec(), tenant, is_unknown_tenant, caller, session, conversation }
     }
 
     /// The session, once the body is known as far as it will be: the first of the configured sources that has an id.
@@ -86,12 +96,27 @@ impl Identity {
         let by_headers = self.session.map_or(usize::MAX, |(rank, _)| rank);
         let earlier = config.session.sources.iter().enumerate().filter(|(rank, _)| *rank < by_headers);
         let mut raw_ids = earlier.filter_map(|(_, source)| match source {
+            SessionSource::Body(BodySource::Opening) => self.opening_of(config, body?),
             SessionSource::Body(field) => field_of(body?, *field),
             SessionSource::Header(_) | SessionSource::Cookie(_) => None,
         });
         let salt = config.salt.as_bytes();
-        let in_body = raw_ids.next().map(|raw| SessionId::new(salt, &self.tenant_name, raw));
+        let in_body = raw_ids.next().map(|raw| SessionId::new(salt, &self.tenant_name, &raw));
         in_body.or(self.session.map(|(_, id)| id))
+    }
+
+    /// The conversation within the session, once the body is known as far as it will be.
+    #[must_use]
+    pub fn conversation(&self, body: Option<&BodySessionIds>) -> Conversation {
+        let begun = || body.map(|body| Conversation::of_opening(body.opening)).unwrap_or_default();
+        self.conversation.unwrap_or_else(begun)
+    }
+
+    /// How a body begins, for one caller: strangers who begin alike have nothing in common.
+    fn opening_of(&self, config: &Config, body: &BodySessionIds) -> Option<Cow<'static, [u8]>> {
+        let first = body.opening.first?;
+        let caller = self.caller.id(config.salt.as_bytes());
+        Some(Cow::Owned([&b"opening"[..], &caller.0, &first.to_le_bytes()].concat()))
     }
 
     /// The tenant and its budget, where tenants have budgets.
@@ -125,15 +150,33 @@ fn tenant(salt: &[u8], name: &[u8], purse: Purse) -> Tenant {
     }
 }
 
-fn field_of(body: &BodySessionIds, field: BodySource) -> Option<&[u8]> {
+fn field_of(body: &BodySessionIds, field: BodySource) -> Option<Cow<'_, [u8]>> {
     let id = match field {
+        BodySource::MetadataUserIdSession => return session_in(body.metadata_user_id.as_deref()?),
+        BodySource::Opening => return None,
         BodySource::MetadataSessionId => &body.metadata_session_id,
         BodySource::Conversation => &body.conversation,
         BodySource::PromptCacheKey => &body.prompt_cache_key,
         BodySource::MetadataUserId => &body.metadata_user_id,
         BodySource::User => &body.user,
     };
-    id.as_deref()
+    id.as_deref().map(Cow::Borrowed)
+}
+
+/// The session that Claude Code writes into `metadata.user_id`: as a member of a JSON text, or (before 2.1.86) behind
+/// `_session_`.
+fn session_in(user_id: &[u8]) -> Option<Cow<'_, [u8]>> {
+    #[derive(Deserialize)]
+    struct UserId {
+        session_id: String,
+    }
+    let in_json = serde_json::from_slice::<UserId>(user_id).ok();
+    let in_json = in_json.map(|user_id| Cow::Owned(user_id.session_id.into_bytes()));
+    let at_end = || {
+        let text = std::str::from_utf8(user_id).ok()?.strip_prefix("user_")?;
+        Some(Cow::Borrowed(text.rsplit_once("_session_")?.1.as_bytes()))
+    };
+    in_json.or_else(at_end).filter(|id| fits(id))
 }
 
 fn fits(raw: &[u8]) -> bool {
@@ -203,6 +246,69 @@ mod tests {
         assert_eq!(of(&header_first, &[]), of(&field_first, &[]));
         // The same text names the same session in every source.
         assert_eq!(of(&header_first, &[("x-session-id", b"conv")]), of(&header_first, &[]));
+    }
+
+    #[test]
+    fn the_session_of_each_client_is_found_without_any_setting() {
+        let config = config(|_| {});
+        let by_header = |name: &str| read(&config, &[(name, b"s1")]).session(&config, None).unwrap();
+        for name in [
+            "x-claude-code-session-id",
+            "session-id",
+            "session_id",
+            "x-session-affinity",
+            "x-opencode-session",
+            "x-amp-thread-id",
+            "x-litellm-session-id",
+        ] {
+            assert_eq!(by_header(name), by_header("x-session-id"), "{name}");
+        }
+        let both = read(&config, &[("session-id", b"s2"), ("x-claude-code-session-id", b"s1")]);
+        assert_eq!(both.session(&config, None), Some(by_header("x-session-id")));
+        let child = read(&config, &[("x-session-id", b"child"), ("x-parent-session-id", b"s1")]);
+        assert_eq!(child.session(&config, None), Some(by_header("x-session-id")));
+    }
+
+    #[test]
+    fn claude_codes_user_id_names_its_session_and_any_other_user_id_names_none() {
+        let config = config(|_| {});
+        let of = |user_id: &str| {
+            let body = BodySessionIds {
+                metadata_user_id: Some(user_id.as_bytes().to_vec()),
+                ..BodySessionIds::default()
+            };
+            read(&config, &[]).session(&config, Some(&body))
+        };
+        let expected = read(&config, &[("x-session-id", b"s-1")]).session(&config, None);
+        assert_eq!(of(r#"{"device_id":"d","account_uuid":"","session_id":"s-1"}"#), expected);
+        assert_eq!(of("user_0123_account__session_s-1"), expected);
+        for other in [
+            "alice",
+            "team_session_s-1",
+            r#"{"session_id":7}"#,
+            r#"{"session_id":""}"#,
+            "user_1_session_",
+            "{",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_begins_alike_is_one_session_of_its_caller_where_the_operator_says_so() {
+        let config =
+            config(|v| v["session"] = json!({"sources": [{"header": "x-session-id"}, {"body": "opening"}]}));
+        let body =
+            |first| BodySessionIds { opening: Opening { first, system: None }, ..BodySessionIds::default() };
+        let of = |address: &str, first| {
+            let headers: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+            Identity::read(&config, &headers, Some(address.as_bytes())).session(&config, Some(&body(first)))
+        };
+        assert!(of("10.0.0.1:5000", Some(7)).is_some());
+        assert_eq!(of("10.0.0.1:5000", Some(7)), of("10.0.0.1:6000", Some(7)));
+        assert_ne!(of("10.0.0.1:5000", Some(7)), of("10.0.0.1:5000", Some(8)));
+        assert_ne!(of("10.0.0.1:5000", Some(7)), of("10.0.0.2:5000", Some(7)));
+        assert_eq!(of("10.0.0.1:5000", None), None);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 pub mod api;
 pub mod call;
 pub mod caller;
+pub mod conversation;
 pub mod forward;
 pub mod head;
 pub mod headers;
 pub mod identity;
 pub mod path;
+pub mod refused;
 pub mod session_id;

@@ -183,6 +183,7 @@ fn configured(tiers: &[Tier]) -> Vec<ModelConfig> {
             ..Prices::default()
         },
         apis: ApiName::ALL.to_vec(),
+        rank: None,
         free: false,
         context_tokens: 128_000,
         expected_output_tokens: tier.output_tokens[0],

@@ -5,9 +5,10 @@
 //!
 //! | part | fields | bytes |
 //! |---|---|---|
-//! | session | id 16, owner `u64`, last seen and last settled `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, last model `u8` (255: none), last prompt tokens, last body bytes and output tokens `u64`, number of reservations `u8` | 88 |
+//! | session | id 16, owner `u64`, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, output tokens `u64`, number of conversations `u8`, number of reservations `u8` | 64 |
+//! | its conversations, the last one first | start `u64`, system `u32`, last settled `u64` ms, model `u8`, prompt tokens and body bytes `u32` | 29 each |
 //! | its reservations | id `u64`, amount `u64` nano-USD, lease end `u64` ms | 24 each |
-//! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, last model `u8` | 47 |
+//! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, model `u8` (255: none) | 47 |
 //!
 //! Bytes that do not decode are an error, never an empty bucket: spent money is not forgotten. That holds for another
 //! format version too: a module with a new format refuses the sessions of the buckets that an old one left in shared
@@ -15,17 +16,21 @@
 
 use crate::config::LedgerConfig;
 use crate::counters::{Counter, Counts};
+use crate::ledger::sessions::conversations::{Conversations, Remembered};
 use crate::ledger::table::{Stored, put_u64, take, take_u64};
 use crate::ledger::view::SessionView;
 use crate::money::NanoUsd;
+use crate::request::conversation::Conversation;
 use crate::request::session_id::SessionId;
 
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 const NO_MODEL: u8 = u8::MAX;
 /// Bytes of a bucket without sessions.
 pub const HEADER_BYTES: u64 = 11;
-/// Bytes of a session without reservations.
-pub const SESSION_BYTES: u64 = 88;
+/// Bytes of a session without conversations and reservations.
+pub const SESSION_BYTES: u64 = 64;
+/// Bytes of a conversation.
+pub const CONVERSATION_BYTES: u64 = 29;
 /// Bytes of a reservation.
 pub const RESERVATION_BYTES: u64 = 24;
 /// Bytes of an evicted session.
@@ -75,10 +80,10 @@ pub struct Entry {
     pub owner: Owner,
     /// When it was last written, in ms since the epoch.
     pub last_seen_ms: u64,
-    /// When a turn was last settled, in ms since the epoch; 0 before the first.
-    pub last_settled_ms: u64,
-    /// Everything but the reservations (`outstanding`, `in_flight` and `idle_ms` are derived).
+    /// What all conversations share; everything else of the view is derived.
     pub session: SessionView,
+    /// What it knows of its conversations.
+    pub conversations: Conversations,
     /// Money of turns in flight.
     pub reservations: Vec<Reservation>,
 }
@@ -88,7 +93,14 @@ impl Entry {
     #[must_use]
     pub fn new(id: SessionId, owner: Owner, budget: NanoUsd, now_ms: u64) -> Self {
         let session = SessionView::new(budget);
-        Entry { id, owner, last_seen_ms: now_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+        Entry {
+            id,
+            owner,
+            last_seen_ms: now_ms,
+            session,
+            conversations: Conversations::default(),
+            reservations: Vec::new(),
+        }
     }
 
     /// Removes a reservation and returns what it held; `None` when it has ended already.
@@ -97,18 +109,23 @@ impl Entry {
         Some(self.reservations.swap_remove(position).amount)
     }
 
-    /// The session with its outstanding money.
+    /// The session with its outstanding money, as a turn of this conversation sees it.
     #[must_use]
-    pub fn view(&self, now_ms: u64) -> SessionView {
+    pub fn view(&self, conversation: Conversation, now_ms: u64) -> SessionView {
         let outstanding = self.reservations.iter().map(|reservation| reservation.amount);
-        let known = self.last_settled_ms > 0;
-        let idle_ms = known.then(|| now_ms.saturating_sub(self.last_settled_ms));
-        SessionView {
+        let view = SessionView {
             outstanding: outstanding.fold(NanoUsd::ZERO, NanoUsd::saturating_add),
             in_flight: u32::try_from(self.reservations.len()).unwrap_or(u32::MAX),
-            idle_ms,
             ..self.session
-        }
+        };
+        self.conversations.see(view, conversation, now_ms)
+    }
+
+    /// The session as a turn of its last conversation sees it.
+    #[must_use]
+    pub fn last_view(&self, now_ms: u64) -> SessionView {
+        let last = self.conversations.last().map(|last| last.conversation);
+        self.view(last.unwrap_or_default(), now_ms)
     }
 
     /// Removes the reservations whose lease has ended.
@@ -155,7 +172,7 @@ pub struct Evicted {
     pub turns: u32,
     /// Turns that the client left before an answer.
     pub early_leaves: u16,
-    /// The model of the last settled turn.
+    /// The model of the last settled turn, in whatever conversation.
     pub last_model: Option<u8>,
 }
 
@@ -163,7 +180,8 @@ impl Evicted {
     /// The rest of an entry without reservations.
     #[must_use]
     pub fn of(entry: &Entry) -> Evicted {
-        let SessionView { budget, spent, turns, early_leaves, last_model, .. } = entry.session;
+        let SessionView { budget, spent, turns, early_leaves, .. } = entry.session;
+        let last_model = entry.conversations.last().map(|last| last.model);
         let Entry { id, last_seen_ms, .. } = *entry;
         Evicted { id, last_seen_ms, budget, spent, turns, early_leaves, last_model }
     }
@@ -172,8 +190,9 @@ impl Evicted {
     #[must_use]
     pub fn restore(self, owner: Owner) -> Entry {
         let Evicted { id, last_seen_ms, budget, spent, turns, early_leaves, last_model } = self;
-        let session = SessionView { spent, turns, early_leaves, last_model, ..SessionView::new(budget) };
-        Entry { id, owner, last_seen_ms, last_settled_ms: 0, session, reservations: Vec::new() }
+        let session = SessionView { spent, turns, early_leaves, ..SessionView::new(budget) };
+        let conversations = last_model.map(Conversations::of_model).unwrap_or_default();
+        Entry { id, owner, last_seen_ms, session, conversations, reservations: Vec::new() }
     }
 
     /// The session was unused for its TTL.
@@ -197,10 +216,13 @@ pub struct SessionBucket {
 impl SessionBucket {
     /// The number of its bytes: room that is made at once, for a bucket is written twice in a turn.
     fn byte_size(&self) -> usize {
-        let reservations = self.entries.iter().map(|entry| entry.reservations.len() as u64);
+        let sum = |count: fn(&Entry) -> usize| {
+            self.entries.iter().fold(0u64, |sum, entry| sum.saturating_add(count(entry) as u64))
+        };
         let parts = [
             (self.entries.len() as u64, SESSION_BYTES),
-            (reservations.fold(0, u64::saturating_add), RESERVATION_BYTES),
+            (sum(|entry| entry.conversations.0.len()), CONVERSATION_BYTES),
+            (sum(|entry| entry.reservations.len()), RESERVATION_BYTES),
             (self.evicted.len() as u64, EVICTED_BYTES),
         ];
         let size =
@@ -274,13 +296,20 @@ impl Stored for SessionBucket {
 fn write_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     let session = &entry.session;
     bytes.extend_from_slice(&entry.id.0);
-    put_u64(bytes, [entry.owner.0, entry.last_seen_ms, entry.last_settled_ms]);
-    put_u64(bytes, [session.budget.0, session.spent.0]);
+    put_u64(bytes, [entry.owner.0, entry.last_seen_ms, session.budget.0, session.spent.0]);
     bytes.extend_from_slice(&session.turns.to_le_bytes());
     bytes.extend_from_slice(&session.early_leaves.to_le_bytes());
-    bytes.push(session.last_model.unwrap_or(NO_MODEL));
-    put_u64(bytes, [session.last_prompt_tokens, session.last_body_bytes, session.output_tokens]);
+    put_u64(bytes, [session.output_tokens]);
+    bytes.push(u8::try_from(entry.conversations.0.len()).unwrap_or(u8::MAX));
     bytes.push(u8::try_from(entry.reservations.len()).unwrap_or(u8::MAX));
+    for known in entry.conversations.0.iter().take(usize::from(u8::MAX)) {
+        put_u64(bytes, [known.conversation.start]);
+        bytes.extend_from_slice(&known.conversation.system.to_le_bytes());
+        put_u64(bytes, [known.settled_ms]);
+        bytes.push(known.model);
+        bytes.extend_from_slice(&known.prompt_tokens.to_le_bytes());
+        bytes.extend_from_slice(&known.body_bytes.to_le_bytes());
+    }
     for reservation in entry.reservations.iter().take(usize::from(u8::MAX)) {
         put_u64(bytes, [reservation.id, reservation.amount.0, reservation.lease_end_ms]);
     }
@@ -293,22 +322,40 @@ fn take_model(rest: &mut &[u8]) -> Option<Option<u8>> {
 
 fn read_entry(rest: &mut &[u8]) -> Option<Entry> {
     let (id, owner) = (SessionId(take::<16>(rest)?), Owner(take_u64(rest)?));
-    let (last_seen_ms, last_settled_ms) = (take_u64(rest)?, take_u64(rest)?);
+    let last_seen_ms = take_u64(rest)?;
     let mut session = SessionView::new(NanoUsd(take_u64(rest)?));
     session.spent = NanoUsd(take_u64(rest)?);
     session.turns = take::<4>(rest).map(u32::from_le_bytes)?;
     session.early_leaves = take::<2>(rest).map(u16::from_le_bytes)?;
-    session.last_model = take_model(rest)?;
-    session.last_prompt_tokens = take_u64(rest)?;
-    session.last_body_bytes = take_u64(rest)?;
     session.output_tokens = take_u64(rest)?;
-    let [count] = take::<1>(rest)?;
+    let ([known], [count]) = (take::<1>(rest)?, take::<1>(rest)?);
+    let mut conversations = Vec::with_capacity(usize::from(known));
+    for _ in 0..known {
+        conversations.push(read_conversation(rest)?);
+    }
+    let conversations = Conversations(conversations);
     let mut reservations = Vec::with_capacity(usize::from(count));
     for _ in 0..count {
         let (id, amount, lease_end_ms) = (take_u64(rest)?, NanoUsd(take_u64(rest)?), take_u64(rest)?);
         reservations.push(Reservation { id, amount, lease_end_ms });
     }
-    Some(Entry { id, owner, last_seen_ms, last_settled_ms, session, reservations })
+    Some(Entry { id, owner, last_seen_ms, session, conversations, reservations })
+}
+
+fn read_conversation(rest: &mut &[u8]) -> Option<Remembered> {
+    let start = take_u64(rest)?;
+    let system = take::<4>(rest).map(u32::from_le_bytes)?;
+    let settled_ms = take_u64(rest)?;
+    let [model] = take::<1>(rest)?;
+    let prompt_tokens = take::<4>(rest).map(u32::from_le_bytes)?;
+    let body_bytes = take::<4>(rest).map(u32::from_le_bytes)?;
+    Some(Remembered {
+        conversation: Conversation { start, system },
+        settled_ms,
+        model,
+        prompt_tokens,
+        body_bytes,
+    })
 }
 
 #[cfg(test)]

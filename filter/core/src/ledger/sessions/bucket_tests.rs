@@ -6,22 +6,32 @@ use proptest::prelude::*;
 fn any_entry() -> impl Strategy<Value = Entry> {
     let reservations = proptest::collection::vec(any::<[u64; 3]>(), 0..4);
     let counts = any::<(u32, u16)>();
-    (any::<[u8; 16]>(), any::<[u64; 8]>(), counts, proptest::option::of(0u8..8), reservations).prop_map(
-        |(id, numbers, (turns, early_leaves), last_model, reservations)| Entry {
+    let conversations = proptest::collection::vec(any::<(u64, u32, u64, u8, u32, u32)>(), 0..4);
+    (any::<[u8; 16]>(), any::<[u64; 5]>(), counts, conversations, reservations).prop_map(
+        |(id, numbers, (turns, early_leaves), conversations, reservations)| Entry {
             id: SessionId(id),
-            owner: Owner(numbers[7]),
+            owner: Owner(numbers[4]),
             last_seen_ms: numbers[0],
-            last_settled_ms: numbers[5],
             session: SessionView {
                 spent: NanoUsd(numbers[2]),
                 turns,
                 early_leaves,
-                last_model,
-                last_prompt_tokens: numbers[3],
-                output_tokens: numbers[4],
-                last_body_bytes: numbers[6],
+                output_tokens: numbers[3],
                 ..SessionView::new(NanoUsd(numbers[1]))
             },
+            conversations: Conversations(
+                conversations
+                    .into_iter()
+                    .map(|(start, system, settled_ms, model, prompt_tokens, body_bytes)| Remembered {
+                        conversation: Conversation { start, system },
+                        settled_ms,
+                        // 255 stands for none where a session was evicted.
+                        model: model % 8,
+                        prompt_tokens,
+                        body_bytes,
+                    })
+                    .collect(),
+            ),
             reservations: reservations
                 .into_iter()
                 .map(|[id, amount, lease_end_ms]| Reservation { id, amount: NanoUsd(amount), lease_end_ms })
@@ -49,8 +59,10 @@ proptest! {
     fn a_bucket_has_the_size_that_the_table_of_its_parts_says(bucket in any_bucket()) {
         prop_assert_eq!(bucket.byte_size(), bucket.to_bytes().len());
         let reservations: usize = bucket.entries.iter().map(|entry| entry.reservations.len()).sum();
+        let conversations: usize = bucket.entries.iter().map(|entry| entry.conversations.0.len()).sum();
         let expected = HEADER_BYTES
             + SESSION_BYTES * bucket.entries.len() as u64
+            + CONVERSATION_BYTES * conversations as u64
             + RESERVATION_BYTES * reservations as u64
             + EVICTED_BYTES * bucket.evicted.len() as u64;
         prop_assert_eq!(bucket.to_bytes().len() as u64, expected);
@@ -84,10 +96,10 @@ fn entry(leases: &[(u64, u64)]) -> Entry {
 #[test]
 fn an_expired_lease_is_removed_once() {
     let mut entry = entry(&[(30, 10), (20, 20)]);
-    assert_eq!(entry.view(0).available(), NanoUsd(50));
+    assert_eq!(entry.last_view(0).available(), NanoUsd(50));
     assert_eq!(entry.expire(10, 100), Expired { leases: 1, amount: NanoUsd(30), changed: true });
     assert_eq!(entry.expire(10, 100), Expired::default());
-    assert_eq!(entry.view(10).available(), NanoUsd(80));
+    assert_eq!(entry.last_view(10).available(), NanoUsd(80));
 }
 
 #[test]
@@ -104,18 +116,18 @@ fn an_evicted_session_comes_back_with_what_it_had_spent() {
     let mut entry = entry(&[]);
     entry.session.spent = NanoUsd(60);
     entry.session.turns = 4;
-    entry.session.last_model = Some(2);
+    entry.conversations = Conversations::of_model(2);
     entry.session.early_leaves = 2;
     let restored = Evicted::of(&entry).restore(Owner(7));
-    assert_eq!((restored.view(0).available(), restored.session.turns), (NanoUsd(40), 4));
+    assert_eq!((restored.last_view(0).available(), restored.session.turns), (NanoUsd(40), 4));
     assert_eq!((restored.owner, restored.session.early_leaves), (Owner(7), 2));
-    assert_eq!(restored.session.last_model, Some(2));
+    assert_eq!(restored.last_view(0).last_model, Some(2));
 }
 
 #[test]
 fn a_bucket_of_another_format_is_an_error() {
     let bytes = SessionBucket::default().to_bytes();
-    let old = [&[3][..], &bytes[1..]].concat();
+    let old = [&[4][..], &bytes[1..]].concat();
     assert!(SessionBucket::from_bytes(&bytes).is_ok());
     assert!(SessionBucket::from_bytes(&old).is_err());
 }

@@ -5,6 +5,7 @@
 //! [`room`].
 
 pub mod bucket;
+pub mod conversations;
 pub mod raise;
 pub mod room;
 
@@ -16,6 +17,7 @@ use crate::ledger::store::SharedStore;
 use crate::ledger::table::{Change, Fresh, Table};
 use crate::ledger::view::{Booking, Ended, Namespace, Renewal, SessionView, lease_is_due};
 use crate::money::NanoUsd;
+use crate::request::conversation::Conversation;
 use crate::request::session_id::SessionId;
 
 /// The table of sessions in one store.
@@ -27,6 +29,8 @@ pub struct OpenSession {
     /// Its bucket, without its entry.
     bucket: Fresh<SessionBucket>,
     entry: Entry,
+    /// The conversation, by the name under which it is known.
+    pub conversation: Conversation,
     /// The session as a decision sees it.
     pub view: SessionView,
     /// It was not in the table, nor remembered as evicted.
@@ -55,6 +59,7 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
     pub fn open(
         &self,
         id: SessionId,
+        conversation: Conversation,
         budget_if_new: NanoUsd,
         owner: impl FnOnce() -> Owner,
         now_ms: u64,
@@ -70,8 +75,9 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
                 Err(error) => return self.write_expired(bucket, counts).and(Err(error)),
             },
         };
-        let view = entry.view(now_ms);
-        Ok(OpenSession { bucket, entry, view, is_new })
+        let view = entry.view(conversation, now_ms);
+        let conversation = entry.conversations.name_of(conversation);
+        Ok(OpenSession { bucket, entry, conversation, view, is_new })
     }
 
     /// Reserves `amount` and returns the reservation's number. `None`: another VM has changed the bucket in between.
@@ -109,8 +115,7 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         self.write_expired(open.bucket, counts)
     }
 
-    /// Ends a reservation. A second ending, or one after the lease expired, moves no reserved money; a late
-    /// settlement still charges its cost, because the provider bills the answer.
+    /// Ends a reservation of a turn of the session's own conversation ([`Table::end_in`]).
     ///
     /// # Errors
     /// [`LedgerError`]; then the reservation ends by its lease.
@@ -122,10 +127,28 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         now_ms: u64,
         counts: &mut Counts,
     ) -> Result<Ended, LedgerError> {
+        self.end_in((id, Conversation::default()), reservation, booking, now_ms, counts)
+    }
+
+    /// Ends a reservation of a turn of this conversation. A second ending, or one after the lease expired, moves no reserved money; a late
+    /// settlement still charges its cost, because the provider bills the answer.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then the reservation ends by its lease.
+    pub fn end_in(
+        &self,
+        (id, conversation): (SessionId, Conversation),
+        reservation: u64,
+        booking: Booking,
+        now_ms: u64,
+        counts: &mut Counts,
+    ) -> Result<Ended, LedgerError> {
         let mut unknown = false;
         let ended = self.change(id, None, now_ms, counts, |bucket, counts| {
             if let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.id == id) {
-                return Ok(end_in(entry, reservation, booking, now_ms, counts));
+                let ended = end_in(entry, conversation, reservation, booking, now_ms, counts);
+                bucket.limit_conversations(&self.rules);
+                return Ok(ended);
             }
             if let Some(evicted) = bucket.evicted.iter_mut().find(|evicted| evicted.id == id) {
                 return Ok(end_late_in(evicted, booking, counts));
@@ -168,20 +191,21 @@ impl<'a, S: SharedStore> Table<'a, S, SessionBucket> {
         })
     }
 
-    /// The session at this time, leases expired; `None` when the table does not know it. Writes nothing.
+    /// The session at this time, as its last conversation sees it, leases expired; `None` when the table does not know it. Writes nothing.
     ///
     /// # Errors
     /// [`LedgerError`] when the host fails.
     pub fn view(&self, id: SessionId, now_ms: u64) -> Result<Option<SessionView>, LedgerError> {
         let bucket = self.read(id, now_ms)?.value;
         let entry = bucket.entries.iter().find(|entry| entry.id == id);
-        Ok(entry.map(|entry| entry.view(now_ms)))
+        Ok(entry.map(|entry| entry.last_view(now_ms)))
     }
 }
 
 /// Ends a reservation of a session that is in the table.
 fn end_in(
     entry: &mut Entry,
+    conversation: Conversation,
     reservation: u64,
     booking: Booking,
     now_ms: u64,
@@ -197,8 +221,8 @@ fn end_in(
         None => return Change::Keep(ended),
     }
     if let Booking::Settle(turn) = booking {
-        entry.session.settle(&turn);
-        entry.last_settled_ms = now_ms;
+        entry.session.charge(&turn);
+        entry.conversations.settle(conversation, &turn, now_ms);
     } else {
         entry.session.spent = entry.session.spent.saturating_add(cost);
     }

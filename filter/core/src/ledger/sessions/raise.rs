@@ -25,7 +25,7 @@ impl<S: SharedStore> SessionTable<'_, S> {
             let Some(entry) = bucket.entries.iter_mut().find(|entry| entry.id == id) else {
                 return Ok(Change::Keep(false));
             };
-            let free = entry.view(now_ms).available();
+            let free = entry.last_view(now_ms).available();
             match entry.reservations.iter_mut().find(|held| held.id == reservation) {
                 Some(held) if more <= free => held.amount = held.amount.saturating_add(more),
                 _ => return Ok(Change::Keep(false)),

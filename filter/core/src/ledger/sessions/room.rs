@@ -21,6 +21,7 @@ use crate::config::{LedgerConfig, OnFull};
 use crate::counters::{Counter, Counts};
 use crate::ledger::error::LedgerError;
 use crate::ledger::sessions::bucket::{Entry, Evicted, Owner, SessionBucket};
+use crate::ledger::sessions::conversations::per_bucket;
 use crate::money::NanoUsd;
 use crate::request::session_id::SessionId;
 
@@ -72,6 +73,17 @@ impl SessionBucket {
         let too_many = held(&mut own()) >= half(rules.reservations_per_bucket)
             || (in_flight == 0 && busy >= half(rules.sessions_per_bucket));
         if too_many { Err(LedgerError::TooManyInFlight) } else { Ok(()) }
+    }
+
+    /// Forgets conversations where its sessions have too many together.
+    pub(super) fn limit_conversations(&mut self, rules: &LedgerConfig) {
+        let places = |sum: u64, entry: &Entry| sum.saturating_add(entry.conversations.0.len() as u64);
+        while self.entries.iter().fold(0, places) > per_bucket(rules) {
+            let most = self.entries.iter_mut().max_by_key(|entry| entry.conversations.0.len());
+            if most.and_then(|entry| entry.conversations.0.pop()).is_none() {
+                return;
+            }
+        }
     }
 
     /// Makes sure that one more session fits.

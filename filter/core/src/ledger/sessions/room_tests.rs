@@ -4,6 +4,7 @@ use super::*;
 use crate::ledger::sessions::SessionTable;
 use crate::ledger::store::MemoryStore;
 use crate::ledger::view::{Booking, Namespace, SettledTurn};
+use crate::request::conversation::Conversation;
 use proptest::prelude::*;
 
 const BUDGET: NanoUsd = NanoUsd(1000);
@@ -31,7 +32,8 @@ impl World {
     fn hold(&mut self, number: u8, owner: u64, now_ms: u64) -> Result<u64, LedgerError> {
         let table = SessionTable::new(&self.store, &self.config, Namespace::Real);
         let counts = &mut self.counts;
-        let open = table.open(session(number), BUDGET, || Owner(owner), now_ms, counts)?;
+        let open =
+            table.open(session(number), Conversation::default(), BUDGET, || Owner(owner), now_ms, counts)?;
         Ok(table.hold(open, NanoUsd(10), now_ms, counts)?.unwrap())
     }
 

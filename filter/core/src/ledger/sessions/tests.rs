@@ -54,7 +54,7 @@ fn reserve<S: SharedStore>(
     amount: u64,
 ) -> Result<Reserved, LedgerError> {
     loop {
-        let open = table.open(id, BUDGET, || owner(id), now_ms, counts)?;
+        let open = table.open(id, Conversation::default(), BUDGET, || owner(id), now_ms, counts)?;
         let seen = open.view;
         if seen.available() < NanoUsd(amount) {
             return table.leave(open, counts).map(|()| Reserved { seen, number: None });
@@ -273,7 +273,9 @@ fn turns_in_flight_of_a_bucket_are_bounded() {
 fn a_decision_that_asks_for_more_than_is_free_gets_nothing() {
     let (store, config, mut counts) = (MemoryStore::default(), config(), Counts::default());
     let table = SessionTable::new(&store, &config, Namespace::Real);
-    let open = table.open(session(1), BUDGET, || owner(session(1)), 0, &mut counts).unwrap();
+    let open = table
+        .open(session(1), Conversation::default(), BUDGET, || owner(session(1)), 0, &mut counts)
+        .unwrap();
     let greedy = table.hold(open, NanoUsd(1001), 0, &mut counts);
     assert_eq!(greedy, Err(LedgerError::Overdrawn { asked: NanoUsd(1001), free: BUDGET }));
     assert_eq!(counts, Counts::default());
