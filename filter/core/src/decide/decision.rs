@@ -217,8 +217,11 @@ impl Chooser<'_> {
         let reserved = estimate.upper.min(most).max(estimate.least.min(free));
         let cap = estimate::affordable_output_tokens(model, tokens, reserved);
         let can_write = tokens.most_output_tokens(model);
-        let needed = can_write > cap || (tokens.max_output_tokens.is_none() && !tokens.is_unlimited);
-        (reserved, needed.then_some(cap))
+        let needed = match tokens.max_output_tokens {
+            None => can_write > cap || !tokens.is_unlimited,
+            Some(limit) => can_write > cap || limit > model.most_output_tokens(tokens.answers),
+        };
+        (reserved, needed.then_some(cap.min(can_write)))
     }
 
     /// What a turn may hold beyond its least cost, so that the turns beside it find money.

@@ -62,9 +62,9 @@ fn thinking_and_effort_go_to_a_model_that_takes_them() {
     let adaptive = asks(Wants { thinking: Some(Thinking::Adaptive), ..Wants::default() });
     let effort = asks(Wants { effort: Some(Effort::High), ..Wants::default() });
     assert_eq!(chosen(admit(&mut world, Api::AnthropicMessages, Some(&adaptive))), "large");
-    // The money that is left pays only for the small model, which does not take it.
+    // The money that the first leaves pays only for the small model, which does not take it.
     let refused = admit(&mut world, Api::AnthropicMessages, Some(&effort)).unwrap_err();
-    assert_eq!(refused.reason.as_str(), "session_budget_exceeded");
+    assert_eq!(refused.reason.as_str(), "money_in_flight");
     assert_eq!(chosen(admit(&mut world, Api::AnthropicMessages, Some(&body()))), "small");
 }
 
