@@ -66,6 +66,16 @@ pub struct LongContext {
     pub output_pico_usd_per_token: u64,
 }
 
+/// The caches that a request may have written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheWrites {
+    /// Those that keep entries for minutes: a request asks for others by a `ttl`.
+    Short,
+    /// Those that keep them for an hour as well.
+    #[default]
+    Long,
+}
+
 /// The prices that hold for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rates {
@@ -89,8 +99,9 @@ impl Rates {
     }
 
     /// The highest price of an input token.
-    fn dearest_input(&self) -> u64 {
-        self.input.max(self.cached).max(self.written).max(self.long_written)
+    fn dearest_input(&self, writes: CacheWrites) -> u64 {
+        let long = if writes == CacheWrites::Long { self.long_written } else { 0 };
+        self.input.max(self.cached).max(self.written).max(long)
     }
 
     /// All of these prices are at least those of `other`.
@@ -138,8 +149,35 @@ impl Prices {
     /// write all of the input to its cache, and charge more for that.
     #[must_use]
     pub fn upper_cost(&self, input_tokens: u64, output_tokens: u64) -> NanoUsd {
-        let input = self.base_rates().dearest_input().max(self.rates(input_tokens).dearest_input());
+        self.upper_cost_of(input_tokens, output_tokens, CacheWrites::Long)
+    }
+
+    /// [`Self::upper_cost`] of a request that can only write to these caches.
+    #[must_use]
+    pub fn upper_cost_of(&self, input_tokens: u64, output_tokens: u64, writes: CacheWrites) -> NanoUsd {
+        let input = self.dearest_input(input_tokens, writes);
         sum(&[(input_tokens, input), (output_tokens, self.upper_output_price(input_tokens))])
+    }
+
+    fn dearest_input(&self, input_tokens: u64, writes: CacheWrites) -> u64 {
+        self.base_rates().dearest_input(writes).max(self.rates(input_tokens).dearest_input(writes))
+    }
+
+    /// What of [`Self::upper_cost_of`] is not reserved because so many input tokens are probably read from the provider's
+    /// prompt cache. `doubt` is the share that is reserved as if they were not.
+    #[must_use]
+    pub fn warm_discount(
+        &self,
+        input_tokens: u64,
+        warm_tokens: u64,
+        writes: CacheWrites,
+        doubt: f64,
+    ) -> NanoUsd {
+        let cached = self.base_rates().cached.max(self.rates(input_tokens).cached);
+        let saved = self.dearest_input(input_tokens, writes).saturating_sub(cached);
+        let pico = u128::from(warm_tokens.min(input_tokens)).saturating_mul(u128::from(saved));
+        let nano = pico.checked_div(PICO_PER_NANO).unwrap_or(0) as f64;
+        NanoUsd((nano * (1.0 - doubt.clamp(0.0, 1.0))) as u64)
     }
 
     /// The highest price of an output token, in pico-USD, in a request of at most so many input tokens.

@@ -171,7 +171,14 @@ impl<'a> Episode<'a> {
         let cost = config.prices.cost(&usage);
         let index = u8::try_from(model).map_err(|_| no_outcome())?;
         let body_bytes = size.body_bytes.unwrap_or(0);
-        self.view.settle(&SettledTurn { cost, model: index, prompt_tokens, body_bytes, output_tokens });
+        self.view.settle(&SettledTurn {
+            cost,
+            model: index,
+            prompt_tokens,
+            body_bytes,
+            warm_tokens: 0,
+            output_tokens,
+        });
         self.history_tokens = prompt_tokens.saturating_add(output_tokens);
         self.turn += 1;
         Ok(Step { quality: if cut { 0.0 } else { outcome.quality }, cost, cut })

@@ -89,7 +89,14 @@ fn replay(session: &Session, engine: &Engine, budget: NanoUsd, path: &[usize]) -
             output_tokens,
             ..Default::default()
         });
-        view.settle(&SettledTurn { cost, model: *wanted as u8, prompt_tokens, body_bytes, output_tokens });
+        view.settle(&SettledTurn {
+            cost,
+            model: *wanted as u8,
+            prompt_tokens,
+            body_bytes,
+            warm_tokens: 0,
+            output_tokens,
+        });
         history = prompt_tokens + output_tokens;
     }
     (session.turns.len().min(path.len()) as u64, false)

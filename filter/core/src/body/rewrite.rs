@@ -58,6 +58,7 @@ impl RequestBody {
             wants: WantsReader::default(),
             members,
             is_array: false,
+            has_ttl: false,
             facts_want: false,
             wants_want: false,
             input_wants: false,
@@ -124,6 +125,7 @@ impl RequestBody {
             bytes: self.scanned_bytes(),
             complete: self.progress() == Progress::Complete,
             has_tools: self.visitors.facts.has_tools(),
+            has_ttl: self.visitors.has_ttl,
             is_blind: false,
         }
     }
@@ -242,6 +244,7 @@ struct Visitors {
     wants: WantsReader,
     members: Arc<Members>,
     is_array: bool,
+    has_ttl: bool,
     /// Who wants the text of the value being read: facts and marks, the reader of wants, and the meter of the input.
     facts_want: bool,
     wants_want: bool,
@@ -279,6 +282,7 @@ impl Visitor for Visitors {
     }
 
     fn name(&mut self, path: &[Key], name: &[u8]) -> Key {
+        self.has_ttl |= name.eq_ignore_ascii_case(b"ttl");
         match self.members.key(path, name) {
             Key::Other => {
                 let alike = look_alike(path, name);

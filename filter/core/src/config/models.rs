@@ -208,7 +208,7 @@ pub struct SwitchConfig {
 }
 
 /// Token estimates from byte counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EstimateConfig {
     /// Bytes of request body per input token, for expectations (about 4 in English text).
@@ -226,6 +226,10 @@ pub struct EstimateConfig {
     pub unknown_input_tokens: u64,
     /// How long a provider keeps a prompt's prefix cached after a turn.
     pub prompt_cache_ttl_ms: u64,
+    /// The share of a prompt's prefix that was seen to be cached by the conversation's last turn, while that cache lives, which
+    /// is reserved for as if it were cached no more. Below 1 the rest is a term by which a session may be billed beyond its
+    /// budget.
+    pub cache_doubt: f64,
     /// The charge for an answer whose final usage is not known.
     pub missing_usage: MissingUsage,
     /// What a request without an output limit may be answered with at most.
@@ -284,6 +288,8 @@ impl EstimateConfig {
         faults.require((1..=16).contains(&ratio), "estimate.bytes_per_token", ratio, "1 to 16");
         let field = "estimate.upper_bytes_per_token";
         faults.require((1..=ratio).contains(&upper), field, upper, "1 to `estimate.bytes_per_token`");
+        let doubt = self.cache_doubt;
+        faults.require((0.0..=1.0).contains(&doubt), "estimate.cache_doubt", doubt, "0 to 1");
         let runs = self.runs_per_answer;
         faults.require((1..=1000).contains(&runs), "estimate.runs_per_answer", runs, "1 to 1000");
     }
@@ -300,6 +306,7 @@ impl Default for EstimateConfig {
             unknown_input_tokens: 32_000,
             prompt_cache_ttl_ms: 5 * 60 * 1000,
             missing_usage: MissingUsage::default(),
+            cache_doubt: 1.0,
             unlimited_answer: UnlimitedAnswer::default(),
             runs_per_answer: 1,
         }

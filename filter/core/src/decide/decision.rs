@@ -8,7 +8,7 @@ use crate::body::text::TextFeatures;
 use crate::body::wants::Wants;
 use crate::config::{ApiName, Config, LambdaRule, Strategy};
 use crate::decide::capable::Candidates;
-use crate::decide::estimate::{self, CostEstimate, RequestSize, TokenEstimate};
+use crate::decide::estimate::{self, CachedPrefix, CostEstimate, RequestSize, TokenEstimate};
 use crate::decide::features::{self, Features};
 use crate::decide::locks::{Needs, Permitted};
 use crate::decide::mask::{self, ActionMask};
@@ -137,9 +137,13 @@ impl Chooser<'_> {
     }
 
     fn cost(&self, k: usize, tokens: &TokenEstimate) -> Option<CostEstimate> {
-        let cached = estimate::cached_prefix_tokens(&self.config.estimate, self.session, k);
         let model = self.config.models.get(k)?;
-        Some(estimate::cost_with_cache(model, tokens, self.session, self.ask.can_cut, cached))
+        Some(estimate::cost_with_cache(model, tokens, self.session, self.ask.can_cut, self.cached(k)))
+    }
+
+    /// What model `k` has cached of the conversation.
+    fn cached(&self, k: usize) -> CachedPrefix {
+        CachedPrefix::of(&self.config.estimate, self.session, k)
     }
 
     /// The allowed model that the strategy or the policy prefers, and why.
@@ -197,7 +201,7 @@ impl Chooser<'_> {
         let (model, estimate) = (models.get(k)?, decision.estimates.get(k)?);
         let wanted = decision.tokens.max_output_tokens.map_or(shortest, |limit| limit.min(shortest));
         let wanted = wanted.max(decision.tokens.least_output_of(model));
-        let least = model.prices.upper_cost(decision.tokens.upper_input_tokens(model), wanted);
+        let least = self.cached(k).upper_cost(model, &decision.tokens, wanted);
         let able = decision.candidates.allows(k) && estimate.fits_context;
         (able && least <= self.session.available()).then_some(k)
     }
@@ -215,7 +219,7 @@ impl Chooser<'_> {
         let most = free.saturating_sub(to_leave).min(self.share_of_session()).min(self.share_of_tenant());
         // The least cost is held in any case: a model was only allowed if the reserve fits next to it.
         let reserved = estimate.upper.min(most).max(estimate.least.min(free));
-        let cap = estimate::affordable_output_tokens(model, tokens, reserved);
+        let cap = estimate::affordable_output_tokens(model, tokens, self.cached(k), reserved);
         let can_write = tokens.most_output_tokens(model);
         let needed = match tokens.max_output_tokens {
             None => can_write > cap || !tokens.is_unlimited,

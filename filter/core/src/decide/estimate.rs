@@ -12,6 +12,7 @@ use crate::body::input::{InputSize, ReadInput};
 use crate::config::{EstimateConfig, ModelConfig, UnlimitedAnswer};
 use crate::ledger::SessionView;
 use crate::money::NanoUsd;
+use crate::prices::CacheWrites;
 use crate::usage::Usage;
 
 /// A session's own mean output counts as if the model's configured mean had been seen in this many turns.
@@ -55,6 +56,8 @@ pub struct TokenEstimate {
     pub least_output_tokens: u64,
     /// Answers at once; 0 counts as 1.
     pub answers: u64,
+    /// The writes to the provider's prompt cache that the request may ask for.
+    pub cache_writes: CacheWrites,
     /// Without a limit, an answer may be as long as the model can make it, if it can be cut.
     pub is_unlimited: bool,
 }
@@ -85,6 +88,7 @@ impl TokenEstimate {
             max_output_tokens,
             least_output_tokens,
             answers,
+            cache_writes: read.map_or(CacheWrites::Long, |read| read.cache_writes()),
             is_unlimited: config.unlimited_answer == UnlimitedAnswer::Model,
         }
     }
@@ -143,6 +147,36 @@ pub fn cached_prefix_tokens(config: &EstimateConfig, session: &SessionView, mode
     if was_last && warm { session.last_prompt_tokens } else { 0 }
 }
 
+/// What of a prompt a model's provider has cached.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CachedPrefix {
+    /// Tokens that are expected to be.
+    pub expected_tokens: u64,
+    /// Tokens that were seen to be, by the usage of the turn before.
+    pub seen_tokens: u64,
+    /// The share of those that is reserved as if they were not.
+    pub doubt: f64,
+}
+
+impl CachedPrefix {
+    /// What the model of the conversation's last turn has, while the cache lives.
+    #[must_use]
+    pub fn of(config: &EstimateConfig, session: &SessionView, model: usize) -> CachedPrefix {
+        let expected_tokens = cached_prefix_tokens(config, session, model);
+        let seen_tokens = if expected_tokens > 0 { session.warm_tokens } else { 0 };
+        CachedPrefix { expected_tokens, seen_tokens, doubt: config.cache_doubt }
+    }
+
+    /// The most that a turn is reserved for.
+    #[must_use]
+    pub fn upper_cost(&self, model: &ModelConfig, tokens: &TokenEstimate, output_tokens: u64) -> NanoUsd {
+        let (prices, input_tokens) = (&model.prices, tokens.upper_input_tokens(model));
+        let writes = tokens.cache_writes;
+        let discount = prices.warm_discount(input_tokens, self.seen_tokens, writes, self.doubt);
+        prices.upper_cost_of(input_tokens, output_tokens, writes).saturating_sub(discount)
+    }
+}
+
 /// The estimated cost of one turn with one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CostEstimate {
@@ -165,18 +199,18 @@ pub fn cost(
     session: &SessionView,
     can_cut: bool,
 ) -> CostEstimate {
-    cost_with_cache(model, tokens, session, can_cut, 0)
+    cost_with_cache(model, tokens, session, can_cut, CachedPrefix::default())
 }
 
-/// Estimates the cost where the provider has `cached_tokens` of the prompt cached. Only the expected cost counts on
-/// that: the cache may be gone.
+/// Estimates the cost where the provider has a part of the prompt cached. What is only expected to be counts for the expected
+/// cost: the cache may be gone.
 #[must_use]
 pub fn cost_with_cache(
     model: &ModelConfig,
     tokens: &TokenEstimate,
     session: &SessionView,
     can_cut: bool,
-    cached_tokens: u64,
+    cached: CachedPrefix,
 ) -> CostEstimate {
     let usual = expected_output_tokens(model, session);
     let uncut = usual.saturating_mul(UNCUT_OUTPUT_FACTOR);
@@ -194,15 +228,14 @@ pub fn cost_with_cache(
     let uncut = if can_cut { uncut.max(tokens.least_output_of(model)).min(limit) } else { limit };
     let expected = Usage {
         input_tokens: tokens.prompt_tokens,
-        cached_input_tokens: cached_tokens,
+        cached_input_tokens: cached.expected_tokens,
         output_tokens: expected_output,
         ..Usage::default()
     };
-    let input = tokens.upper_input_tokens(model);
     CostEstimate {
         expected: model.prices.cost(&expected),
-        least: model.prices.upper_cost(input, uncut),
-        upper: model.prices.upper_cost(input, limit),
+        least: cached.upper_cost(model, tokens, uncut),
+        upper: cached.upper_cost(model, tokens, limit),
         fits_context: tokens.prompt_tokens.saturating_add(expected_output) <= model.context_tokens,
     }
 }
@@ -218,9 +251,14 @@ pub fn expected_output_tokens(model: &ModelConfig, session: &SessionView) -> u64
 
 /// The output tokens that `reserved` pays for after the upper input: what an answer is cut at.
 #[must_use]
-pub fn affordable_output_tokens(model: &ModelConfig, tokens: &TokenEstimate, reserved: NanoUsd) -> u64 {
+pub fn affordable_output_tokens(
+    model: &ModelConfig,
+    tokens: &TokenEstimate,
+    cached: CachedPrefix,
+    reserved: NanoUsd,
+) -> u64 {
     let input_tokens = tokens.upper_input_tokens(model);
-    let input = model.prices.upper_cost(input_tokens, 0);
+    let input = cached.upper_cost(model, tokens, 0);
     let free_pico = u128::from(reserved.saturating_sub(input).0).saturating_mul(1000);
     let tokens = free_pico.checked_div(u128::from(model.prices.upper_output_price(input_tokens)));
     // Free output is not cut.

@@ -72,12 +72,47 @@ fn a_cached_prefix_lowers_the_expected_cost_but_not_the_bounds() {
     };
     let cached = cached_prefix_tokens(&config, &session, 1);
     assert_eq!((cached, cached_prefix_tokens(&config, &session, 0)), (200, 0));
-    let [cold, warm] =
-        [0, cached].map(|cached| cost_with_cache(&model, &fresh(1200), &session, true, cached));
+    let [cold, warm] = [CachedPrefix::default(), CachedPrefix::of(&config, &session, 1)]
+        .map(|cached| cost_with_cache(&model, &fresh(1200), &session, true, cached));
     assert_eq!(warm.expected, NanoUsd(cold.expected.0 - 200 * 100 + 200 * 10));
     assert_eq!((warm.least, warm.upper), (cold.least, cold.upper));
     let late = SessionView { idle_ms: Some(config.prompt_cache_ttl_ms + 1), ..session };
     assert_eq!(cached_prefix_tokens(&config, &late, 1), 0);
+}
+
+#[test]
+fn a_prefix_that_was_seen_to_be_cached_is_reserved_for_with_the_configured_doubt() {
+    let mut model = model();
+    model.prices.cached_input_pico_usd_per_token = Some(10_000);
+    let session = SessionView {
+        last_model: Some(1),
+        last_prompt_tokens: 200,
+        warm_tokens: 150,
+        idle_ms: Some(1000),
+        ..SessionView::default()
+    };
+    let upper = |cache_doubt, model_number, session: &SessionView| {
+        let config = EstimateConfig { cache_doubt, ..EstimateConfig::default() };
+        CachedPrefix::of(&config, session, model_number).upper_cost(&model, &fresh(1200), 10).0
+    };
+    let cold = 400 * 100 + 10 * 400;
+    assert_eq!(upper(1.0, 1, &session), cold);
+    assert_eq!(upper(0.0, 1, &session), cold - 150 * 90);
+    assert_eq!(upper(0.2, 1, &session), cold - 150 * 90 * 8 / 10);
+    assert_eq!(upper(0.0, 0, &session), cold, "another model has nothing cached");
+    let late = SessionView { idle_ms: Some(600_000), ..session };
+    assert_eq!(upper(0.0, 1, &late), cold, "the cache has ended");
+}
+
+#[test]
+fn hour_long_writes_are_reserved_for_where_they_can_be_asked_for() {
+    let mut model = model();
+    model.prices.cache_write_pico_usd_per_token = Some(125_000);
+    let upper = |cache_writes| {
+        let tokens = TokenEstimate { cache_writes, ..fresh(1200) };
+        CachedPrefix::default().upper_cost(&model, &tokens, 0).0
+    };
+    assert_eq!((upper(CacheWrites::Short), upper(CacheWrites::Long)), (400 * 125, 400 * 200));
 }
 
 #[test]
@@ -165,7 +200,7 @@ proptest! {
         model.prices.input_pico_usd_per_token = input;
         model.prices.output_pico_usd_per_token = output;
         let tokens = fresh(body);
-        let cap = affordable_output_tokens(&model, &tokens, NanoUsd(reserved));
+        let cap = affordable_output_tokens(&model, &tokens, CachedPrefix::default(), NanoUsd(reserved));
         let input_tokens = tokens.upper_input_tokens(&model);
         let used = Usage { input_tokens, output_tokens: cap, ..Usage::default() };
         let input_only = Usage { output_tokens: 0, ..used };

@@ -263,7 +263,14 @@ fn leave(turns: usize, session: Option<SessionId>, change: impl FnOnce(&mut Valu
         tenant: identity.tenant(),
         caller: &caller,
     };
-    let turn = SettledTurn { cost: NanoUsd(5), model: 0, prompt_tokens: 1, body_bytes: 4, output_tokens: 1 };
+    let turn = SettledTurn {
+        cost: NanoUsd(5),
+        model: 0,
+        prompt_tokens: 1,
+        body_bytes: 4,
+        warm_tokens: 0,
+        output_tokens: 1,
+    };
     let ended = (0..turns).map(|_| {
         let open = ledger.open(&payer, 0, &mut counts).unwrap();
         let holding = open.hold(NanoUsd(10), &mut counts).unwrap().unwrap();

@@ -194,6 +194,11 @@ impl Closing<'_> {
             model: self.index,
             prompt_tokens: usage.input_tokens,
             body_bytes: body_bytes.unwrap_or(0),
+            // Only a usage that can be true shows what is cached.
+            warm_tokens: match outcome {
+                Outcome::Settled => usage.cached_input_tokens.saturating_add(usage.cache_write_tokens),
+                _ => 0,
+            },
             output_tokens: usage.output_tokens,
         });
         Bill { ending, outcome, usage: Some(usage), charged: cost, is_implausible: false }

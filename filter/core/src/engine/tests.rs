@@ -377,3 +377,20 @@ fn a_compaction_is_reserved_for_as_an_answer_that_cannot_be_limited() {
     assert_eq!(turn.record().output_cap_tokens, None);
     assert_eq!(turn.record().reserved_nano_usd, NanoUsd(134 * 3000 + 128_000 * 15_000));
 }
+
+#[test]
+fn a_warm_conversation_is_not_reserved_for_as_a_cold_one_where_the_doubt_allows_it() {
+    let reserved = |doubt: f64| {
+        let mut world = World::new(|v| {
+            v["estimate"] = json!({"cache_doubt": doubt});
+            v["models"][1]["prices"]["cached_input_pico_usd_per_token"] = json!(300_000);
+        });
+        let turn = world.route();
+        let used =
+            Usage { input_tokens: 100, cached_input_tokens: 80, output_tokens: 20, ..Usage::default() };
+        world.end(turn, Answer { status: Some(200), usage: Some(used), is_final: true, ..Answer::default() });
+        let turn = world.route();
+        turn.record().reserved_nano_usd.0
+    };
+    assert_eq!(reserved(1.0) - reserved(0.25), 80 * 2700 * 3 / 4);
+}

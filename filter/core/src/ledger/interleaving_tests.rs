@@ -95,7 +95,8 @@ fn caller(number: u8) -> Caller {
 /// How a turn ends: answered, failed, or left by its client.
 fn ending(rng: &mut impl Rng) -> Ending {
     let cost = NanoUsd(rng.random_range(0..400));
-    let turn = SettledTurn { cost, model: 0, prompt_tokens: 1, body_bytes: 4, output_tokens: 1 };
+    let turn =
+        SettledTurn { cost, model: 0, prompt_tokens: 1, body_bytes: 4, warm_tokens: 0, output_tokens: 1 };
     match rng.random_range(0..10) {
         0..6 => Ending::Settle(turn),
         6..8 => Ending::Refund,

@@ -18,7 +18,7 @@ pub fn max_bytes(config: &Config) -> u64 {
 /// Largest size of the session table, in bytes:
 ///
 /// ```text
-/// buckets · (11 + (64 + 29 · conversations_per_session) · sessions_per_bucket + 24 · reservations_per_bucket
+/// buckets · (11 + (64 + 33 · conversations_per_session) · sessions_per_bucket + 24 · reservations_per_bucket
 ///            + 47 · evicted_per_bucket)
 /// ```
 #[must_use]
@@ -64,13 +64,13 @@ mod tests {
     #[test]
     fn the_bound_of_the_session_table_is_what_its_formula_says() {
         let config = LedgerConfig { buckets: 2, ..LedgerConfig::default() };
-        assert_eq!(max_session_bytes(&config), 2 * (11 + (64 + 29 * 2) * 32 + 24 * 256 + 47 * 32));
+        assert_eq!(max_session_bytes(&config), 2 * (11 + (64 + 33 * 2) * 32 + 24 * 256 + 47 * 32));
     }
 
     #[test]
     fn the_memory_that_the_readme_names_is_what_the_formula_gives() {
         let tenants = |json: &str| serde_json::from_str::<TenantConfig>(json).unwrap();
-        assert_eq!(max_session_bytes(&LedgerConfig::default()), 47_362_048);
+        assert_eq!(max_session_bytes(&LedgerConfig::default()), 48_410_624);
         assert_eq!(max_caller_bytes(&CallerConfig::default()), 1_836_032);
         assert_eq!(max_tenant_bytes(&tenants(r#"{"default_usd": "1"}"#)), 862);
         let each = r#"{"default_usd": "1", "default_per_name": true}"#;

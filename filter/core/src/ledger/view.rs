@@ -26,6 +26,8 @@ pub struct SessionView {
     pub last_prompt_tokens: u64,
     /// Length of the request body of the conversation's last settled turn; 0 where it was unknown.
     pub last_body_bytes: u64,
+    /// Tokens at the head of the conversation's prompt that its provider was seen to have cached after that turn.
+    pub warm_tokens: u64,
     /// Output tokens of all settled turns.
     pub output_tokens: u64,
     /// Time since the conversation's last settled turn; `None` before the first, and where time does not pass.
@@ -54,6 +56,7 @@ impl SessionView {
         self.last_model = Some(turn.model);
         self.last_prompt_tokens = turn.prompt_tokens;
         self.last_body_bytes = turn.body_bytes;
+        self.warm_tokens = turn.warm_tokens;
     }
 
     /// Adds a settled turn to what all conversations share.
@@ -75,6 +78,8 @@ pub struct SettledTurn {
     pub prompt_tokens: u64,
     /// Length of the request body; 0 where it was unknown or the input tokens were not reported.
     pub body_bytes: u64,
+    /// Input tokens that its usage says were read from the provider's prompt cache, or written to it.
+    pub warm_tokens: u64,
     /// Output tokens.
     pub output_tokens: u64,
 }

@@ -17,6 +17,7 @@ pub mod weight;
 use crate::body::input::weight::TextWeigher;
 use crate::body::members::is_in_part;
 use crate::config::EstimateConfig;
+use crate::prices::CacheWrites;
 use crate::wire::json::Kind;
 use crate::wire::key::Key;
 use crate::wire::slot::Slot;
@@ -50,6 +51,8 @@ pub struct ReadInput {
     pub complete: bool,
     /// It offers tools.
     pub has_tools: bool,
+    /// It has a `ttl`, by which a prompt cache is told to keep its entries for longer.
+    pub has_ttl: bool,
     /// What follows will not be read either, so that each of its bytes may be a token (mode `headers`).
     pub is_blind: bool,
 }
@@ -60,6 +63,12 @@ impl ReadInput {
     pub fn unread(bytes: u64) -> ReadInput {
         let size = InputSize { text_tokens: bytes, ..InputSize::default() };
         ReadInput { size, bytes, is_blind: true, ..ReadInput::default() }
+    }
+
+    /// The writes to the provider's prompt cache that the request may ask for. What was not read may ask for any.
+    #[must_use]
+    pub fn cache_writes(&self) -> CacheWrites {
+        if self.complete && !self.has_ttl { CacheWrites::Short } else { CacheWrites::Long }
     }
 
     /// Most input tokens of the request's text, what a server adds included. `body_bytes` is the length of the body.

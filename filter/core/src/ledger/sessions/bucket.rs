@@ -6,7 +6,7 @@
 //! | part | fields | bytes |
 //! |---|---|---|
 //! | session | id 16, owner `u64`, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, output tokens `u64`, number of conversations `u8`, number of reservations `u8` | 64 |
-//! | its conversations, the last one first | start `u64`, system `u32`, last settled `u64` ms, model `u8`, prompt tokens and body bytes `u32` | 29 each |
+//! | its conversations, the last one first | start `u64`, system `u32`, last settled `u64` ms, model `u8`, prompt tokens, body bytes and warm tokens `u32` | 33 each |
 //! | its reservations | id `u64`, amount `u64` nano-USD, lease end `u64` ms | 24 each |
 //! | evicted session | id 16, last seen `u64` ms, budget and spent `u64` nano-USD, turns `u32`, early leaves `u16`, model `u8` (255: none) | 47 |
 //!
@@ -30,7 +30,7 @@ pub const HEADER_BYTES: u64 = 11;
 /// Bytes of a session without conversations and reservations.
 pub const SESSION_BYTES: u64 = 64;
 /// Bytes of a conversation.
-pub const CONVERSATION_BYTES: u64 = 29;
+pub const CONVERSATION_BYTES: u64 = 33;
 /// Bytes of a reservation.
 pub const RESERVATION_BYTES: u64 = 24;
 /// Bytes of an evicted session.
@@ -309,6 +309,7 @@ fn write_entry(bytes: &mut Vec<u8>, entry: &Entry) {
         bytes.push(known.model);
         bytes.extend_from_slice(&known.prompt_tokens.to_le_bytes());
         bytes.extend_from_slice(&known.body_bytes.to_le_bytes());
+        bytes.extend_from_slice(&known.warm_tokens.to_le_bytes());
     }
     for reservation in entry.reservations.iter().take(usize::from(u8::MAX)) {
         put_u64(bytes, [reservation.id, reservation.amount.0, reservation.lease_end_ms]);
@@ -349,12 +350,14 @@ fn read_conversation(rest: &mut &[u8]) -> Option<Remembered> {
     let [model] = take::<1>(rest)?;
     let prompt_tokens = take::<4>(rest).map(u32::from_le_bytes)?;
     let body_bytes = take::<4>(rest).map(u32::from_le_bytes)?;
+    let warm_tokens = take::<4>(rest).map(u32::from_le_bytes)?;
     Some(Remembered {
         conversation: Conversation { start, system },
         settled_ms,
         model,
         prompt_tokens,
         body_bytes,
+        warm_tokens,
     })
 }
 

@@ -29,6 +29,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                         model: model % 8,
                         prompt_tokens,
                         body_bytes,
+                        warm_tokens: prompt_tokens / 2,
                     })
                     .collect(),
             ),

@@ -24,6 +24,8 @@ pub struct Remembered {
     pub prompt_tokens: u32,
     /// Length of its request body; 0 where it was unknown.
     pub body_bytes: u32,
+    /// Input tokens that its provider was seen to have cached.
+    pub warm_tokens: u32,
 }
 
 /// The conversations of a session, the last one first.
@@ -47,6 +49,7 @@ impl Conversations {
             model,
             prompt_tokens: 0,
             body_bytes: 0,
+            warm_tokens: 0,
         }])
     }
 
@@ -82,6 +85,7 @@ impl Conversations {
             last_model: Some(known.model),
             last_prompt_tokens: known.prompt_tokens.into(),
             last_body_bytes: known.body_bytes.into(),
+            warm_tokens: known.warm_tokens.into(),
             idle_ms,
             ..session
         }
@@ -93,8 +97,9 @@ impl Conversations {
         let (prompt_tokens, body_bytes) = (short(turn.prompt_tokens), short(turn.body_bytes));
         let less_known = Conversation { system: 0, ..conversation };
         self.0.retain(|other| other.conversation != conversation && other.conversation != less_known);
-        let settled =
-            Remembered { conversation, settled_ms: now_ms, model: turn.model, prompt_tokens, body_bytes };
+        let warm_tokens = short(turn.warm_tokens);
+        let (settled_ms, model) = (now_ms, turn.model);
+        let settled = Remembered { conversation, settled_ms, model, prompt_tokens, body_bytes, warm_tokens };
         self.0.insert(0, settled);
         self.0.truncate(MAX_CONVERSATIONS);
     }

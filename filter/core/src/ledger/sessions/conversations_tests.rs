@@ -40,8 +40,14 @@ impl World {
         let (id, name) = (open.id(), open.conversation);
         let number = table.hold(open, NanoUsd(10), self.now_ms, counts).unwrap().unwrap();
         let cost = NanoUsd(10);
-        let turn =
-            SettledTurn { cost, model, prompt_tokens, body_bytes: 4 * prompt_tokens, output_tokens: 1 };
+        let turn = SettledTurn {
+            cost,
+            model,
+            prompt_tokens,
+            body_bytes: 4 * prompt_tokens,
+            warm_tokens: 0,
+            output_tokens: 1,
+        };
         table.end_in((id, name), number, Booking::Settle(turn), self.now_ms, counts).unwrap();
     }
 }
@@ -105,8 +111,14 @@ fn many_conversations_of_one_session_do_not_take_those_of_another() {
 #[test]
 fn a_session_remembers_a_bounded_number_of_conversations() {
     let mut conversations = Conversations::default();
-    let turn =
-        SettledTurn { cost: NanoUsd(1), model: 1, prompt_tokens: u64::MAX, body_bytes: 1, output_tokens: 1 };
+    let turn = SettledTurn {
+        cost: NanoUsd(1),
+        model: 1,
+        prompt_tokens: u64::MAX,
+        body_bytes: 1,
+        warm_tokens: 0,
+        output_tokens: 1,
+    };
     for start in 1..100 {
         conversations.settle(Conversation { start, system: 1 }, &turn, start);
     }

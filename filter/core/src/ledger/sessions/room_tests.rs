@@ -40,7 +40,14 @@ impl World {
     fn end(&mut self, number: u8, reservation: u64, cost: u64, now_ms: u64) {
         let table = SessionTable::new(&self.store, &self.config, Namespace::Real);
         let cost = NanoUsd(cost);
-        let turn = SettledTurn { cost, model: 0, prompt_tokens: 10, body_bytes: 40, output_tokens: 5 };
+        let turn = SettledTurn {
+            cost,
+            model: 0,
+            prompt_tokens: 10,
+            body_bytes: 40,
+            warm_tokens: 0,
+            output_tokens: 5,
+        };
         table.end(session(number), reservation, Booking::Settle(turn), now_ms, &mut self.counts).unwrap();
     }
 

@@ -31,6 +31,7 @@ fn owner(id: SessionId) -> Owner {
 
 fn turn(cost: u64) -> Booking {
     Booking::Settle(SettledTurn {
+        warm_tokens: 0,
         cost: NanoUsd(cost),
         model: 0,
         prompt_tokens: 10,

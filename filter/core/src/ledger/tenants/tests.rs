@@ -19,7 +19,14 @@ fn tenant(number: u8) -> Tenant {
 
 fn settle(cost: u64) -> Booking {
     let cost = NanoUsd(cost);
-    Booking::Settle(SettledTurn { cost, model: 0, prompt_tokens: 1, body_bytes: 4, output_tokens: 1 })
+    Booking::Settle(SettledTurn {
+        cost,
+        model: 0,
+        prompt_tokens: 1,
+        body_bytes: 4,
+        warm_tokens: 0,
+        output_tokens: 1,
+    })
 }
 
 struct World {
