@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "wire",
             "config",
             "counters",
+            "prices",
             "money",
             "usage",
             "one_line",

@@ -33,7 +33,10 @@ pub const REASONS: [&str; 2] = [
 ];
 
 /// Values in which worlds and deliveries may differ where a scenario lists them in `varies`.
-pub const VARYING: [&str; 7] = [
+pub const VARYING: [&str; 9] = [
+    // A session that is told by how its requests begin is its caller's own, and callers have other addresses.
+    "/turns/*/record/session",
+    "/turns/*/headers/x-seqroute-session",
     // How much of a long body was read before the decision depends on its pieces, and with it what is reserved.
     "/turns/*/record/text",
     "/turns/*/record/reserved_nano_usd",

@@ -54,8 +54,10 @@ fn message(number: usize) -> String {
 /// A chat request of exactly `bytes` bytes that ends with this turn's message.
 fn request(bytes: usize, number: usize) -> String {
     let frame = |padding: &str| {
-        let messages =
-            json!([{"role": "system", "content": padding}, {"content": message(number), "role": "user"}]);
+        let messages = json!([
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": padding}, {"content": message(number), "role": "user"},
+        ]);
         json!({"model": "auto", "messages": messages}).to_string()
     };
     frame(&"x".repeat(bytes.checked_sub(frame("").len()).expect("room for the frame")))

@@ -72,8 +72,6 @@ pub struct BodyFacts {
     pub provider_state: bool,
     /// The history refers to files that a provider keeps.
     pub kept_files: bool,
-    /// A message holds an image or another file that is not text.
-    pub has_images: bool,
     /// What it asks of its model's abilities.
     pub wants: Wants,
     /// The client asks for an answer in JSON.
@@ -183,7 +181,6 @@ impl FactsReader {
             detached: self.is_detached || self.is_kept(),
             provider_state: self.messages.provider_state,
             kept_files: self.messages.kept_files,
-            has_images: self.messages.has_images,
             wants: Wants { tools: self.tools.any, thinking_tokens: self.thinking_tokens.number(), ..wants },
             response_format_json: self.response_format_json,
             messages: self.messages.count,

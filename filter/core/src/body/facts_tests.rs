@@ -212,10 +212,10 @@ fn a_tool_loop_is_open_while_its_result_is_the_last_message() {
 fn arguments_and_results_of_tools_are_not_messages() {
     let call = json!({"type": "tool_use", "input": {"type": "tool_result", "signature": "s", "image": {}}});
     let found = facts(&json!({"messages": [{"role": "assistant", "content": [call]}]}));
-    assert!(!found.open_tool_loop && !found.provider_state && !found.has_images);
+    assert!(!found.open_tool_loop && !found.provider_state && !found.wants.images);
     let call = json!({"functionCall": {"args": {"functionResponse": {}, "inlineData": {}}}});
     let found = facts(&json!({"contents": [{"role": "model", "parts": [call]}]}));
-    assert!(!found.open_tool_loop && !found.has_images);
+    assert!(!found.open_tool_loop && !found.wants.images);
 }
 
 #[test]
@@ -251,9 +251,9 @@ fn images_are_seen_in_messages_and_in_results_of_tools() {
         json!({"contents": [{"parts": [{"inlineData": {"mimeType": "image/png"}}]}]}),
     ];
     for body in with_image {
-        assert!(facts(&body).has_images, "{body}");
+        assert!(facts(&body).wants.images, "{body}");
     }
-    assert!(!facts(&content(json!({"type": "text", "text": "\"type\":\"image\""}))).has_images);
+    assert!(!facts(&content(json!({"type": "text", "text": "\"type\":\"image\""}))).wants.images);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What the messages of a request say about where it can go.
 //!
-//! | API | list | a tool's result | image |
-//! |---|---|---|---|
-//! | OpenAI chat | `messages` | role `tool` or `function` | part `image_url` |
-//! | OpenAI responses | `input` | item type `…_call_output` | part `input_image` |
-//! | Anthropic | `messages` | part type `tool_result` | part `image` |
-//! | Gemini | `contents` | part `functionResponse` | part `inlineData`, `fileData` |
-//! | Bedrock | `messages` | part `toolResult` | part `image` |
+//! | API | list | a tool's result |
+//! |---|---|---|
+//! | OpenAI chat | `messages` | role `tool` or `function` |
+//! | OpenAI responses | `input` | item type `…_call_output` |
+//! | Anthropic | `messages` | part type `tool_result` |
+//! | Gemini | `contents` | part `functionResponse` |
+//! | Bedrock | `messages` | part `toolResult` |
 //!
 //! **State of a provider** in a message, which no other model accepts:
 //!
@@ -28,7 +28,7 @@
 //! The text of the last message of the user (role `user`, or none) is hashed ([`TextHasher`]); its parts count as
 //! separate lines, and a message without text, such as a tool's result, changes nothing.
 //!
-//! Arguments and results of tools may hold any JSON and are ignored, except images in a result's content.
+//! Arguments and results of tools may hold any JSON and are ignored.
 
 use crate::body::opening::OpeningReader;
 use crate::body::text::{TextFeatures, TextHasher};
@@ -48,8 +48,6 @@ pub struct Messages {
     pub provider_state: bool,
     /// Some message refers to a file that a provider keeps.
     pub kept_files: bool,
-    /// Some message carries an image or a file.
-    pub has_images: bool,
     last_is_tool_result: bool,
     word: Slot,
     /// Text of the message being read, and whether its role, as far as it was read, is the user's.
@@ -68,7 +66,6 @@ impl Default for Messages {
             count: 0,
             provider_state: false,
             kept_files: false,
-            has_images: false,
             last_is_tool_result: false,
             word,
             text: TextHasher::default(),
@@ -89,7 +86,6 @@ enum Meaning {
     /// An item of a list of what a model signed.
     Signed,
     KeptFile,
-    Image,
     Text,
     Other,
 }
@@ -148,7 +144,6 @@ fn meaning(path: &[Key]) -> Meaning {
     let in_content = containers.iter().all(|key| {
         matches!(key, Key::Item | Key::Content | Key::Parts | Key::ReasoningContent | Key::ReasoningText)
     });
-    let in_result = containers.iter().all(|key| matches!(key, Key::Item | Key::Content | Key::ToolResult));
     match last {
         Key::Role if containers.is_empty() => Meaning::Role,
         Key::Type if in_content => Meaning::Type,
@@ -163,9 +158,6 @@ fn meaning(path: &[Key]) -> Meaning {
             Meaning::Signature
         }
         Key::FileId | Key::FileUri if containers.iter().all(may_hold_file) => Meaning::KeptFile,
-        Key::Image | Key::ImageUrl | Key::InlineData | Key::FileData if in_content || in_result => {
-            Meaning::Image
-        }
         _ => Meaning::Other,
     }
 }
@@ -205,8 +197,7 @@ impl Visitor for Messages {
             Meaning::Signature | Meaning::KeptFile | Meaning::Text => return kind == Kind::String,
             Meaning::Signed => self.provider_state |= kind == Kind::Object,
             Meaning::ToolResult if !is_absent => self.last_is_tool_result = true,
-            Meaning::Image if !is_absent => self.has_images = true,
-            Meaning::ToolResult | Meaning::Image | Meaning::Other => {}
+            Meaning::ToolResult | Meaning::Other => {}
         }
         false
     }
@@ -250,9 +241,6 @@ impl Visitor for Messages {
             }
             Meaning::Type if matches!(word, b"redacted_thinking" | b"compaction" | b"item_reference") => {
                 self.provider_state = true;
-            }
-            Meaning::Type if matches!(word, b"image" | b"image_url" | b"input_image") => {
-                self.has_images = true
             }
             _ => {}
         }

@@ -1,12 +1,9 @@
 //! What a conversation permits, before any policy is asked.
 //!
-//! **Capabilities.** A request with images or tools goes only to models that accept them.
-//!
-//! **Locks.** Some requests belong to the model that answered last: one with the results of tools that this
-//! model called (an open tool loop), one that refers to a response stored at its provider (`previous_response_id`),
-//! one that carries thinking that this model signed or other state of its
-//! provider ([`crate::body::messages`] has the table), one that refers to files that the provider keeps. They stay with it, or within its `compat_group`, whose models
-//! accept each other's conversations. If none of these is affordable, the request is refused: another model would
+//! Some requests belong to the model that answered last: one with the results of tools that this model called (an open tool
+//! loop), one that refers to a response stored at its provider (`previous_response_id`), one that carries thinking that this
+//! model signed or other state of its provider ([`crate::body::messages`] has the table), one that refers to files that the
+//! provider keeps. They stay with it, or within its `compat_group`, whose models accept each other's conversations. If none of these is affordable, the request is refused: another model would
 //! answer with an error or with nonsense, and the client could not see why. A conversation of which a part was not read when
 //! it was decided on may hold any of these there, so it stays as well.
 //!
@@ -23,10 +20,6 @@ use crate::ledger::SessionView;
 /// What a request needs of its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// It has images.
-    pub images: bool,
-    /// It defines tools.
-    pub tools: bool,
     /// It can only be answered by the model of the last turn, or its group.
     pub same_model: bool,
     /// It refers to files that the provider of the last turn, if there was one, keeps.
@@ -38,8 +31,6 @@ impl Needs {
     #[must_use]
     pub fn of(body: &BodyFacts) -> Needs {
         Needs {
-            images: body.has_images,
-            tools: body.read.has_tools,
             same_model: body.open_tool_loop
                 || body.previous_response_id
                 || body.provider_state
@@ -64,7 +55,7 @@ impl Permitted {
         Permitted { models: [true; MAX_MODELS], locked: false }
     }
 
-    /// The models that support the request's needs and can continue its conversation.
+    /// The models that can continue the conversation.
     #[must_use]
     pub fn new(models: &[ModelConfig], needs: Needs, session: &SessionView) -> Permitted {
         let last = match needs {
@@ -77,12 +68,11 @@ impl Permitted {
         let last = last.and_then(|last| Some((last, models.get(last)?)));
         let mut permitted = Permitted { models: [false; MAX_MODELS], locked: last.is_some() };
         for (k, (permitted, model)) in permitted.models.iter_mut().zip(models).enumerate() {
-            let able = (model.accepts.images || !needs.images) && (model.accepts.tools || !needs.tools);
             let same = last.is_none_or(|(last, last_model)| {
                 let group = model.compat_group.is_some() && model.compat_group == last_model.compat_group;
                 k == last || group
             });
-            *permitted = able && same;
+            *permitted = same;
         }
         permitted
     }
@@ -112,7 +102,6 @@ mod tests {
         let mut third = value["models"][1].clone();
         third["name"] = json!("large-2");
         value["models"].as_array_mut().unwrap().push(third);
-        value["models"][0]["accepts"] = json!({"images": false});
         value["models"][1]["compat_group"] = json!("family");
         value["models"][2]["compat_group"] = json!("family");
         Config::from_json(value.to_string().as_bytes()).unwrap().models
@@ -122,13 +111,6 @@ mod tests {
         let session = SessionView { last_model, turns: 1, ..SessionView::default() };
         let permitted = Permitted::new(&models(), needs, &session);
         [0, 1, 2].map(|k| permitted.allows(k))
-    }
-
-    #[test]
-    fn images_do_not_go_to_a_model_without_them() {
-        let images = Needs { images: true, ..Needs::default() };
-        assert_eq!(permitted(images, None), [false, true, true]);
-        assert_eq!(permitted(Needs::default(), None), [true, true, true]);
     }
 
     #[test]
@@ -153,9 +135,8 @@ mod tests {
             Needs::of(&BodyFacts { read: unread, ..BodyFacts::default() }).same_model,
             "it may hold any of them"
         );
-        let read = ReadInput { has_tools: true, complete: true, ..ReadInput::default() };
-        let tools = BodyFacts { read, has_images: true, ..BodyFacts::default() };
-        assert_eq!(Needs::of(&tools), Needs { images: true, tools: true, ..Needs::default() });
+        let read = ReadInput { complete: true, ..ReadInput::default() };
+        assert_eq!(Needs::of(&BodyFacts { read, ..BodyFacts::default() }), Needs::default());
     }
 
     #[test]
@@ -170,11 +151,5 @@ mod tests {
         assert_eq!(of(Needs::default()), [true; 3]);
         let files = Needs { same_provider: true, ..Needs::default() };
         assert_eq!(permitted(files, Some(2)), [false, true, true]);
-    }
-
-    #[test]
-    fn a_lock_does_not_add_capabilities() {
-        let needs = Needs { same_model: true, images: true, ..Needs::default() };
-        assert_eq!(permitted(needs, Some(0)), [false, false, false]);
     }
 }

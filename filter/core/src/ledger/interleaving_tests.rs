@@ -395,7 +395,7 @@ fn money_is_conserved_on_both_levels_in_any_interleaving_of_calls_crashes_and_cl
     for seed in 0..number("SEQROUTE_SCHEDULES").unwrap_or(SCHEDULES) {
         if let Err(failure) = std::panic::catch_unwind(|| run(seed)) {
             eprintln!(
-                "this schedule alone: SEQROUTE_SCHEDULE={seed} cargo test --release -p seqroute-core interleaving"
+                "this schedule alone: SEQROUTE_SCHEDULE={seed} cargo test -p seqroute-core interleaving"
             );
             std::panic::resume_unwind(failure);
         }

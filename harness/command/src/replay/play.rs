@@ -123,10 +123,12 @@ fn output_limit(turn: &Turn) -> Option<u64> {
     ["max_completion_tokens", "max_tokens"].iter().find_map(|field| body.get(*field)?.as_u64())
 }
 
-/// A chat request, history and user message, of the size that the filter estimates as this many tokens.
+/// A chat request, history and user message, of the size that the filter estimates as this many tokens. All begin alike, as
+/// those of one conversation do.
 fn chat_of(prompt_tokens: u64, bytes_per_token: u64, text: &str) -> String {
     let request = |history: &str| {
         json!({"model": "auto", "messages": [
+            {"role": "user", "content": "hi"},
             {"role": "assistant", "content": history}, {"role": "user", "content": text},
         ]})
         .to_string()
