@@ -95,7 +95,7 @@ fn outstanding(store: &MemoryStore) -> u64 {
         let key = format!("{}/sessions/{BUCKETS}/{number}", Namespace::Real.prefix());
         let stored = store.get(&key).expect("a store in memory").unwrap_or_default().0;
         let bucket = SessionBucket::from_bytes(&stored).expect("a bucket that the engine wrote");
-        bucket.entries.iter().map(|entry| entry.view(0).outstanding.0).sum::<u64>()
+        bucket.entries.iter().map(|entry| entry.last_view(0).outstanding.0).sum::<u64>()
     };
     (0..BUCKETS).map(bucket).sum()
 }
