@@ -71,14 +71,23 @@ cases.case('messages', 'tools', STREAM, async (headers, mark) => {
   await toolLoop(final, headers, mark);
 });
 
-cases.case('messages', 'tool runner', {}, async (headers, mark) => {
+async function runTools(headers, mark, more) {
   const weather = betaZodTool({
     name: 'weather', description: 'The weather.', inputSchema: z.object({ city: z.string() }),
     run: ({ city }) => `${city} fine`,
   });
-  const answer = await client(headers).beta.messages.toolRunner(
-    body(asks(`${mark} [call weather]`), { tools: [weather] }));
+  const asked = body(asks(`${mark} [call weather]`), { tools: [weather], ...more });
+  const answer = await client(headers).beta.messages.toolRunner(asked);
   equal(answer.content[0].text, 'The tools say: some text fine.');
+}
+
+cases.case('messages', 'tool runner', {}, async (headers, mark) => {
+  await runTools(headers, mark, { thread: false });
+});
+
+// The library's default is a conversation that the provider keeps. Told that it cannot, it sends all of it by itself.
+cases.case('messages', 'tool runner with a thread', { gateway: 1 }, async (headers, mark) => {
+  await runTools(headers, mark);
 });
 
 cases.case('messages', 'image', {}, async (headers, mark) => {

@@ -125,8 +125,7 @@ def _(headers, case):
     tool_loop(final, headers, case)
 
 
-@cases.case("messages", "tool runner")
-def _(headers, case):
+def run_tools(headers, case, **more):
     @beta_tool
     def weather(city: str) -> str:
         """Get the weather of a city.
@@ -138,8 +137,19 @@ def _(headers, case):
 
     messages = asks(f"{case} [call weather]")
     runner = client(headers).beta.messages.tool_runner(
-        model="auto", max_tokens=1000, messages=messages, tools=[weather])
+        model="auto", max_tokens=1000, messages=messages, tools=[weather], **more)
     equal(runner.until_done().content[0].text, "The tools say: some text fine.")
+
+
+@cases.case("messages", "tool runner")
+def _(headers, case):
+    run_tools(headers, case, thread=False)
+
+
+# The library's default is a conversation that the provider keeps. Told that it cannot, it sends all of it by itself.
+@cases.case("messages", "tool runner with a thread", gateway_refusals=1)
+def _(headers, case):
+    run_tools(headers, case)
 
 
 @cases.case("messages", "forced tool")
@@ -205,6 +215,15 @@ def _(headers, case):
     equal(final(headers, case, system=system).usage.cache_read_input_tokens, first.usage.cache_creation_input_tokens)
 
 
+@cases.case("messages", "cached conversation")
+def _(headers, case):
+    messages = asks(f"{case} {LONG}")
+    first = create(headers, messages, cache_control={"type": "ephemeral"})
+    messages += [{"role": "assistant", "content": first.content}, *asks("And then?")]
+    second = create(headers, messages, cache_control={"type": "ephemeral"})
+    equal(second.usage.cache_read_input_tokens, first.usage.cache_creation_input_tokens)
+
+
 @cases.case("messages", "prompt cached for an hour")
 def _(headers, case):
     system = [{"type": "text", "text": LONG, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
@@ -221,7 +240,7 @@ def _(headers, case):
 
 @cases.case("messages", "error 400", streaming=True, provider_refusals=1)
 def _(headers, case):
-    raises(anthropic.BadRequestError, lambda: final(headers, case, temperature=2.0), "temperature")
+    raises(anthropic.BadRequestError, lambda: final(headers, case, metadata={"no_such": "x"}), "metadata.no_such")
 
 
 @cases.case("messages", "unknown member", provider_refusals=1)
@@ -266,6 +285,37 @@ def _(headers, case):
     turns = []
     raises(anthropic.RateLimitError, play, "budget")
     assert len(turns) >= 2, f"{len(turns)} turns"
+
+
+@cases.case("messages", "money ends among signed thinking", gateway_refusals=1, budget="0.3")
+def _(headers, case):
+    def play():
+        while len(messages) < 200:
+            messages.append({"role": "user", "content": f"{case} [call weather] [think 800]"})
+            answer = create(headers, messages, tools=[TOOL], thinking=THINKING)
+            messages.append({"role": "assistant", "content": answer.content})
+            results = [
+                {"type": "tool_result", "tool_use_id": block.id, "content": "fine"}
+                for block in answer.content if block.type == "tool_use"
+            ]
+            messages.append({"role": "user", "content": results})
+            answer = create(headers, messages, tools=[TOOL], thinking=THINKING)
+            messages.append({"role": "assistant", "content": answer.content})
+
+    messages = []
+    raises(anthropic.RateLimitError, play, "budget")
+    assert len(messages) > 4, f"{len(messages)} messages"
+
+
+@cases.case("messages", "parallel turns", budget="1")
+def _(headers, case):
+    async def play():
+        async with client(headers, anthropic.AsyncAnthropic) as other:
+            turns = (other.messages.create(model="auto", max_tokens=4000, messages=asks(case)) for _ in range(4))
+            answers = await asyncio.gather(*turns)
+            equal([answer.content[0].text for answer in answers], [FORTY_TWO] * 4)
+
+    asyncio.run(play())
 
 
 @cases.case("messages", "retry after 503", provider_refusals=1)

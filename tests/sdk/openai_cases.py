@@ -71,7 +71,7 @@ def _(headers, case):
 def _(headers, case):
     chunks = list(chat(headers, f"{case} [words 30]", stream=True))
     assert all(chunk.choices for chunk in chunks), "an event without choices"
-    assert all("usage" not in chunk.model_fields_set for chunk in chunks), "usage that was not asked for"
+    assert all(chunk.usage is None for chunk in chunks), "usage that was not asked for"
 
 
 @cases.case("chat", "usage asked for", streaming=True)
@@ -101,6 +101,23 @@ def _(headers, case):
     asyncio.run(play())
 
 
+@cases.case("models", "list")
+def _(headers, case):
+    equal([model.id for model in client(headers).models.list()], ["gpt-5-mini", "gpt-5.1"])
+
+
+@cases.case("chat", "parallel turns", budget="1")
+def _(headers, case):
+    async def play():
+        async with client(headers, openai.AsyncOpenAI) as other:
+            create = other.chat.completions.create
+            turns = (create(model="auto", max_completion_tokens=4000, messages=asks(case)) for _ in range(4))
+            answers = await asyncio.gather(*turns)
+            equal([answer.choices[0].message.content for answer in answers], [FORTY_TWO] * 4)
+
+    asyncio.run(play())
+
+
 @cases.case("chat", "no limit")
 def _(headers, case):
     answer = chat(headers, f"{case} [words 5000]")
@@ -112,6 +129,11 @@ def _(headers, case):
 def _(headers, case):
     chunks = list(chat(headers, f"{case} [words 5000]", stream=True))
     equal(len(text_of(chunks).split()), 5000)
+
+
+@cases.case("chat", "no limit, less money", budget="3")
+def _(headers, case):
+    equal(len(chat(headers, f"{case} [words 2000]").choices[0].message.content.split()), 2000)
 
 
 @cases.case("chat", "limit")

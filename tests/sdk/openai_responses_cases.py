@@ -204,6 +204,20 @@ def _(headers, case):
     raises(openai.RateLimitError, lambda: respond(headers, case, stream=True), "budget")
 
 
+@cases.case("responses", "money ends among sealed reasoning", gateway_refusals=1, budget="0.1")
+def _(headers, case):
+    def play():
+        while len(asked) < 200:
+            asked.append({"role": "user", "content": f"{case} [think 800]"})
+            answer = respond(headers, asked, store=False, include=["reasoning.encrypted_content"],
+                             max_output_tokens=1500)
+            asked.extend(item.to_dict(exclude_unset=True) for item in answer.output)
+
+    asked = []
+    raises(openai.RateLimitError, play, "budget")
+    assert len(asked) > 4, f"{len(asked)} items"
+
+
 @cases.case("responses", "retry after 503", provider_refusals=1)
 def _(headers, case):
     equal(respond(headers, f"{case} [fail 503 1]").output_text, FORTY_TWO)

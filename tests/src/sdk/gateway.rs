@@ -19,7 +19,7 @@ const SHIPPED_PLUGIN: &str = include_str!("../../../envoy/plugin.json");
 /// The salt of the run.
 pub const SALT: &str = "salt of the client libraries";
 /// Budget of a session that asks for none: as much as any answer of these models may cost, so that nothing is cut.
-const BUDGET_USD: &str = "20";
+const BUDGET_USD: &str = "50";
 
 /// A running Envoy and its model servers.
 pub struct Gateway {

@@ -21,6 +21,7 @@ mod table;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 pub use played::{Played, Verdict};
 pub use scripts::missing;
@@ -28,6 +29,8 @@ pub use table::Table;
 
 /// How long decision records may take to be written.
 const RECORDS: Duration = Duration::from_secs(20);
+/// Scripts that run at once.
+const AT_ONCE: usize = 2;
 /// How often they are read while waiting.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -37,17 +40,16 @@ const POLL: Duration = Duration::from_millis(50);
 /// When Envoy does not start, or a script does not come to its end.
 pub async fn run(only: &str) -> Result<Table> {
     let gateway = gateway::Gateway::start().await?;
-    let mut cases = Vec::new();
-    for script in scripts::ALL.iter().filter(|script| script.name.contains(only)) {
-        cases.extend(script.play(&gateway).await?);
-    }
+    let wanted = scripts::ALL.iter().filter(|script| script.name.contains(only));
+    let played = stream::iter(wanted.map(|script| script.play(&gateway))).buffered(AT_ONCE);
+    let cases = played.try_collect::<Vec<_>>().await?.concat();
     let deadline = Instant::now() + RECORDS;
     loop {
         let charged = gateway.charged()?;
         let bill = gateway.bill();
         let played: Vec<Played> =
             cases.iter().map(|case| Played::new(case.clone(), &bill, &charged, gateway::SALT)).collect();
-        if played.iter().all(Played::is_accounted) || Instant::now() > deadline {
+        if played.iter().all(Played::is_settled) || Instant::now() > deadline {
             gateway.stop().await;
             return Ok(Table { played });
         }

@@ -20,6 +20,8 @@ pub struct Played {
     pub charged: u64,
     /// Answers that were billed.
     answers: u64,
+    /// The models that gave them.
+    models: Vec<&'static str>,
     /// Turns that were sent to a model and not refunded.
     settled: u64,
     /// What the model servers refused.
@@ -57,6 +59,7 @@ impl Played {
             billed: account.billed,
             charged: records.iter().map(|record| record.charged_nano_usd.0).sum(),
             answers: account.answers,
+            models: account.used.iter().map(|(model, _)| *model).collect(),
             settled: records.iter().filter(paid).count() as u64,
             provider_refusals: account.refused,
             gateway_refusals: refused.map(|record| record.reason.as_str().to_owned()).collect(),
@@ -71,6 +74,12 @@ impl Played {
         exact && self.settled == self.answers && self.gateway_refusals.len() == self.case.gateway_refusals
     }
 
+    /// No record is waited for: all have come, or what is known to be wrong will not come right.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_accounted() || findings::of(&self.case.session).is_some()
+    }
+
     /// What is wrong.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
@@ -80,6 +89,9 @@ impl Played {
         }
         if self.gateway_refusals.len() != self.case.gateway_refusals {
             faults.push(format!("the filter refused: {}", self.gateway_refusals.join("; ")));
+        }
+        if !faults.is_empty() && !self.models.is_empty() {
+            faults.push(format!("answered by {}", self.models.join(", ")));
         }
         if !self.is_accounted() {
             faults.push(format!(

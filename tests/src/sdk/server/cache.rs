@@ -43,11 +43,14 @@ impl Block {
     pub fn new(content: &Value, tokens: u64) -> Block {
         let mut content = content.clone();
         let marked = content.as_object_mut().and_then(|block| block.remove("cache_control"));
-        let keep = marked.filter(|mark| !mark.is_null()).map(|mark| match mark["ttl"].as_str() {
-            Some("1h") => Keep::Hour,
-            _ => Keep::Minutes,
-        });
-        Block { hash: hash_of(&content.to_string()), tokens, keep }
+        let mut block = Block { hash: hash_of(&content.to_string()), tokens, keep: None };
+        marked.filter(|mark| !mark.is_null()).iter().for_each(|mark| block.mark(mark));
+        block
+    }
+
+    /// Marks it as the end of a cached prefix, by a `cache_control`.
+    pub fn mark(&mut self, mark: &Value) {
+        self.keep = Some(if mark["ttl"] == "1h" { Keep::Hour } else { Keep::Minutes });
     }
 
     /// A block of JSON text, such as the definition of a tool.

@@ -43,6 +43,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// What a client's key contains. A key that reaches a provider has been leaked by the gateway.
 pub const CLIENT_KEY: &str = "key-of-the-client";
 
+/// Versions of Anthropic's API; the client libraries of today send the last one.
+const VERSIONS: [&str; 2] = ["2023-06-01", "2026-10-21"];
+
 /// The server of one model.
 struct Server {
     model: &'static Model,
@@ -238,8 +241,8 @@ impl Server {
         }
         // platform.claude.com/docs/en/api/versioning
         let version = headers.get("anthropic-version").and_then(|value| value.to_str().ok());
-        if self.model.provider == Provider::Anthropic && version != Some("2023-06-01") {
-            return Err(invalid("anthropic-version: header is required"));
+        if self.model.provider == Provider::Anthropic && !version.is_some_and(|one| VERSIONS.contains(&one)) {
+            return Err(invalid(format!("anthropic-version: {version:?} is not a valid version")));
         }
         Ok(())
     }

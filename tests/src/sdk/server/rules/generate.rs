@@ -55,6 +55,17 @@ const CONFIG: [&str; 22] = [
 const UNKNOWN: Unknown =
     Unknown(|name| format!("Invalid JSON payload received. Unknown name \"{name}\": Cannot find field."));
 
+/// Below these, names are the client's own.
+const OPAQUE: [&str; 7] = [
+    "args",
+    "response",
+    "responseJsonSchema",
+    "responseSchema",
+    "parametersJsonSchema",
+    "parameters",
+    "labels",
+];
+
 /// Names in snake_case mean the same.
 fn camel(value: Value) -> Value {
     let known = |name: &str| {
@@ -70,8 +81,14 @@ fn camel(value: Value) -> Value {
     };
     match value {
         Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(name, value)| (known(&name), value)).collect())
+            let named = members.into_iter().map(|(name, value)| (known(&name), value));
+            let deep = |(name, value): (String, Value)| {
+                let value = if OPAQUE.contains(&name.as_str()) { value } else { camel(value) };
+                (name, value)
+            };
+            Value::Object(named.map(deep).collect())
         }
+        Value::Array(values) => Value::Array(values.into_iter().map(camel).collect()),
         other => other,
     }
 }
@@ -82,7 +99,6 @@ fn camel(value: Value) -> Value {
 /// Why the server refuses it.
 pub fn read(model: &Model, body: Value, stream: bool) -> Understood {
     let mut body = camel(body);
-    body["generationConfig"] = camel(body["generationConfig"].take());
     if body["generationConfig"].is_null() {
         body["generationConfig"] = json!({});
     }
@@ -147,7 +163,15 @@ fn tools(turn: &mut Turn, body: &Value) -> Result<(), Refusal> {
     for tool in list_or_none(body, "tools")? {
         only(tool, "tools", &["functionDeclarations"], UNKNOWN)?;
         for function in list(tool, "functionDeclarations")? {
-            let known = ["name", "description", "parameters", "parametersJsonSchema", "response", "behavior"];
+            let known = [
+                "name",
+                "description",
+                "parameters",
+                "parametersJsonSchema",
+                "response",
+                "responseJsonSchema",
+                "behavior",
+            ];
             only(function, "tools[0].function_declarations", &known, UNKNOWN)?;
             let name = text(function, "name", "function_declarations")?;
             common::tool_name(name, 64)?;

@@ -6,13 +6,15 @@
 use serde_json::{Value, json};
 
 use super::common;
-use super::messages::UNKNOWN;
 use crate::sdk::models::{Model, Provider};
 use crate::sdk::server::cache::Block;
-use crate::sdk::server::refusal::{Refusal, ensure, invalid, list, member, only, text, truth, word};
+use crate::sdk::server::refusal::{Refusal, Unknown, ensure, invalid, list, member, only, text, truth, word};
 use crate::sdk::server::signature;
 use crate::sdk::server::tokens::{self, Image};
 use crate::sdk::server::turn::Turn;
+
+/// The words for an unknown member.
+pub const UNKNOWN: Unknown = Unknown(|name| format!("{name}: Extra inputs are not permitted"));
 
 /// Reads the messages.
 ///

@@ -7,12 +7,11 @@
 use serde_json::Value;
 
 use super::common;
-use super::message_blocks;
+use super::message_blocks::{self, UNKNOWN};
 use crate::sdk::models::Model;
 use crate::sdk::server::cache::Block;
 use crate::sdk::server::refusal::{
-    Refusal, Unknown, ensure, invalid, list, list_or_none, member, not_found, number, only, text, truth,
-    whole, word,
+    Refusal, ensure, invalid, list, list_or_none, member, not_found, number, only, text, truth, whole, word,
 };
 use crate::sdk::server::schema;
 use crate::sdk::server::tokens;
@@ -42,9 +41,6 @@ const MEMBERS: [&str; 22] = [
     "top_p",
     "user_profile_id",
 ];
-
-/// The words for an unknown member.
-pub const UNKNOWN: Unknown = Unknown(|name| format!("{name}: Extra inputs are not permitted"));
 
 /// Reads a request. One that only counts its tokens has neither a limit nor a stream.
 ///
@@ -84,6 +80,12 @@ pub fn read(model: &Model, body: Value, counts_only: bool) -> Understood {
     output_config(model, &mut turn, &body)?;
     system(&mut turn, &body)?;
     message_blocks::read(model, &mut turn, list(&body, "messages")?)?;
+    // "Automatically applies a cache_control marker to the last cacheable block in the request."
+    if let Some(mark) = member(&body, "cache_control") {
+        message_blocks::cache_control(&body)?;
+        let last = turn.blocks.last_mut().filter(|block| block.keep.is_none());
+        last.into_iter().for_each(|block| block.mark(mark));
+    }
     let marks = turn.blocks.iter().filter(|block| block.keep.is_some()).count();
     ensure(marks <= 4, format!("A maximum of 4 blocks with cache_control may be provided. Found {marks}."))?;
     turn.request = body;

@@ -252,7 +252,10 @@ fn message(turn: &mut Turn, item: &Value, at: &str) -> Result<u64, Refusal> {
                     turn.images.push(image);
                 }
                 _ => {
-                    return Err(invalid(format!("Invalid value for '{at}.content[].type': {}", part["type"])));
+                    return Err(invalid(format!(
+                        "Invalid value for '{at}.content[].type': {}",
+                        part["type"]
+                    )));
                 }
             }
         }
