@@ -107,7 +107,7 @@ def _(headers, case):
     equal(len(text_of(stream(headers, f"{case} [words 5000]")).split()), 5000)
 
 
-@cases.case("generate", "no limit, less money", budget="5")
+@cases.case("generate", "no limit but less money", budget="5")
 def _(headers, case):
     equal(len(ask(headers, f"{case} [words 2000]").text.split()), 2000)
 

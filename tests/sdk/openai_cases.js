@@ -120,6 +120,10 @@ cases.case('chat', 'error 400', { provider: 1 }, async (headers, mark) => {
   await raises(OpenAI.BadRequestError, () => chat(headers, mark, { temperature: 0.2 }), 'Unsupported value');
 });
 
+cases.case('chat', 'error 400', { ...STREAM, provider: 1 }, async (headers, mark) => {
+  await raises(OpenAI.BadRequestError, () => chat(headers, mark, { stream: true, top_p: 0.2 }), 'Unsupported value');
+});
+
 cases.case('chat', 'no money', POOR, async (headers, mark) => {
   const error = await raises(OpenAI.RateLimitError, () => chat(headers, mark), 'budget');
   equal([error.status, error.code], [429, 'session_budget_exceeded']);

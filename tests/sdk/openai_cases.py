@@ -131,7 +131,7 @@ def _(headers, case):
     equal(len(text_of(chunks).split()), 5000)
 
 
-@cases.case("chat", "no limit, less money", budget="3")
+@cases.case("chat", "no limit but less money", budget="3")
 def _(headers, case):
     equal(len(chat(headers, f"{case} [words 2000]").choices[0].message.content.split()), 2000)
 

@@ -30,14 +30,19 @@ struct Row<'a> {
 impl Row<'_> {
     fn cells(&self) -> [String; 6] {
         let names: Vec<_> = self.played.iter().map(|one| one.case.case.as_str()).collect();
-        let sum = |amount: fn(&Played) -> u64| self.played.iter().map(|one| amount(one)).sum::<u64>();
-        let (billed, charged) = (sum(|one| one.billed), sum(|one| one.charged));
-        let whole = self.played.iter().all(|one| one.case.whole);
-        let money = match (billed == charged, whole) {
-            (true, _) => "equal".to_owned(),
-            (false, true) => format!("charged {charged} of {billed} nano-USD"),
-            (false, false) => "equal; more for the answers that were left".to_owned(),
+        let sum = |whole: bool, amount: fn(&Played) -> u64| {
+            self.played.iter().filter(|one| one.case.whole == whole).map(|one| amount(one)).sum::<u64>()
         };
+        let (billed, charged) = (sum(true, |one| one.billed), sum(true, |one| one.charged));
+        let mut money = if billed == charged {
+            "equal".to_owned()
+        } else {
+            format!("charged {charged} of {billed} nano-USD")
+        };
+        let (billed, charged) = (sum(false, |one| one.billed), sum(false, |one| one.charged));
+        if billed != charged {
+            money += &format!("; left early: charged {charged} for {billed} nano-USD");
+        }
         let mut result = Vec::new();
         for one in &self.played {
             match one.verdict() {

@@ -177,7 +177,7 @@ impl Server {
                 ..invalid("The server had an error while processing your request.")
             });
         }
-        Ok(self.bill_and_answer(&call, &turn, case)?)
+        self.bill_and_answer(&call, &turn, case)
     }
 
     fn input(&self, turn: &Turn) -> u64 {

@@ -220,7 +220,7 @@ fn messages(turn: &mut Turn, messages: &[Value]) -> Result<(), Refusal> {
 fn weight(message: &Value) -> u64 {
     let texts = match &message["content"] {
         Value::String(text) => tokens::of_text(text),
-        Value::Array(parts) => parts.iter().map(|part| common::part_tokens(part)).sum(),
+        Value::Array(parts) => parts.iter().map(common::part_tokens).sum(),
         _ => 0,
     };
     let calls = message["tool_calls"].as_array().into_iter().flatten();

@@ -7,3 +7,5 @@ mod message_blocks;
 pub mod messages;
 pub mod openai;
 pub mod responses;
+#[cfg(test)]
+mod tests;
