@@ -81,6 +81,7 @@ pub fn read(model: &Model, body: Value) -> Understood {
     word(&body, "service_tier", &openai::TIERS)?;
     word(&body, "verbosity", &["low", "medium", "high"])?;
     openai::metadata(&body)?;
+    // As reported in tmc/langchaingo#1484 and QwenLM/qwen-code#243.
     let stores = truth(&body, "store")?.unwrap_or(false);
     ensure(
         stores || member(&body, "metadata").is_none(),
