@@ -6,7 +6,7 @@ DENY := target/tools/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: demo test check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load attack fuzz fuzz-module tokens clean
+.PHONY: demo test sdk sdk-install check docs-check conformance ci wasm wasm-dev envoy toolchain fmt clippy doc deny advisories policy paper-check results bench bench-core soak load attack fuzz fuzz-module tokens clean
 
 # Play some hundred sessions through Envoy with every policy; print the table and leave a plot.
 demo: wasm envoy
@@ -14,8 +14,19 @@ demo: wasm envoy
 	target/release/demo
 
 # All tests, those in real Envoy included.
-test: wasm envoy
+test: wasm envoy sdk-install
 	$(CARGO) test --release --workspace
+
+# Play the official client libraries of three providers through the filter in a real Envoy, against strict model servers.
+# `SDK="--only openai_cases.py"`, `SDK=--table` (writes the table in envoy/README.md).
+SDK :=
+sdk: wasm envoy sdk-install
+	$(CARGO) build --release --workspace --bin sdk
+	target/release/sdk $(SDK)
+
+# Install these libraries into target/sdk, in pinned versions (needs Python 3.11 with pip, and Node 20 with npm).
+sdk-install:
+	@sh tests/sdk/install.sh
 
 # The quick part of `test`: unit tests without the module and without Envoy.
 check: toolchain

@@ -58,6 +58,7 @@ COVERED = {
     "demo": Short("target/release/demo --sessions 2 --out {dir}/demo && test -s {dir}/demo/quality.svg"),
     "load": Short("target/release/load --sessions 6 --turns 40"),
     "attack": Tested("tests/tests/envoy/attack.rs", "Mix::EachVariant"),
+    "sdk": Tested("tests/tests/envoy/sdk.rs", 'run("")'),
     "bench": Short("target/release/bench --rounds 1 --seconds 0.2"),
     "fuzz-module": Short("target/release/fuzz-module --requests 300"),
     "seqroute-harness bench": Tested("harness/command/tests/measuring.rs", '"bench"'),

@@ -7,4 +7,5 @@ pub mod attack;
 pub mod fuzz_module;
 pub mod outcome_table;
 pub mod scenario;
+pub mod sdk;
 pub mod support;

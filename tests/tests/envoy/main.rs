@@ -11,4 +11,5 @@ mod hot_update;
 mod load;
 mod parity;
 mod scenarios;
+mod sdk;
 mod support;
