@@ -19,6 +19,7 @@ fn model(name: &str, pico: u64) -> ModelConfig {
         rank: None,
         free: false,
         context_tokens: 100_000,
+        tokens_per_second: None,
         expected_output_tokens: 10,
         upper_output_tokens: 10,
         max_output_tokens: None,

@@ -7,6 +7,7 @@
 //! | `n`, `candidateCount` and the like | lowered to what was known at the decision: each answer may be as long as the limit |
 //! | `stream` | `false` where it is not a boolean |
 //! | `store` | `false`, so that no answer can be fetched behind the filter's back; added where an API stores by default |
+//! | `metadata` of a chat | `null`: it is refused where nothing is stored |
 //! | `service_tier` | the standard tier, which the prices are for |
 //! | `stream_options.include_usage` | `true` where an OpenAI chat request streams, so that its usage can be read |
 

@@ -75,7 +75,7 @@ fn every_member_that_a_server_may_obey_as_a_limit_is_lowered() {
         ),
         (
             r#"{"model":"m","max_tokens":2,"messages":[{"max_tokens":9}],"metadata":{"max_tokens":"9"}}"#,
-            r#"{"model":"large","max_tokens":2,"messages":[{"max_tokens":9}],"metadata":{"max_tokens":"9"}}"#,
+            r#"{"model":"large","max_tokens":2,"messages":[{"max_tokens":9}],"metadata":null}"#,
         ),
     ];
     for (text, expected) in cases {

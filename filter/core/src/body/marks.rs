@@ -150,6 +150,8 @@ impl Marks {
             (Api::OpenAiChat | Api::OpenAiResponses, [Key::Store]) if !self.allows_stored_state => {
                 Target::Fixed("false")
             }
+            // Chat completions refuse it where nothing is stored.
+            (Api::OpenAiChat, [Key::Metadata]) if !self.allows_stored_state => Target::Fixed("null"),
             (_, [Key::ServiceTier]) => Target::Fixed(standard_tier(self.api)),
             (Api::OpenAiChat, [Key::StreamOptions, Key::IncludeUsage]) => Target::IncludeUsage,
             (Api::OpenAiChat, [Key::StreamOptions]) if kind != Kind::Object => Target::NoStreamOptions,

@@ -45,6 +45,10 @@ pub struct ModelConfig {
     /// Input and output tokens it can hold.
     #[serde(default = "default_context_tokens")]
     pub context_tokens: u64,
+    /// The most output tokens of one answer that its server writes in a second. A client that leaves a stream pays no more than
+    /// can have been written by then. Absent: all that was reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<u64>,
     /// Mean output of a turn: the expected cost's estimate.
     pub expected_output_tokens: u64,
     /// Output of a turn that is rarely exceeded; reserved where the request sets no limit.

@@ -194,6 +194,7 @@ fn maximal() -> Value {
         json!({"default_usd": "1", "max_usd": "2", "cap_output": true, "shortest_output_tokens": 16});
     value["tenants"] = json!({"default_usd": "1", "window_ms": 60_000});
     value["strategy"] = json!("policy");
+    value["models"][0]["tokens_per_second"] = json!(100);
     value["policy_b64"] = json!("");
     value["policy_canary_b64"] = json!("");
     value["books_b64"] = json!("");

@@ -6,6 +6,7 @@
 //!   reports none) or cannot be true, what was reserved is charged, or what usage and bytes prove where that is more. A
 //!   provider goes on and bills, so a client that left in the middle would get for nothing what is not yet counted:
 //!   hidden reasoning, referenced input, the rest of the answer.
+//!   Where the model's largest speed is known, no more than can have been written by then ([`LINGER_MS`] more included).
 //! * **Kept.** An answer that the provider keeps (`store`, `background`) can be had without this stream. Where nobody
 //!   received it and the upstream had the whole request, what was reserved is charged.
 //! * **Not answered.** An error of the upstream, or one of Envoy's own, costs nothing, unless it reports usage: then it
@@ -43,6 +44,9 @@ use crate::usage::Usage;
 /// five, code three or four.
 const SPARSE_TEXT_BYTES: u64 = 16;
 
+/// How long a server goes on writing when its client has gone: until it finds its connection closed.
+const LINGER_MS: u64 = 5_000;
+
 impl Engine {
     /// Ends a turn: settles it by usage, settles it by what was reserved where the usage of an answer is not known or
     /// cannot be true, or refunds it.
@@ -57,14 +61,25 @@ impl Engine {
         now_ms: u64,
         counts: &mut Counts,
     ) -> DecisionRecord {
-        let Turn { model, holding, namespace, body_bytes, asked, mut record, .. } = turn;
+        let Turn { model, holding, namespace, body_bytes, input_tokens, asked, mut record, .. } = turn;
         record.status = answer.status;
         let model = model.and_then(|k| Some((u8::try_from(k).ok()?, self.model(k)?)));
         let Some((index, model)) = model else {
             return record;
         };
         let estimate = &self.config.estimate;
-        let closing = Closing { estimate, model, index, body_bytes, asked, record: &record, answer };
+        let elapsed_ms = now_ms.saturating_sub(record.time_ms);
+        let closing = Closing {
+            estimate,
+            model,
+            index,
+            body_bytes,
+            input_tokens,
+            elapsed_ms,
+            asked,
+            record: &record,
+            answer,
+        };
         let mut bill = closing.bill();
         // Shadow turns spend nothing, so they do not count.
         let mut of_shadow = Counts::default();
@@ -113,6 +128,10 @@ struct Closing<'a> {
     model: &'a ModelConfig,
     index: u8,
     body_bytes: Option<u64>,
+    /// Input tokens that were reserved for.
+    input_tokens: u64,
+    /// Since the decision.
+    elapsed_ms: u64,
     asked: Asked,
     record: &'a DecisionRecord,
     answer: &'a Answer,
@@ -181,9 +200,20 @@ impl Closing<'_> {
     /// so.
     fn by_estimate(&self, usage: Usage, reserved: bool, body_bytes: Option<u64>) -> Bill {
         let by_usage = self.model.prices.cost(&usage);
-        let reserved = reserved || self.estimate.missing_usage == MissingUsage::Reservation;
-        let cost = if reserved { by_usage.max(self.record.reserved_nano_usd) } else { by_usage };
+        let cost = match self.estimate.missing_usage {
+            _ if reserved => by_usage.max(self.record.reserved_nano_usd),
+            MissingUsage::Reservation => by_usage.max(self.record.reserved_nano_usd.min(self.most_by_now())),
+            MissingUsage::Estimate => by_usage,
+        };
         self.settle(Outcome::Estimated, usage, cost, body_bytes)
+    }
+
+    /// The most that an answer can have cost by now, where the speed of its server is known.
+    fn most_by_now(&self) -> NanoUsd {
+        let Some(speed) = self.model.tokens_per_second else { return NanoUsd(u64::MAX) };
+        let written_ms = self.elapsed_ms.saturating_add(LINGER_MS);
+        let tokens = speed.saturating_mul(written_ms).div_ceil(1000).saturating_mul(self.asked.answers);
+        self.model.prices.upper_cost(self.input_tokens, tokens)
     }
 
     /// `body_bytes`: the request's length where its input was reported, since a ratio of tokens to bytes is learned from

@@ -293,3 +293,25 @@ proptest! {
         prop_assert_eq!(world.session().outstanding, NanoUsd::ZERO);
     }
 }
+
+#[test]
+fn a_client_that_leaves_pays_what_a_server_of_known_speed_can_have_written_by_then() {
+    let charged = |speed: Option<u64>, status| {
+        let mut world = World::new(|v| {
+            v["budget"]["default_usd"] = "1".into();
+            v["models"][1]["tokens_per_second"] = speed.into();
+        });
+        let mut head = head(&world.engine);
+        head.budget = world.engine.config().default_budget();
+        let long = BodyFacts { max_output_tokens: Some(30_000), ..body() };
+        let admission =
+            world.engine.admit(&world.store, &head, Some(&long), Some(400), 1000, &mut world.counts);
+        let Admission::Route(turn) = admission else { panic!("refused") };
+        // It ends a second after it began.
+        world.end(*turn, Answer { status, ..Answer::default() }).charged_nano_usd.0
+    };
+    let input = 134 * 3000;
+    assert_eq!(charged(None, Some(200)), input + 30_000 * 15_000);
+    assert_eq!(charged(Some(100), Some(200)), input + 100 * 6 * 15_000);
+    assert_eq!(charged(Some(1_000_000), Some(200)), input + 30_000 * 15_000, "never more than was reserved");
+}

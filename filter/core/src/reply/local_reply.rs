@@ -168,7 +168,17 @@ impl LocalReply {
                 json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
             }
             Api::AnthropicMessages => {
-                json!({"type": "error", "error": {"type": anthropic_name(status), "message": message}})
+                let mut error = json!({"type": anthropic_name(status), "message": message});
+                if let (Refusal::Forbidden(Forbidden::Member(name)), Some(error)) =
+                    (refusal, error.as_object_mut())
+                    && name == "thread"
+                {
+                    // Anthropic's libraries then go on without one.
+                    let details =
+                        json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+                    error.insert("details".to_owned(), details);
+                }
+                json!({"type": "error", "error": error})
             }
             Api::GeminiGenerate => {
                 let mut error = json!({"code": status, "message": message, "status": google_name(status)});

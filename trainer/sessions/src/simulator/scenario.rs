@@ -186,6 +186,7 @@ fn configured(tiers: &[Tier]) -> Vec<ModelConfig> {
         rank: None,
         free: false,
         context_tokens: 128_000,
+        tokens_per_second: None,
         expected_output_tokens: tier.output_tokens[0],
         upper_output_tokens: tier.output_tokens[1],
         max_output_tokens: None,

@@ -125,7 +125,7 @@ pub const REFUSED: &[(&str, &[&str])] = &[
             "compaction",
         ],
     ),
-    ("a dearer tier", &["speed", "inference_geo", "performanceConfig"]),
+    ("a dearer tier, or another payer", &["billing_policy", "speed", "inference_geo", "performanceConfig"]),
     (
         "input that the request does not show",
         &[
@@ -149,7 +149,7 @@ pub const REFUSED: &[(&str, &[&str])] = &[
             "max_dynamic_patch",
         ],
     ),
-    ("an answer without a connection", &["background"]),
+    ("an answer without a connection", &["background", "background_options", "prewarm"]),
     (
         "longer answers, or the state of others in the server",
         &[
@@ -172,8 +172,8 @@ pub const REFUSED: &[(&str, &[&str])] = &[
 ];
 
 /// Members that refer to state which the provider keeps; refused unless the configuration allows it.
-pub const STORED: [&str; 5] =
-    ["previous_response_id", "conversation", "prompt", "cachedContent", "previousInteraction"];
+pub const STORED: [&str; 6] =
+    ["previous_response_id", "conversation", "prompt", "cachedContent", "previousInteraction", "thread"];
 
 /// Members that the filter adds where they are missing, or adds something to: one that only resembles them is refused, since
 /// servers differ on whether they read it.
