@@ -126,7 +126,7 @@ cases.case('chat', 'error 400', { ...STREAM, provider: 1 }, async (headers, mark
 
 cases.case('chat', 'no money', POOR, async (headers, mark) => {
   const error = await raises(OpenAI.RateLimitError, () => chat(headers, mark), 'budget');
-  equal([error.status, error.code], [429, 'session_budget_exceeded']);
+  equal([error.status, error.code], [429, 'insufficient_quota']);
 });
 
 cases.case('chat', 'no money', { ...STREAM, ...POOR }, async (headers, mark) => {

@@ -254,7 +254,7 @@ def _(headers, case):
 @cases.case("chat", "no money", gateway_refusals=1, budget="0.0000001")
 def _(headers, case):
     error = raises(openai.RateLimitError, lambda: chat(headers, case), "budget")
-    equal((error.status_code, error.code), (429, "session_budget_exceeded"))
+    equal((error.status_code, error.code), (429, "insufficient_quota"))
 
 
 @cases.case("chat", "no money", streaming=True, gateway_refusals=1, budget="0.0000001")

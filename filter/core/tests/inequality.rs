@@ -111,6 +111,7 @@ fn part(draw: &mut impl Rng) -> String {
     match draw.random_range(0..8) {
         0 => r#"{"type":"image_url","image_url":{"url":"https://example.org/1.png"}}"#.to_owned(),
         1 => r#"{"type":"file","file":{"file_id":"f"}}"#.to_owned(),
+        2 => json!({"type": "text", "text": text(draw), "cache_control": {"ttl": "1h"}}).to_string(),
         _ => json!({"type": "text", "text": text(draw)}).to_string(),
     }
 }
@@ -138,7 +139,9 @@ fn bill(draw: &mut impl Rng, body: &[u8]) -> Usage {
     // Its cache treats the input as it likes.
     let cache_write_tokens = input_tokens * draw.random_range(0..=4) / 4;
     let cached_input_tokens = (input_tokens - cache_write_tokens) * draw.random_range(0..=4) / 4;
-    let long_cache_write_tokens = cache_write_tokens * draw.random_range(0..=4) / 4;
+    // It keeps entries for an hour where a part asks for that.
+    let asked = body["messages"][0]["content"].to_string().contains("\"ttl\"");
+    let long_cache_write_tokens = if asked { cache_write_tokens * draw.random_range(0..=4) / 4 } else { 0 };
     Usage {
         input_tokens,
         cached_input_tokens,

@@ -163,6 +163,9 @@ impl Model {
                 "output_pico_usd_per_token": self.output * 1000,
             },
             "context_tokens": self.context,
+            "max_output_tokens": self.most_output,
+            // Above what any of them is known to write.
+            "tokens_per_second": 500,
             "expected_output_tokens": 200,
             "upper_output_tokens": 1000,
             "image_tokens": 2000,

@@ -94,9 +94,7 @@ fn caller(number: u8) -> Caller {
 
 /// How a turn ends: answered, failed, or left by its client.
 fn ending(rng: &mut impl Rng) -> Ending {
-    let cost = NanoUsd(rng.random_range(0..400));
-    let turn =
-        SettledTurn { cost, model: 0, prompt_tokens: 1, body_bytes: 4, warm_tokens: 0, output_tokens: 1 };
+    let turn = SettledTurn { cost: NanoUsd(rng.random_range(0..400)), ..SettledTurn::default() };
     match rng.random_range(0..10) {
         0..6 => Ending::Settle(turn),
         6..8 => Ending::Refund,
@@ -378,10 +376,10 @@ impl World {
 fn run(seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut world = World::new(&mut rng);
-    for _ in 0..STEPS {
+    (0..STEPS).for_each(|_| {
         world.step(&mut rng);
         world.check();
-    }
+    });
     world.settle_down();
     assert_eq!((world.outstanding(), world.tenant_bucket().held().0), (0, 0), "after one lease");
 }
@@ -394,9 +392,7 @@ fn money_is_conserved_on_both_levels_in_any_interleaving_of_calls_crashes_and_cl
     }
     for seed in 0..number("SEQROUTE_SCHEDULES").unwrap_or(SCHEDULES) {
         if let Err(failure) = std::panic::catch_unwind(|| run(seed)) {
-            eprintln!(
-                "this schedule alone: SEQROUTE_SCHEDULE={seed} cargo test -p seqroute-core interleaving"
-            );
+            eprintln!("this schedule alone: SEQROUTE_SCHEDULE={seed}");
             std::panic::resume_unwind(failure);
         }
     }

@@ -68,7 +68,7 @@ impl SessionView {
 }
 
 /// The figures of a settlement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SettledTurn {
     /// True cost.
     pub cost: NanoUsd,
