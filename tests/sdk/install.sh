@@ -2,7 +2,8 @@
 # Installs the client libraries that `make sdk` and the tests use, in the versions of requirements.txt and package-lock.json,
 # into target/sdk. Safe to run again: what is there in these versions stays.
 #
-# Where Python 3.11, or Node 20 with npm, is missing, it says so and leaves the libraries out: the tests are skipped then.
+# Where Python 3.11, or Node 20 with npm, is missing, or the registry cannot be reached, it says so and leaves the libraries
+# out: the tests are skipped then.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -18,10 +19,13 @@ if ! python3 -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/n
     echo "sdk-install: left out: Python 3.11 with pip is needed" >&2
 elif ! is_current "$here/requirements.txt" "$target/python/requirements.txt"; then
     rm -rf "$target/python" "$target/python.new"
-    python3 -m pip install --quiet --no-input --disable-pip-version-check --no-warn-conflicts --require-hashes \
-        --only-binary :all: --target "$target/python.new" --requirement "$here/requirements.txt"
-    cp "$here/requirements.txt" "$target/python.new/"
-    mv "$target/python.new" "$target/python"
+    if python3 -m pip install --quiet --no-input --disable-pip-version-check --no-warn-conflicts --require-hashes \
+        --only-binary :all: --target "$target/python.new" --requirement "$here/requirements.txt"; then
+        cp "$here/requirements.txt" "$target/python.new/"
+        mv "$target/python.new" "$target/python"
+    else
+        echo "sdk-install: left out: the Python libraries could not be installed" >&2
+    fi
 fi
 
 if ! command -v npm >/dev/null 2>&1 || ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then
@@ -29,6 +33,9 @@ if ! command -v npm >/dev/null 2>&1 || ! node -e 'process.exit(parseInt(process.
 elif ! is_current "$here/package-lock.json" "$target/node/installed-lock.json"; then
     mkdir -p "$target/node"
     cp "$here/package.json" "$here/package-lock.json" "$target/node/"
-    (cd "$target/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-    cp "$here/package-lock.json" "$target/node/installed-lock.json"
+    if (cd "$target/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); then
+        cp "$here/package-lock.json" "$target/node/installed-lock.json"
+    else
+        echo "sdk-install: left out: the JavaScript libraries could not be installed" >&2
+    fi
 fi
