@@ -108,7 +108,7 @@ pub fn missing() -> Option<String> {
     if let Err(error) = EnvoyBinary::locate() {
         return Some(error.to_string());
     }
-    // `sdk-install` leaves these out where Python 3.11, Node 20 or npm is missing, and fails where only the network is.
+    // `sdk-install` leaves these out where Python 3.11, Node 20 or npm is missing, or a registry cannot be reached.
     for folder in ["python/openai", "node/node_modules/openai"] {
         if !installed().join(folder).is_dir() {
             return Some(format!("no target/sdk/{folder}: run `make sdk-install`, which says what it needs"));
