@@ -164,8 +164,6 @@ impl Model {
             },
             "context_tokens": self.context,
             "max_output_tokens": self.most_output,
-            // Above what any of them is known to write.
-            "tokens_per_second": 500,
             "expected_output_tokens": 200,
             "upper_output_tokens": 1000,
             "image_tokens": 2000,

@@ -168,7 +168,7 @@ impl Reader {
         let mut found = members.iter().filter(|(name, _)| is(name)).map(|(_, value)| value.clone());
         match self.duplicates {
             Duplicates::First => found.next(),
-            Duplicates::Last => found.last(),
+            Duplicates::Last => found.next_back(),
             Duplicates::Merged => found.reduce(|before, next| match (before, next) {
                 (Tree::Object(mut members), Tree::Object(more)) => {
                     members.extend(more);
