@@ -5,7 +5,7 @@
 //! the way back. `"usage": null` in other events stays.
 //!
 //! **Nothing waits for another event.** Held are the fields of one event whose data may still be usage alone: until its
-//! first choice, its end, or [`MAX_HELD_BYTES`]. Comments, by which servers and proxies keep a stream alive, and lines
+//! first choice, its end, or 8 KiB. Comments, by which servers and proxies keep a stream alive, and lines
 //! that are no fields pass at once, before an event that is held around them.
 //!
 //! Some servers end an event's data with one line end instead of two, and their clients read each line of data for

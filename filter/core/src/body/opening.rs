@@ -2,7 +2,7 @@
 //! ([`crate::request::conversation`]).
 //!
 //! What stands before the first message counts with it. A system prompt behind it (Anthropic's clients write `messages`
-//! first) is kept apart, since a long body is decided on before it comes. Of each text the first [`MAX_TEXT_BYTES`] count;
+//! first) is kept apart, since a long body is decided on before it comes. Of each text the first 4 KiB count;
 //! what follows would cost time and tell no more.
 
 use crate::request::conversation::{Digest, Opening};

@@ -1,7 +1,7 @@
 //! One LLM request from its head to its record: features → mask → policy → reservation → record.
 //!
 //! The engine holds what a configuration fixes (models, policies, rules) and no state of its own: budgets live in the
-//! [`SharedStore`](crate::ledger::store::SharedStore), a turn's state in its [`Turn`]. The filter calls
+//! [`SharedStore`], a turn's state in its [`Turn`]. The filter calls
 //! [`Engine::admit`] when it knows enough of a request and [`Engine::conclude`] exactly once when the stream has ended,
 //! however it ended. The trainer calls [`Engine::decide`], the same decision without a ledger.
 //!

@@ -1,7 +1,7 @@
 //! Strict model servers: they refuse what the providers refuse, sign thinking, cache prompts, and keep their own bill.
 //!
-//! One server stands for one model of one provider. What it takes is in [`rules`], how it answers in [`answers`]; between them
-//! is a [`turn::Turn`], which all APIs share.
+//! One server stands for one model of one provider. What it takes is in `rules`, how it answers in `answers`; between them
+//! is a `turn::Turn`, which all APIs share.
 
 mod answers;
 mod bill;
