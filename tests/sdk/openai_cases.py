@@ -3,20 +3,10 @@
 import asyncio
 
 import openai
-from cases import KEY, LONG, URL, Cases, equal, png, raises
-from pydantic import BaseModel
+from cases import LONG, Cases, equal, png, raises
+from openai_client import FORTY_TWO, City, client
 
 cases = Cases("openai", openai.__version__)
-FORTY_TWO = "The answer is forty-two."
-
-
-class City(BaseModel):
-    name: str
-    people: int
-
-
-def client(headers, kind=openai.OpenAI):
-    return kind(base_url=f"{URL}/v1", api_key=KEY, default_headers=headers, _strict_response_validation=True)
 
 
 def asks(text):
