@@ -35,9 +35,7 @@ pub fn for_each_line(
     path: &Path,
     mut each: impl FnMut(&str) -> Result<(), Invalid>,
 ) -> Result<(), DataError> {
-    let file = File::open(path).map_err(DataError::io(path))?;
-    let source = Compression::of(path).reader(file).map_err(DataError::io(path))?;
-    for (index, line) in BufReader::with_capacity(1 << 16, source).lines().enumerate() {
+    for (index, line) in open(path)?.lines().enumerate() {
         let line = line.map_err(|error| Invalid(format!("cannot be read: {error}")));
         let taken = line.and_then(|line| each(&line));
         taken.map_err(|invalid| DataError::line(path, index + 1, invalid))?;
@@ -50,12 +48,16 @@ pub fn for_each_line(
 /// # Errors
 /// [`DataError::Io`] for a file that cannot be read.
 pub fn for_each_raw_line(path: &Path, mut each: impl FnMut(&[u8])) -> Result<(), DataError> {
-    let file = File::open(path).map_err(DataError::io(path))?;
-    let source = Compression::of(path).reader(file).map_err(DataError::io(path))?;
-    for line in BufReader::with_capacity(1 << 16, source).split(b'\n') {
+    for line in open(path)?.split(b'\n') {
         each(&line.map_err(DataError::io(path))?);
     }
     Ok(())
+}
+
+fn open(path: &Path) -> Result<impl BufRead, DataError> {
+    let file = File::open(path).map_err(DataError::io(path))?;
+    let source = Compression::of(path).reader(file).map_err(DataError::io(path))?;
+    Ok(BufReader::with_capacity(1 << 16, source))
 }
 
 /// Who may read an output file.
