@@ -53,9 +53,6 @@ pub struct BodyFacts {
     pub max_output_tokens: Option<u64>,
     /// Answers asked for at once (`n`, `candidateCount`): at least 1. Each may be as long as the limit.
     pub answers: u64,
-    /// Tokens that the model may think before it answers, part of the output (`thinking.budget_tokens`); a provider
-    /// refuses an output limit that is not above it.
-    pub thinking_tokens: Option<u64>,
     /// The client asked for a stream of events.
     pub stream: bool,
     /// The first thing that the request asks for although it may not.
@@ -74,8 +71,6 @@ pub struct BodyFacts {
     pub kept_files: bool,
     /// What it asks of its model's abilities.
     pub wants: Wants,
-    /// The client asks for an answer in JSON.
-    pub response_format_json: bool,
     /// Messages, or input items, or contents; a plain text as input is one.
     pub messages: u64,
     /// Members that may name the session.
@@ -117,7 +112,6 @@ pub struct FactsReader {
     is_kept: bool,
     is_not_stored: bool,
     is_in_conversation: bool,
-    response_format_json: bool,
     metadata_session_id: Slot,
     conversation: Slot,
     prompt_cache_key: Slot,
@@ -151,7 +145,6 @@ impl FactsReader {
             is_kept: false,
             is_not_stored: false,
             is_in_conversation: false,
-            response_format_json: false,
             metadata_session_id: id(),
             conversation: id(),
             prompt_cache_key: id(),
@@ -173,7 +166,6 @@ impl FactsReader {
                 .and_then(|name| Some(std::str::from_utf8(name).ok()?.to_owned())),
             max_output_tokens: self.max_output_tokens(),
             answers: self.answers,
-            thinking_tokens: self.thinking_tokens.number(),
             stream: self.stream == Some(true),
             forbidden: self.forbidden(),
             open_tool_loop: self.messages.ends_with_tool_result(),
@@ -182,7 +174,6 @@ impl FactsReader {
             provider_state: self.messages.provider_state,
             kept_files: self.messages.kept_files,
             wants: Wants { tools: self.tools.any, thinking_tokens: self.thinking_tokens.number(), ..wants },
-            response_format_json: self.response_format_json,
             messages: self.messages.count,
             session_ids: BodySessionIds {
                 opening: match self.previous_response_id || self.is_in_conversation {
@@ -287,10 +278,7 @@ impl FactsReader {
             [Key::PromptCacheKey] => &mut self.prompt_cache_key,
             [Key::Metadata, Key::UserId] => &mut self.metadata_user_id,
             [Key::User] => &mut self.user,
-            [Key::ResponseFormat | Key::OutputFormat, Key::Type]
-            | [Key::Text | Key::OutputConfig, Key::Format, Key::Type]
-            | [Key::GenerationConfig, Key::ResponseMimeType]
-            | [Key::PreviousResponseId] => &mut self.word,
+            [Key::PreviousResponseId] => &mut self.word,
             [Key::Store | Key::Background] => &mut self.switch,
             _ => return None,
         };
@@ -372,18 +360,8 @@ impl Visitor for FactsReader {
             ([Key::Conversation], _) => self.is_in_conversation |= kind != Kind::Scalar,
             _ => {}
         }
-        match (path, self.word.get()) {
-            ([Key::PreviousResponseId], id) if kind == Kind::String => {
-                self.previous_response_id = id != Some(b"");
-            }
-            (
-                [Key::ResponseFormat | Key::OutputFormat | Key::Text | Key::OutputConfig, .., Key::Type],
-                Some(b"json_object" | b"json_schema"),
-            )
-            | ([Key::GenerationConfig, Key::ResponseMimeType], Some(b"application/json")) => {
-                self.response_format_json = true;
-            }
-            _ => {}
+        if path == [Key::PreviousResponseId] && kind == Kind::String {
+            self.previous_response_id = self.word.get() != Some(b"");
         }
     }
 }

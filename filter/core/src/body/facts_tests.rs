@@ -172,10 +172,10 @@ fn a_limit_that_is_not_a_count_is_ignored() {
 #[test]
 fn a_thinking_budget_is_read_where_anthropic_and_bedrock_have_it() {
     let thinking = json!({"type": "enabled", "budget_tokens": 2048});
-    assert_eq!(facts(&json!({"thinking": thinking})).thinking_tokens, Some(2048));
+    assert_eq!(facts(&json!({"thinking": thinking})).wants.thinking_tokens, Some(2048));
     let bedrock = json!({"additionalModelRequestFields": {"thinking": thinking}});
-    assert_eq!(facts(&bedrock).thinking_tokens, Some(2048));
-    assert_eq!(facts(&json!({"thinking": {"type": "disabled"}})).thinking_tokens, None);
+    assert_eq!(facts(&bedrock).wants.thinking_tokens, Some(2048));
+    assert_eq!(facts(&json!({"thinking": {"type": "disabled"}})).wants.thinking_tokens, None);
 }
 
 #[test]
@@ -269,10 +269,13 @@ fn tools_json_and_stored_history_are_seen() {
         json!({"generationConfig": {"responseMimeType": "application/json"}}),
     ];
     for body in json_formats {
-        assert!(facts(&body).response_format_json, "{body}");
+        assert!(facts(&body).wants.structure.is_some(), "{body}");
     }
     assert!(
-        !facts(&json!({"response_format": {"type": "text"}, "text": {"format": {}}})).response_format_json
+        facts(&json!({"response_format": {"type": "text"}, "text": {"format": {}}}))
+            .wants
+            .structure
+            .is_none()
     );
     let long = "r".repeat(300);
     assert!(facts(&json!({"previous_response_id": long})).previous_response_id);

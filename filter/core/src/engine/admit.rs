@@ -348,7 +348,7 @@ fn fill_record(record: &mut DecisionRecord, decision: &Decision, session: &Sessi
 /// Output tokens below which the request's answer may not be cut: one for each of several answers, and one more than
 /// what the model may think (Anthropic and Bedrock refuse a limit that is not above the thinking budget).
 fn least_output(body: &BodyFacts) -> u64 {
-    let thinking = body.thinking_tokens.map_or(0, |tokens| tokens.saturating_add(1));
+    let thinking = body.wants.thinking_tokens.map_or(0, |tokens| tokens.saturating_add(1));
     thinking.max(body.answers)
 }
 

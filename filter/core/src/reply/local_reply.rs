@@ -14,6 +14,7 @@
 
 use serde_json::json;
 
+use crate::answer::plausible::MOST_ANSWERS;
 use crate::body::facts::Forbidden;
 use crate::config::Config;
 use crate::decide::capable::Lack;
@@ -27,8 +28,6 @@ use crate::request::head::{HeadFault, HeadRefusal};
 const QUOTA: &str = "insufficient_quota";
 /// After so many seconds it is worth while to look whether a turn in flight has ended.
 const SECONDS_OF_A_TURN: u64 = 2;
-/// Several answers need a token each; what needs more output than that asks for thinking.
-const MOST_ANSWERS: u64 = 128;
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,6 +267,7 @@ fn describe(refusal: &Refusal, exhausted: u32) -> Description {
                 held => format!(" ({held} USD of them held by turns in flight)"),
             };
             let output = match *least_output_tokens {
+                // Several answers need a token each; what needs more output than that asks for thinking.
                 0..=MOST_ANSWERS => String::new(),
                 tokens => format!(", since its answer may not be cut below {tokens} tokens"),
             };
