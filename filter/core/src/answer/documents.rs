@@ -4,7 +4,7 @@
 //! They are told apart here, so [`findings`](crate::answer::findings) reads the counts alike from all.
 //!
 //! An event may have several JSON texts, one in each of its `data` lines: some servers part their events by one line end
-//! only, and clients that read line by line understand them. A line that is no JSON text does not spoil those after it.
+//! only, and clients that read line by line understand them. An invalid line does not affect the lines after it.
 
 use crate::answer::findings::Findings;
 use crate::answer::usage::tally::{Convention, Tally};
@@ -106,7 +106,7 @@ impl Documents {
         }
     }
 
-    /// Gives up a text that is no JSON, or that ended too early.
+    /// Discards a text that is invalid or truncated JSON.
     fn end_broken_text(&mut self) {
         self.events = self.events.saturating_add(1);
         self.is_done |= self.head.is_done();

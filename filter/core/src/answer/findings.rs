@@ -47,7 +47,7 @@ enum Reading {
     Type,
     Error,
     Text(Option<Text>),
-    /// A part of an output that is no text.
+    /// A part of an output other than text.
     Trace,
 }
 
@@ -187,7 +187,7 @@ impl Findings {
         self.end_of_text.take()
     }
 
-    /// The current text is no JSON, or not whole.
+    /// The current text is invalid or incomplete JSON.
     pub fn give_up_text(&mut self) {
         self.object = UsageObject::default();
         let Document { has_text, has_delta, whole_bytes, .. } = self.document;

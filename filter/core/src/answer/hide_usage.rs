@@ -6,7 +6,7 @@
 //!
 //! **Nothing waits for another event.** Held are the fields of one event whose data may still be usage alone: until its
 //! first choice, its end, or 8 KiB. Comments, by which servers and proxies keep a stream alive, and lines
-//! that are no fields pass at once, before an event that is held around them.
+//! other than fields are forwarded at once, ahead of any event that is being held.
 //!
 //! Some servers end an event's data with one line end instead of two, and their clients read each line of data for
 //! itself. So a line at whose end the JSON text is whole is judged by itself.

@@ -22,7 +22,7 @@
 //!   so signatures, citations, images, echoed input and padding do not matter.
 //!
 //! So a usage of zeros with an answer that has text is none: some servers send it for what they did not count. Zeros with
-//! an empty answer are no usage either, since its input is not 0. Only a count of an output without text may be 0.
+//! an empty answer are rejected as well, because the input is never empty. Only the output count may be 0, and only without text.
 //!
 //! An answer that the provider gave instead of the model (a guardrail's text) may well report nothing. A total below its
 //! parts is ignored, one above them counts as output. Hidden reasoning, tool calls, refusals, an empty answer and a

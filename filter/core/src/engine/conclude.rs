@@ -6,7 +6,8 @@
 //!   reports none) or cannot be true, what was reserved is charged, or what usage and bytes prove where that is more. A
 //!   provider goes on and bills, so a client that left in the middle would get for nothing what is not yet counted:
 //!   hidden reasoning, referenced input, the rest of the answer.
-//!   Where the model's largest speed is known, no more than can have been written by then (and in the 5 s until a server finds its connection closed).
+//!   Where the model's largest speed is known, no more is charged than can have been written by then, and in the 5 s until
+//!   a server finds its connection closed.
 //! * **Kept.** An answer that the provider keeps (`store`, `background`) can be had without this stream. Where nobody
 //!   received it and the upstream had the whole request, what was reserved is charged.
 //! * **Not answered.** An error of the upstream, or one of Envoy's own, costs nothing, unless it reports usage: then it

@@ -10,7 +10,8 @@
 //!   `prompt_cache_hit_tokens` (DeepSeek), `cache_read_input_tokens` (LiteLLM); so has the written one.
 //! * **Parts beside the input.** Some count cached and written tokens beside the prompt. They do where the parts are more
 //!   than the prompt, or where exactly they are missing between the prompt and the total. Where the total says that nothing
-//!   is beside a prompt that is smaller than its parts, these overlap: the dearer one, what was written, comes first.
+//!   is reported apart from a prompt that is smaller than its parts, the parts overlap, and the overlap counts as cache writes,
+//!   which cost more.
 //! * **Reasoning beside the output.** Some leave reasoning out of `completion_tokens` and count it in `total_tokens` only
 //!   (xAI; Gemini's OpenAI-compatible endpoint, which does not even name it). It is billed as output, so the output is never
 //!   taken to be less than the total without the input, and reasoning of more tokens than the completion is added to it.
@@ -122,7 +123,7 @@ fn inclusive(tally: &Tally) -> (Usage, Option<u64>) {
     let (prompt, cached) = (tally.or_zero(Count::Input), tally.or_zero(Count::Cached));
     let (written, long) = tally.written();
     let beside = beside_prompt(tally, prompt, cached, written);
-    // Parts that overlap: what was written is the dearer one.
+    // The parts overlap; cache writes take precedence because they cost more.
     let cached = cached.min(prompt.saturating_add(beside).saturating_sub(written));
     let input_tokens = prompt.saturating_add(beside).saturating_add(tally.or_zero(Count::MoreInput));
     let reasoning_tokens = tally.or_zero(Count::Reasoning);

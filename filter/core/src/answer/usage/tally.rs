@@ -79,7 +79,7 @@ pub struct UsageObject {
 }
 
 impl UsageObject {
-    /// Takes note of a count; `None`: one that is no number from 0 up.
+    /// Records a count; `None` if it is not a non-negative number.
     pub fn add(&mut self, count: Count, tokens: Option<u64>, of_run: bool) {
         let Some(tokens) = tokens else {
             self.unreadable.set(count, true);

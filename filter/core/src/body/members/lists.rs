@@ -125,7 +125,10 @@ pub const REFUSED: &[(&str, &[&str])] = &[
             "compaction",
         ],
     ),
-    ("a dearer tier, or another payer", &["billing_policy", "speed", "inference_geo", "performanceConfig"]),
+    (
+        "a more expensive service tier, or a different billing account",
+        &["billing_policy", "speed", "inference_geo", "performanceConfig"],
+    ),
     (
         "input that the request does not show",
         &[
