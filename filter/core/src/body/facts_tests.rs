@@ -271,12 +271,8 @@ fn tools_json_and_stored_history_are_seen() {
     for body in json_formats {
         assert!(facts(&body).wants.structure.is_some(), "{body}");
     }
-    assert!(
-        facts(&json!({"response_format": {"type": "text"}, "text": {"format": {}}}))
-            .wants
-            .structure
-            .is_none()
-    );
+    let plain = json!({"response_format": {"type": "text"}, "text": {"format": {}}});
+    assert!(facts(&plain).wants.structure.is_none());
     let long = "r".repeat(300);
     assert!(facts(&json!({"previous_response_id": long})).previous_response_id);
     assert!(!facts(&json!({"previous_response_id": null})).previous_response_id);
